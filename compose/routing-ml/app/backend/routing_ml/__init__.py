@@ -1,0 +1,1 @@
+"""The backend of the routing platform: predictions, training, data quality."""
