@@ -1,0 +1,137 @@
+import { access, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { composeHands } from '../host/compose.ts';
+import { ensureDirectory, readIfPresent, writeFileAtomic } from '../host/files.ts';
+import { run } from '../host/process.ts';
+import { ApplianceError, systemCode } from '../lib/errors.ts';
+import { pathsFor } from '../lib/paths.ts';
+import { effective } from './effective.ts';
+import { type ConfigDraft, initFrom } from './init.ts';
+import { loadConfig, parseConfig, problemText, readConfigText } from './load.ts';
+import { configJsonSchema } from './outline.ts';
+import type { ConfigProblem } from './problems.ts';
+
+/** What the command line does with configuration files by itself, without agent or engine. */
+export const localTools = {
+  checkConfig: async (options: {
+    readonly root: string | undefined;
+    readonly file: string | undefined;
+  }): Promise<{ readonly file: string; readonly problems: readonly ConfigProblem[] }> => {
+    const file = options.file ?? pathsFor(options.root).config;
+    return { file, problems: parseConfig(await readConfigText(file)).problems };
+  },
+  showConfig: async (options: { readonly root: string | undefined }) =>
+    effective(await loadConfig(pathsFor(options.root).config)),
+  configSchema: async () => configJsonSchema(),
+  draftConfig: async (options: { readonly compose: string }): Promise<ConfigDraft> => {
+    const file = await composeFileAt(resolve(options.compose));
+    const directory = dirname(file);
+    const name =
+      basename(directory)
+        .toLowerCase()
+        .replaceAll(/[^a-z0-9_-]/g, '') || 'appliance';
+    const envFile = join(directory, '.env');
+    const call = { projectName: name.replace(/^[^a-z0-9]+/, '') || 'appliance', directory, files: [file] };
+    const model = await composeHands.resolve(call).catch((error: unknown) => {
+      throw withVariableHint(error, envFile);
+    });
+    const repository = await repositoryOf(directory);
+    const draft = initFrom(model, {
+      repository,
+      compose: [relative(repository, file)],
+      envFile: (await exists(envFile)) ? envFile : undefined,
+    });
+    const { problems } = parseConfig(draft.text);
+    if (problems.length === 0) return draft;
+    throw new ApplianceError('internal', problems.map((problem) => problemText('draft', problem)).join('\n'));
+  },
+  writeConfig: async (options: {
+    readonly root: string | undefined;
+    readonly text: string;
+    readonly force: boolean;
+  }): Promise<string> => {
+    const { config } = pathsFor(options.root);
+    if (!options.force && (await exists(config))) {
+      throw new ApplianceError('usage', `there is a ${config} already`, {
+        left: 'it was left as it is',
+        hint: 'appliance init --force replaces it',
+      });
+    }
+    try {
+      await ensureDirectory(dirname(config));
+      await writeFileAtomic(config, options.text, 0o644);
+    } catch (error) {
+      throw isRefusal(error) ? notPermitted(`write ${config}`, error) : error;
+    }
+    return config;
+  },
+};
+
+/** Names that Compose looks for in a directory, in its order. */
+const composeNames = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
+
+/**
+ * The Compose file that a path means: itself, or the one in the directory.
+ * @throws ApplianceError `compose_invalid`, `not_permitted`; `usage` for a directory without one
+ */
+async function composeFileAt(path: string): Promise<string> {
+  try {
+    if (!(await stat(path)).isDirectory()) {
+      await readIfPresent(path);
+      return path;
+    }
+    for (const name of composeNames) {
+      const file = join(path, name);
+      if ((await readIfPresent(file)) !== undefined) return file;
+    }
+  } catch (error) {
+    if (isRefusal(error)) throw notPermitted(`read ${path}`, error);
+    if (!['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) throw error;
+    throw new ApplianceError('compose_invalid', `there is no ${path}`, {
+      left: 'nothing was written',
+      hint: 'name the Compose file: appliance init --from path/to/compose.yaml',
+      cause: error,
+    });
+  }
+  throw new ApplianceError('usage', `there is no Compose file in ${path}: no ${composeNames.join(', no ')}`, {
+    left: 'nothing was written',
+    hint: 'name the Compose file, or its directory: appliance init --from path/to/compose.yaml',
+  });
+}
+
+/** Says where a value goes that the Compose file asks for with `${NAME:?}`; other errors stay as they are. */
+function withVariableHint(error: unknown, envFile: string): unknown {
+  if (!(error instanceof ApplianceError) || error.hint !== undefined) return error;
+  const name = /required variable (\S+) is missing a value/.exec(error.message)?.[1];
+  if (name === undefined) return error;
+  return new ApplianceError(error.code, error.message, {
+    left: error.left ?? 'nothing was written',
+    hint: `put ${name}=… into ${envFile} and run init again; source.envFile in appliance.yaml may name another file later`,
+    cause: error,
+  });
+}
+
+function isRefusal(error: unknown): boolean {
+  return ['EACCES', 'EPERM'].includes(systemCode(error) ?? '');
+}
+
+function notPermitted(what: string, cause: unknown): ApplianceError {
+  return new ApplianceError('not_permitted', `you may not ${what}`, {
+    left: 'nothing was written',
+    hint: 'use sudo, or ask whoever owns it',
+    cause,
+  });
+}
+
+/** Root of the Git repository that holds a directory; the directory itself when there is none. */
+async function repositoryOf(directory: string): Promise<string> {
+  const { exitCode, stdout } = await run('git', ['rev-parse', '--show-toplevel'], { cwd: directory, timeout: 10_000 });
+  return exitCode === 0 ? stdout.trim() : directory;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

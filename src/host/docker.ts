@@ -1,0 +1,311 @@
+import { PassThrough, type Readable } from 'node:stream';
+import Docker from 'dockerode';
+import { z } from 'zod';
+import { ApplianceError } from '../lib/errors.ts';
+import { guard, orAbsent, tolerate } from './docker-failures.ts';
+import { demultiplex, readFrames } from './docker-frames.ts';
+import {
+  type ContainerDetail,
+  type ContainerSummary,
+  containerSchema,
+  type EngineEvent,
+  type ExecResult,
+  eventSchema,
+  type ImageDetail,
+  imageSchema,
+  inspectSchema,
+  type LogChunk,
+  type NetworkSummary,
+  networkSchema,
+} from './docker-shapes.ts';
+
+export type { ContainerDetail, ContainerSummary, EngineEvent, ExecResult, ImageDetail, LogChunk, NetworkSummary };
+
+/** Output of an exec that is kept, in bytes; the rest is dropped. */
+const maxExecOutput = 4 * 1024 * 1024;
+
+/**
+ * Events after which a container is not what it was before. Without this choice the engine also tells of every single
+ * run of every healthcheck, three events of 1.5 KB each. `health_status` stands for all of its values (moby/moby#25798).
+ */
+const stateEvents = [
+  ...['create', 'destroy', 'die', 'health_status', 'kill', 'oom', 'pause', 'rename', 'restart', 'start', 'stop'],
+  ...['unpause', 'update'],
+] as const;
+
+/** Hands on the Docker Engine. Answers are parsed; an engine that does not answer is `engine_unreachable` (exit 8). */
+export class Engine {
+  readonly #docker: Docker;
+
+  /** @param socketPath the engine's socket; default: what DOCKER_HOST says, else /var/run/docker.sock */
+  constructor(socketPath?: string) {
+    this.#docker = socketPath ? new Docker({ socketPath }) : new Docker();
+  }
+
+  /** @throws ApplianceError `engine_unreachable` */
+  async ping(timeoutMs = 5_000): Promise<void> {
+    const late = new Promise<never>((_, reject) => {
+      setTimeout(
+        () => reject(Object.assign(new Error(`no answer in ${timeoutMs / 1_000} s`), { name: 'TimeoutError' })),
+        timeoutMs,
+      ).unref();
+    });
+    await guard('ping', () => Promise.race([this.#docker.ping(), late]));
+  }
+
+  /** Containers that carry every given label (`key` or `key=value`), stopped ones included. */
+  async containers(label: readonly string[]): Promise<ContainerSummary[]> {
+    const list = await guard('list containers', () =>
+      this.#docker.listContainers({ all: true, filters: { label: [...label] } }),
+    );
+    return z
+      .array(containerSchema)
+      .parse(list)
+      .map((c) => ({
+        id: c.Id,
+        name: (c.Names[0] ?? c.Id).replace(/^\//, ''),
+        image: c.Image,
+        imageId: c.ImageID,
+        state: c.State,
+        status: c.Status,
+        labels: c.Labels,
+      }));
+  }
+
+  /** @returns undefined when there is no such container (any more) */
+  async inspect(id: string): Promise<ContainerDetail | undefined> {
+    const raw = await orAbsent(() => guard('inspect', () => this.#docker.getContainer(id).inspect()));
+    if (raw === undefined) return undefined;
+    const c = inspectSchema.parse(raw);
+    return {
+      id: c.Id,
+      name: c.Name.replace(/^\//, ''),
+      image: c.Config.Image,
+      imageId: c.Image,
+      state: c.State.Status,
+      running: c.State.Running,
+      pid: c.State.Pid,
+      exitCode: c.State.ExitCode,
+      outOfMemory: c.State.OOMKilled,
+      startedAt: c.State.StartedAt,
+      health: c.State.Health && c.State.Health.Status !== 'none' ? c.State.Health.Status : null,
+      restarts: c.RestartCount,
+      labels: c.Config.Labels,
+      tty: c.Config.Tty,
+      addresses: Object.fromEntries(
+        Object.entries(c.NetworkSettings.Networks ?? {}).map(([name, n]) => [name, n.IPAddress]),
+      ),
+    };
+  }
+
+  async start(id: string): Promise<void> {
+    await tolerate([304], () => guard('start', () => this.#docker.getContainer(id).start()));
+  }
+
+  /** @param seconds how long the container may take to end by itself */
+  async stop(id: string, seconds: number): Promise<void> {
+    await tolerate([304, 404], () => guard('stop', () => this.#docker.getContainer(id).stop({ t: seconds })));
+  }
+
+  async restart(id: string, seconds: number): Promise<void> {
+    await guard('restart', () => this.#docker.getContainer(id).restart({ t: seconds }));
+  }
+
+  /** Removes a container by force, keeping its named volumes. */
+  async remove(id: string): Promise<void> {
+    await tolerate([404, 409], () =>
+      guard('remove', () => this.#docker.getContainer(id).remove({ force: true, v: true })),
+    );
+  }
+
+  /** @returns undefined when the image is not on this host */
+  async image(reference: string): Promise<ImageDetail | undefined> {
+    const raw = await orAbsent(() => guard('inspect image', () => this.#docker.getImage(reference).inspect()));
+    if (raw === undefined) return undefined;
+    const image = imageSchema.parse(raw);
+    return { id: image.Id, tags: image.RepoTags ?? [], digests: image.RepoDigests ?? [], bytes: image.Size };
+  }
+
+  /** Every image whose tag matches `pattern` (for example `appliance.local/name/*`). */
+  async images(pattern: string): Promise<ImageDetail[]> {
+    const list = await guard('list images', () => this.#docker.listImages({ filters: { reference: [pattern] } }));
+    return z
+      .array(imageSchema)
+      .parse(list)
+      .map((image) => ({
+        id: image.Id,
+        tags: image.RepoTags ?? [],
+        digests: image.RepoDigests ?? [],
+        bytes: image.Size,
+      }));
+  }
+
+  async tagImage(reference: string, repo: string, tag: string): Promise<void> {
+    await guard('tag image', () => this.#docker.getImage(reference).tag({ repo, tag }));
+  }
+
+  /** @returns whether something was removed; an image that a container uses is left alone */
+  async removeImage(reference: string): Promise<boolean> {
+    let removed = true;
+    await tolerate(
+      [404, 409],
+      () => guard('remove image', () => this.#docker.getImage(reference).remove()),
+      () => {
+        removed = false;
+      },
+    );
+    return removed;
+  }
+
+  async networks(): Promise<NetworkSummary[]> {
+    const list = await guard('list networks', () => this.#docker.listNetworks());
+    return z
+      .array(networkSchema)
+      .parse(list)
+      .map((n) => ({
+        id: n.Id,
+        name: n.Name,
+        subnets: (n.IPAM?.Config ?? []).flatMap((entry) => (entry.Subnet ? [entry.Subnet] : [])),
+        labels: n.Labels,
+      }));
+  }
+
+  /** Names of volumes that carry every given label. */
+  async volumes(label: readonly string[]): Promise<string[]> {
+    const answer = await guard('list volumes', () => this.#docker.listVolumes({ filters: { label: [...label] } }));
+    return (
+      z
+        .object({ Volumes: z.array(z.object({ Name: z.string() })).nullish() })
+        .parse(answer)
+        .Volumes?.map((v) => v.Name) ?? []
+    );
+  }
+
+  async createVolume(name: string, label: Readonly<Record<string, string>>): Promise<void> {
+    await guard('create volume', () => this.#docker.createVolume({ Name: name, Labels: { ...label } }));
+  }
+
+  async removeVolume(name: string): Promise<void> {
+    await tolerate([404], () => guard('remove volume', () => this.#docker.getVolume(name).remove()));
+  }
+
+  /**
+   * Runs a program inside a container.
+   * @param options.timeout milliseconds after which the answer is no longer awaited
+   */
+  async exec(
+    id: string,
+    argv: readonly string[],
+    options: { readonly signal?: AbortSignal; readonly timeout: number },
+  ): Promise<ExecResult> {
+    const signal = AbortSignal.any([AbortSignal.timeout(options.timeout), ...(options.signal ? [options.signal] : [])]);
+    const exec = await guard('exec', () =>
+      this.#docker
+        .getContainer(id)
+        .exec({ Cmd: [...argv], AttachStdout: true, AttachStderr: true, abortSignal: signal }),
+    );
+    const stream = await guard('exec', () => exec.start({ hijack: true, stdin: false }));
+    const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+    this.#docker.modem.demuxStream(stream, stdout, stderr);
+    const out = collect(stdout);
+    const err = collect(stderr);
+    await new Promise<void>((resolve, reject) => {
+      const onAbort = (): void => {
+        stream.destroy();
+        reject(
+          new ApplianceError(
+            'timeout',
+            `${argv[0] ?? 'exec'} in the container took longer than ${options.timeout / 1_000} s`,
+          ),
+        );
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      stream.once('end', resolve);
+      stream.once('close', resolve);
+      stream.once('error', reject);
+    });
+    stdout.end();
+    stderr.end();
+    const { ExitCode } = z.object({ ExitCode: z.number().nullable() }).parse(await guard('exec', () => exec.inspect()));
+    return { exitCode: ExitCode ?? -1, stdout: await out, stderr: await err };
+  }
+
+  /** Follows what changes the state of labelled containers until the signal aborts or the engine goes away. */
+  async *containerEvents(label: readonly string[], signal: AbortSignal): AsyncGenerator<EngineEvent> {
+    const stream = await guard('events', () =>
+      this.#docker.getEvents({
+        filters: { label: [...label], type: ['container'], event: [...stateEvents] },
+        abortSignal: signal,
+      }),
+    );
+    let rest = '';
+    for await (const chunk of stream) {
+      rest += chunk.toString();
+      const lines = rest.split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        if (line.trim() === '') continue;
+        const event = eventSchema.safeParse(JSON.parse(line));
+        if (!event.success) continue;
+        yield {
+          action: event.data.Action,
+          id: event.data.Actor.ID,
+          attributes: event.data.Actor.Attributes ?? {},
+        };
+      }
+    }
+  }
+
+  /**
+   * A container's log, each chunk one or more whole lines with the engine's time stamp in front.
+   * @param options.since seconds since 1970
+   * @param options.tail lines from the end
+   */
+  async *logs(
+    container: { readonly id: string; readonly tty: boolean },
+    options: {
+      readonly follow: boolean;
+      readonly since?: number;
+      readonly tail?: number;
+      readonly signal: AbortSignal;
+    },
+  ): AsyncGenerator<LogChunk> {
+    const common = {
+      stdout: true,
+      stderr: true,
+      timestamps: true,
+      ...(options.since === undefined ? {} : { since: options.since }),
+      ...(options.tail === undefined ? {} : { tail: options.tail }),
+      abortSignal: options.signal,
+    };
+    const handle = this.#docker.getContainer(container.id);
+    if (!options.follow) {
+      const buffer = await guard('logs', () => handle.logs({ ...common, follow: false }));
+      yield* container.tty ? [{ stream: 'stdout' as const, text: buffer.toString() }] : demultiplex(buffer);
+      return;
+    }
+    const stream = await guard('logs', () => handle.logs({ ...common, follow: true }));
+    let rest = Buffer.alloc(0);
+    for await (const chunk of stream) {
+      const data = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk);
+      if (container.tty) {
+        yield { stream: 'stdout', text: data.toString() };
+        continue;
+      }
+      rest = Buffer.concat([rest, data]);
+      const { frames, consumed } = readFrames(rest);
+      rest = rest.subarray(consumed);
+      yield* frames;
+    }
+  }
+}
+
+async function collect(stream: Readable): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of stream) {
+    if (size < maxExecOutput) chunks.push(chunk);
+    size += chunk.length;
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

@@ -1,0 +1,53 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { z } from 'zod';
+
+/** Who holds a lock, for the message that the next caller gets. */
+const holderSchema = z.object({
+  pid: z.number(),
+  /** `agent`, or the command that hosts the work itself. */
+  what: z.string(),
+  user: z.string(),
+  /** RFC 3339. */
+  since: z.string(),
+});
+export type Holder = z.output<typeof holderSchema>;
+
+export interface Exclusive {
+  release(): void;
+}
+
+/**
+ * One writer per appliance, across processes. The kernel holds the lock (SQLite's POSIX record lock on an empty
+ * database), so it ends with its process, however that ends; children do not inherit it.
+ * @param path the lock file; `<path>.holder` says who, for messages only
+ * @returns the lock, or the holder when somebody else has it (null when the holder left no name yet)
+ */
+export function acquireExclusive(path: string, holder: Holder): Exclusive | { readonly heldBy: Holder | null } {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  const database = new Sqlite(path, { timeout: 0 });
+  try {
+    database.exec('BEGIN EXCLUSIVE');
+  } catch (error) {
+    database.close();
+    if (error instanceof Sqlite.SqliteError && error.code.startsWith('SQLITE_BUSY'))
+      return { heldBy: readHolder(path) };
+    throw error;
+  }
+  writeFileSync(`${path}.holder`, JSON.stringify(holder), { mode: 0o644 });
+  return {
+    release: () => {
+      rmSync(`${path}.holder`, { force: true });
+      database.close();
+    },
+  };
+}
+
+function readHolder(path: string): Holder | null {
+  try {
+    return holderSchema.parse(JSON.parse(readFileSync(`${path}.holder`, 'utf8')));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,103 @@
+import { accessSync, chmodSync, constants, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
+
+export type Database = Sqlite.Database;
+
+/** The tables of one part of the program, as an append-only list of SQL scripts. */
+export interface Migrations {
+  readonly module: string;
+  readonly scripts: readonly string[];
+}
+
+/**
+ * Opens a database for its one writer: WAL, `synchronous=FULL`, integrity checked, every module brought up to date in
+ * one transaction.
+ * @throws ApplianceError `state_corrupt` when the file is damaged or newer than this program; it is left as it is
+ */
+export function openDatabase(path: string, modules: readonly Migrations[]): Database {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  const database = open(path, {});
+  try {
+    database.pragma('journal_mode = WAL');
+    database.pragma('synchronous = FULL');
+    database.pragma('foreign_keys = ON');
+    database.pragma('busy_timeout = 5000');
+    const verdict = database.pragma('quick_check', { simple: true });
+    if (verdict !== 'ok') throw corrupt(path, `quick_check says ${String(verdict)}`);
+    migrate(database, path, modules);
+    if (!database.memory) chmodSync(path, 0o600);
+    return database;
+  } catch (error) {
+    database.close();
+    if (error instanceof ApplianceError) throw error;
+    throw corrupt(path, messageOf(error), error);
+  }
+}
+
+/** Opens a database for reading beside its writer. */
+export function openReadOnly(path: string): Database {
+  const database = open(path, { readonly: true, fileMustExist: true });
+  database.pragma('busy_timeout = 5000');
+  return database;
+}
+
+function open(path: string, options: Sqlite.Options): Database {
+  try {
+    return new Sqlite(path, options);
+  } catch (error) {
+    throw denied(path) ?? corrupt(path, messageOf(error), error);
+  }
+}
+
+/** A file that the caller may not read is no damaged file: SQLite says the same of both. */
+function denied(path: string): ApplianceError | undefined {
+  try {
+    accessSync(path, constants.R_OK);
+    return undefined;
+  } catch (error) {
+    const code = systemCode(error);
+    if (code !== 'EACCES' && code !== 'EPERM') return undefined;
+    return new ApplianceError('not_permitted', `you may not read ${path}`, {
+      left: 'nothing was touched',
+      hint: 'use sudo, or start the agent and join its operators or viewers',
+      cause: error,
+    });
+  }
+}
+
+function migrate(database: Database, path: string, modules: readonly Migrations[]): void {
+  database.exec(
+    'CREATE TABLE IF NOT EXISTS schema_versions (module TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT',
+  );
+  const read = database.prepare<[string], { version: number }>('SELECT version FROM schema_versions WHERE module = ?');
+  const write = database.prepare(
+    'INSERT INTO schema_versions VALUES (?, ?) ON CONFLICT (module) DO UPDATE SET version = excluded.version',
+  );
+  database.transaction(() => {
+    for (const { module, scripts } of modules) {
+      const version = read.get(module)?.version ?? 0;
+      if (version > scripts.length) {
+        throw new ApplianceError(
+          'state_corrupt',
+          `${path} was written by a newer appliance (${module} ${version}, this one knows ${scripts.length})`,
+          {
+            left: 'the file was left as it is',
+            hint: 'install the newer version again',
+          },
+        );
+      }
+      for (const script of scripts.slice(version)) database.exec(script);
+      write.run(module, scripts.length);
+    }
+  })();
+}
+
+function corrupt(path: string, why: string, cause?: unknown): ApplianceError {
+  return new ApplianceError('state_corrupt', `${path} cannot be used: ${why}`, {
+    left: 'the file was left as it is; running containers are not touched',
+    hint: `restore ${path} from a backup, or move it away to start with an empty history`,
+    cause,
+  });
+}
