@@ -1,0 +1,245 @@
+import type { Clock } from '../lib/clock.ts';
+import { ApplianceError, asApplianceError } from '../lib/errors.ts';
+import { formatDuration } from '../lib/units.ts';
+import type { Journal, OperationOutcome, StepRecord, StepState } from './journal.ts';
+import type { BoundStep, PlannedStep, StepContext, StepType } from './step.ts';
+
+/** What the runner tells whoever listens. Transitions are told after they stand in the journal. */
+export type RunnerEvent =
+  | { readonly kind: 'planned'; readonly operation: string; readonly steps: readonly PlannedStep[] }
+  | {
+      readonly kind: 'step';
+      readonly operation: string;
+      readonly position: number;
+      readonly step: PlannedStep;
+      readonly state: StepState;
+      /** Milliseconds since the step began. */
+      readonly elapsed: number;
+      readonly detail: string;
+    }
+  | { readonly kind: 'progress'; readonly operation: string; readonly position: number; readonly text: string };
+
+export interface RunnerDeps {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  /** Every step type that a plan may name. */
+  readonly steps: ReadonlyMap<string, Pick<StepType<never>, 'action' | 'bind'>>;
+  readonly onEvent: (event: RunnerEvent) => void | Promise<void>;
+  /** How long an aborted step may take to notice, in milliseconds, before it is left behind. Default: 15,000. */
+  readonly abortGrace?: number;
+}
+
+/** Looks at the machine and says what to do. */
+export type Planner = (signal: AbortSignal) => Promise<readonly PlannedStep[]>;
+
+export interface RunOutcome {
+  readonly result: OperationOutcome;
+  readonly error: ApplianceError | null;
+}
+
+/** How often, and how far apart, a step is taken back before a person is asked. The engine may be restarting. */
+const undoAttempts = 20;
+const undoPause = 3_000;
+
+/**
+ * Runs planned steps in order; on a failure takes back, in reverse order, what was begun. Knows nothing about what the
+ * steps do.
+ */
+export class Runner {
+  readonly #deps: RunnerDeps;
+
+  constructor(deps: RunnerDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Plans and runs an operation that stands in the journal. Never throws: the outcome says how it ended.
+   * @param phases planners; each sees the machine as the steps before it left it
+   */
+  async run(operation: string, phases: readonly Planner[], signal: AbortSignal): Promise<RunOutcome> {
+    let outcome: RunOutcome = { result: 'done', error: null };
+    for (const plan of phases) {
+      try {
+        const steps = await plan(signal);
+        this.#deps.journal.plan(operation, steps);
+        await this.#deps.onEvent({ kind: 'planned', operation, steps });
+      } catch (error) {
+        return this.back(operation, asApplianceError(error));
+      }
+      outcome = await this.forward(operation, signal);
+      if (outcome.result !== 'done') break;
+    }
+    return outcome;
+  }
+
+  /** Goes on from the first step that is not verified. Safe after a crash, because steps are idempotent. */
+  async forward(operation: string, signal: AbortSignal): Promise<RunOutcome> {
+    for (const record of this.#deps.journal.steps(operation)) {
+      if (record.state === 'verified') continue;
+      const error = await this.#runStep(operation, record, signal);
+      if (error === null || record.plan.optional) continue;
+      return this.back(operation, error);
+    }
+    return { result: 'done', error: null };
+  }
+
+  /** Takes back every step that was begun, last first. */
+  async back(operation: string, why: ApplianceError): Promise<RunOutcome> {
+    const begun = this.#deps.journal.steps(operation).filter((record) => record.state !== 'pending');
+    const pivoted = begun.some((record) => record.plan.pivot);
+    for (const record of begun.filter(({ state }) => state !== 'undone').reverse()) {
+      const failure = await this.#undoStep(operation, record);
+      if (failure !== null) {
+        return {
+          result: 'manual',
+          error: new ApplianceError(
+            'manual_intervention',
+            `${why.message}; taking back "${record.plan.title}" failed too: ${failure.message}`,
+            {
+              left: 'the journal keeps what is open; traffic stays where it is',
+              hint: `${failure.hint ? `${failure.hint}; ` : ''}then type: appliance up`,
+              cause: why,
+            },
+          ),
+        };
+      }
+    }
+    return { result: pivoted ? 'rolled_back' : 'failed', error: why };
+  }
+
+  async #runStep(operation: string, record: StepRecord, signal: AbortSignal): Promise<ApplianceError | null> {
+    const { plan, position } = record;
+    const { clock } = this.#deps;
+    const started = clock.monotonic();
+    const deadline = AbortSignal.timeout(plan.deadline);
+    const context = this.#context(operation, position, AbortSignal.any([signal, deadline]));
+    let detail = '';
+    try {
+      signal.throwIfAborted();
+      const bound = this.#bind(plan);
+      await this.#mark(operation, record, 'applying', started, '');
+      detail = await this.#settled(bound.apply(context), context.signal);
+      context.signal.throwIfAborted();
+      await this.#mark(operation, record, 'applied', started, detail);
+      const finding = bound.verify && (await this.#settled(bound.verify(context), context.signal));
+      if (finding && finding.verdict !== 'pass') {
+        throw new ApplianceError(
+          'step_failed',
+          `${plan.title}: ${finding.observed}${finding.expected ? ` (expected ${finding.expected})` : ''}`,
+          {
+            hint: finding.hint,
+          },
+        );
+      }
+      if (plan.pivot) this.#deps.journal.shifted(operation, clock.now());
+      await this.#mark(operation, record, 'verified', started, detail, finding);
+      return null;
+    } catch (thrown) {
+      const error =
+        deadline.aborted && !signal.aborted
+          ? new ApplianceError('timeout', `${plan.title}: not done after ${formatDuration(plan.deadline)}`, {
+              cause: thrown,
+            })
+          : signal.aborted
+            ? new ApplianceError('interrupted', `${plan.title}: interrupted`, { cause: thrown })
+            : asApplianceError(thrown);
+      await this.#mark(operation, record, 'failed', started, error.message);
+      return error;
+    }
+  }
+
+  async #undoStep(operation: string, record: StepRecord): Promise<ApplianceError | null> {
+    const { clock } = this.#deps;
+    const started = clock.monotonic();
+    let bound: BoundStep;
+    try {
+      bound = this.#bind(record.plan);
+    } catch (error) {
+      return asApplianceError(error);
+    }
+    if (!bound.undo) return null;
+    await this.#mark(operation, record, 'undoing', started, record.detail);
+    for (let attempt = 1; ; attempt += 1) {
+      const deadline = AbortSignal.timeout(record.plan.deadline);
+      try {
+        await this.#settled(bound.undo(this.#context(operation, record.position, deadline)), deadline);
+        await this.#mark(operation, record, 'undone', started, record.detail);
+        return null;
+      } catch (thrown) {
+        if (deadline.aborted) {
+          const what = `it was not taken back after ${formatDuration(record.plan.deadline)}`;
+          return new ApplianceError('timeout', what, { cause: thrown });
+        }
+        const error = asApplianceError(thrown);
+        const worthWaiting = error.code === 'engine_unreachable' || error.code === 'edge_unreachable' || attempt < 3;
+        if (!worthWaiting || attempt >= undoAttempts) return error;
+        await clock.sleep(undoPause);
+      }
+    }
+  }
+
+  /** Waits for work, but not forever once the signal has aborted: an engine that hangs answers to nobody. */
+  async #settled<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+    const { promise: leftBehind, reject } = Promise.withResolvers<never>();
+    let timer: NodeJS.Timeout | undefined;
+    const give = (): void => {
+      timer = setTimeout(() => reject(signal.reason), this.#deps.abortGrace ?? 15_000);
+    };
+    if (signal.aborted) give();
+    else signal.addEventListener('abort', give, { once: true });
+    try {
+      return await Promise.race([work, leftBehind]);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', give);
+    }
+  }
+
+  #bind(plan: PlannedStep): BoundStep {
+    const type = this.#deps.steps.get(plan.action);
+    if (!type) {
+      throw new ApplianceError(
+        'state_corrupt',
+        `the journal names a step "${plan.action}" that this version does not know`,
+        {
+          hint: 'install the version that began the operation, let it finish, then upgrade again',
+        },
+      );
+    }
+    return type.bind(plan.args);
+  }
+
+  #context(operation: string, position: number, signal: AbortSignal): StepContext {
+    return {
+      signal,
+      clock: this.#deps.clock,
+      progress: (text) => {
+        void this.#deps.onEvent({ kind: 'progress', operation, position, text });
+      },
+    };
+  }
+
+  async #mark(
+    operation: string,
+    record: StepRecord,
+    state: StepState,
+    started: number,
+    detail: string,
+    finding?: unknown,
+  ): Promise<void> {
+    const { journal, clock, onEvent } = this.#deps;
+    journal.step(operation, record.position, state, clock.now(), {
+      detail,
+      ...(finding === undefined ? {} : { finding }),
+    });
+    await onEvent({
+      kind: 'step',
+      operation,
+      position: record.position,
+      step: record.plan,
+      state,
+      elapsed: clock.monotonic() - started,
+      detail,
+    });
+  }
+}
