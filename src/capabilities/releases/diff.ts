@@ -1,0 +1,88 @@
+import { createHash } from 'node:crypto';
+import type { Manifest, SealedImages } from './manifest.ts';
+
+export interface Change {
+  readonly area: 'image' | 'environment' | 'topology' | 'schema' | 'service' | 'volume' | 'core' | 'file' | 'commit';
+  readonly name: string;
+  readonly kind: 'added' | 'removed' | 'changed';
+  readonly from: string | null;
+  readonly to: string | null;
+}
+
+export interface ReleaseView {
+  readonly manifest: Manifest;
+  /** Undefined before the images are built. */
+  readonly images: SealedImages | undefined;
+  /** Key → sha256 of the value. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+const nothing: ReleaseView = {
+  manifest: {
+    format: 1,
+    id: '',
+    tag: '',
+    commit: '',
+    createdAt: '',
+    schema: null,
+    services: [],
+    environment: { keys: [], sha256: '' },
+    files: {},
+    model: '',
+  },
+  images: {},
+  environment: {},
+};
+
+/** What differs between two releases, for people. Environment values are never shown, only that they changed. */
+export function diffReleases(from: ReleaseView | null, to: ReleaseView): Change[] {
+  const old = from ?? nothing;
+  const shortImages = (view: ReleaseView): Record<string, string> =>
+    Object.fromEntries(
+      view.manifest.services.map((s) => [
+        s.name,
+        shortId(view.images?.[s.name]?.id) ?? (s.built ? 'to be built' : s.image),
+      ]),
+    );
+  return [
+    ...entries('commit', { commit: short(old.manifest.commit) }, { commit: short(to.manifest.commit) }),
+    ...entries('schema', { schema: schemaOf(old) }, { schema: schemaOf(to) }),
+    ...entries('service', rolesOf(old), rolesOf(to)),
+    ...entries('topology', replicasOf(old), replicasOf(to)),
+    ...entries('image', shortImages(old), shortImages(to)),
+    ...entries('environment', old.environment, to.environment).map((change) => ({ ...change, from: null, to: null })),
+    ...entries('file', old.manifest.files, to.manifest.files).map((change) => ({
+      ...change,
+      from: short(change.from),
+      to: short(change.to),
+    })),
+  ];
+}
+
+function entries(
+  area: Change['area'],
+  from: Readonly<Record<string, string | null>>,
+  to: Readonly<Record<string, string | null>>,
+): Change[] {
+  return [...new Set([...Object.keys(from), ...Object.keys(to)])].sort().flatMap((name): Change[] => {
+    const [a, b] = [from[name] ?? null, to[name] ?? null];
+    if (a === b) return [];
+    return [{ area, name, kind: a === null ? 'added' : b === null ? 'removed' : 'changed', from: a, to: b }];
+  });
+}
+
+const short = (hash: string | null): string | null => (hash ? hash.slice(0, 12) : null);
+const shortId = (id: string | undefined): string | null => (id ? id.replace(/^sha256:/, '').slice(0, 12) : null);
+const schemaOf = ({ manifest }: ReleaseView): string | null =>
+  manifest.schema ? String(manifest.schema.version) : null;
+const rolesOf = ({ manifest }: ReleaseView): Record<string, string> =>
+  Object.fromEntries(manifest.services.map((s) => [s.name, s.role]));
+const replicasOf = ({ manifest }: ReleaseView): Record<string, string> =>
+  Object.fromEntries(manifest.services.filter((s) => s.role === 'app').map((s) => [s.name, `${s.replicas} ×`]));
+
+/** Key → sha256 of the value: tells whether a value changed without telling the value. */
+export function hashValues(environment: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).map(([key, value]) => [key, createHash('sha256').update(value).digest('hex')]),
+  );
+}

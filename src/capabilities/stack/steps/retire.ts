@@ -1,0 +1,128 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { ContainerSummary } from '../../../host/docker.ts';
+import { type Colour, colours } from '../../../lib/colour.ts';
+import { defineStep, type StepContext } from '../../../operations/step.ts';
+import { colourProject } from '../colour-model.ts';
+import { labelKeys } from '../transform.ts';
+import type { StackDeps } from './deps.ts';
+import { untilHealthy } from './watch.ts';
+
+const args = z.object({
+  colour: z.enum(colours),
+  /** Seconds that a container gets to finish what it has begun before it is killed. */
+  graceSeconds: z.number().min(0),
+});
+
+/** Every container of a colour, leftovers and one-offs too. */
+function everything(deps: StackDeps, colour: Colour): Promise<ContainerSummary[]> {
+  return deps.engine.containers([`com.docker.compose.project=${colourProject(deps.name, colour)}`]);
+}
+
+/** Stops the containers of a colour and keeps them: a later start takes a second, not a build. */
+export function stopColour(deps: StackDeps) {
+  return defineStep({
+    action: 'stop-colour',
+    args,
+    async apply({ colour, graceSeconds }, context) {
+      const running = (await everything(deps, colour)).filter(isAlive);
+      await Promise.all(running.map(({ id }) => stop(deps, id, graceSeconds, context)));
+      return `${running.length} containers of ${colour} stopped`;
+    },
+    async verify({ colour }) {
+      const alive = (await everything(deps, colour)).filter(isAlive);
+      return {
+        id: `stopped-${colour}`,
+        verdict: alive.length === 0 ? 'pass' : 'fail',
+        observed: alive.length === 0 ? 'nothing runs' : `${alive.map(({ name }) => name).join(', ')} still run`,
+      };
+    },
+    async undo({ colour }, context) {
+      const live = deps.live();
+      if (live?.colour !== colour) return;
+      // Strategy recreate stops what users get. Taken back, it serves again; jobs have done their work already.
+      for (const { id, state, labels } of await everything(deps, colour))
+        if (state === 'exited' && labels[labelKeys.role] === 'app') await deps.engine.start(id);
+      await untilHealthy(deps, { release: await deps.release(live.release), colour }, deps.timeouts.health, context);
+    },
+  });
+}
+
+/** Removes the containers of a colour. Volumes, networks and images stay. */
+export function removeColour(deps: StackDeps) {
+  return defineStep({
+    action: 'remove-colour',
+    args,
+    async apply({ colour, graceSeconds }, context) {
+      const removed = await clearColour(deps, colour, graceSeconds, context);
+      await rm(join(deps.modelDirectory, `${colour}.json`), { force: true });
+      return `${removed} containers of ${colour} removed`;
+    },
+    async verify({ colour }) {
+      const left = await everything(deps, colour);
+      return {
+        id: `removed-${colour}`,
+        verdict: left.length === 0 ? 'pass' : 'fail',
+        observed: left.length === 0 ? 'nothing is left' : `${left.map(({ name }) => name).join(', ')} are still there`,
+      };
+    },
+    async undo({ colour, graceSeconds }, context) {
+      // Half a colour is of no use to anybody: what gets no traffic is cleared to the end. What users get is never touched.
+      if (deps.live()?.colour !== colour) await clearColour(deps, colour, graceSeconds, context);
+    },
+  });
+}
+
+/** Milliseconds after which a container that was being made when its maker was killed has appeared. */
+export const lateComers = 300;
+
+/**
+ * Removes every container of a colour, also those that an interrupted start is about to make.
+ * @returns how many there were
+ */
+export async function clearColour(
+  deps: StackDeps,
+  colour: Colour,
+  graceSeconds: number,
+  context: StepContext,
+): Promise<number> {
+  const orphans = await deps.compose.endOrphans(colourProject(deps.name, colour), deps.modelDirectory);
+  let removed = 0;
+  for (let quiet = orphans > 0 ? 0 : 1; quiet < 2; ) {
+    const all = await everything(deps, colour);
+    await removeContainers(deps, all, graceSeconds, context);
+    removed += all.length;
+    if (all.length === 0) quiet += 1;
+    if (quiet < 2 && orphans > 0) await context.clock.sleep(lateComers, context.signal);
+  }
+  return removed;
+}
+
+function isAlive({ state }: Pick<ContainerSummary, 'state'>): boolean {
+  return state === 'running' || state === 'restarting' || state === 'paused';
+}
+
+export async function removeContainers(
+  deps: Pick<StackDeps, 'engine'>,
+  containers: readonly ContainerSummary[],
+  graceSeconds: number,
+  context: StepContext,
+): Promise<void> {
+  await Promise.all(
+    containers.map(async (container) => {
+      if (isAlive(container)) await stop(deps, container.id, graceSeconds, context);
+      await deps.engine.remove(container.id);
+    }),
+  );
+}
+
+async function stop(
+  { engine }: Pick<StackDeps, 'engine'>,
+  id: string,
+  graceSeconds: number,
+  { signal }: StepContext,
+): Promise<void> {
+  signal.throwIfAborted();
+  await engine.stop(id, Math.ceil(graceSeconds));
+}

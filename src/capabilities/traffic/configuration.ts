@@ -1,0 +1,140 @@
+import { rename, rm } from 'node:fs/promises';
+import { ensureDirectory, readIfPresent, syncDirectory, writeFileAtomic } from '../../host/files.ts';
+import { nothingListens } from '../../host/nginx.ts';
+import { ApplianceError } from '../../lib/errors.ts';
+import type { TrafficParts } from './deps.ts';
+import { generationOf } from './render.ts';
+
+/** Milliseconds for `nginx -t` and `nginx -s …` inside the container. */
+const nginxTimeout = 20_000;
+/** Milliseconds within which a reloaded nginx must answer with its new configuration. */
+const reloadTimeout = 15_000;
+/**
+ * Consecutive answers of the new generation, each on a connection of its own, and the pause between them. Together
+ * they take longer than the 100 ms for which nginx lets old and new workers accept side by side.
+ */
+const steadyAnswers = 8;
+const steadyPause = 25;
+
+/** Removes what an earlier change left for its undo. */
+export async function forget({ files }: TrafficParts): Promise<void> {
+  await rm(files.pending, { force: true });
+  await rm(files.previous, { force: true });
+  await rm(files.next, { force: true });
+}
+
+/** Ends a change that nginx is known to serve; the previous configuration stays for undo. */
+export async function settle({ files }: TrafficParts): Promise<void> {
+  await rm(files.pending, { force: true });
+}
+
+/**
+ * Asks nginx in the container about a new configuration, then puts it in place of the old one, which is kept for undo.
+ * A crash leaves the old or the new one, both whole and accepted.
+ * @throws ApplianceError `edge_refused` with nginx's own line; `edge_unreachable` when nothing runs there
+ */
+export async function install(parts: TrafficParts, text: string, signal: AbortSignal): Promise<void> {
+  const { files } = parts;
+  await ensureDirectory(files.confDirectory);
+  await writeFileAtomic(files.next, text);
+  try {
+    await test(parts, signal);
+  } catch (error) {
+    await rm(files.next, { force: true });
+    throw error;
+  }
+  const current = await readIfPresent(files.conf);
+  if (current !== undefined) await writeFileAtomic(files.previous, current);
+  else await rm(files.previous, { force: true });
+  await writeFileAtomic(files.pending, `${generationOf(text) ?? ''}\n`);
+  await rename(files.next, files.conf);
+  await syncDirectory(files.confDirectory);
+}
+
+/** Puts the configuration before the last change back. @returns false when none is kept */
+export async function restore({ files }: TrafficParts): Promise<boolean> {
+  const previous = await readIfPresent(files.previous);
+  if (previous === undefined) return false;
+  await writeFileAtomic(files.conf, previous);
+  return true;
+}
+
+async function test(parts: TrafficParts, signal: AbortSignal): Promise<void> {
+  const { exitCode, stderr, stdout } = await parts.exec(['nginx', '-t', '-q', '-c', parts.files.nextInside], {
+    signal,
+    timeout: nginxTimeout,
+  });
+  if (exitCode === 0) return;
+  const line = complaint(`${stderr}\n${stdout}`);
+  if (line === undefined) throw notRunning(exitCode, `${stderr}${stdout}`);
+  throw new ApplianceError('edge_refused', `nginx refuses the new configuration: ${line}`, {
+    left: 'the old configuration stands and goes on serving',
+    hint: 'look at routes and edge in appliance.yaml: appliance config check',
+  });
+}
+
+/** nginx's own words about what it cannot accept. */
+function complaint(output: string): string | undefined {
+  return output
+    .split('\n')
+    .reverse()
+    .find((line) => /\[(?:emerg|alert|crit)\]/.test(line))
+    ?.replace(/^.*?\[(?:emerg|alert|crit)\]\s*(?:\d+#\d+:\s*)?/, '')
+    .trim();
+}
+
+function notRunning(exitCode: number, output: string): ApplianceError {
+  const said = output.trim().split('\n').at(-1) ?? '';
+  return new ApplianceError(
+    'edge_unreachable',
+    `nginx could not be asked in its container (exit ${exitCode}): ${said}`,
+    {
+      left: 'the old configuration stands',
+      hint: 'start the edge with: appliance up',
+    },
+  );
+}
+
+/** Generation that the running nginx answers with, or undefined when nothing listens. */
+export async function runningGeneration({ control }: TrafficParts, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    return (await control.status(signal)).generation;
+  } catch (error) {
+    if (nothingListens(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Makes nginx serve what stands on disk: reloads where it does not, and waits until the new workers answer.
+ * @throws ApplianceError `edge_refused` when nginx goes on with the old one; `edge_unreachable` when it is not there
+ */
+export async function reload(parts: TrafficParts, generation: string, signal: AbortSignal): Promise<void> {
+  const { clock, files } = parts;
+  const logged = (await readIfPresent(files.errorLog))?.length ?? 0;
+  const { exitCode, stdout, stderr } = await parts.exec(['nginx', '-s', 'reload'], { signal, timeout: nginxTimeout });
+  if (exitCode !== 0) {
+    const line = complaint(`${stderr}\n${stdout}`);
+    if (line === undefined) throw notRunning(exitCode, `${stderr}${stdout}`);
+    throw refusedOnReload(line);
+  }
+  const deadline = clock.monotonic() + reloadTimeout;
+  let steady = 0;
+  let seen: string | undefined;
+  while (steady < steadyAnswers) {
+    seen = await runningGeneration(parts, signal);
+    steady = seen === generation ? steady + 1 : 0;
+    if (clock.monotonic() > deadline) {
+      const line = complaint(((await readIfPresent(files.errorLog)) ?? '').slice(logged));
+      throw refusedOnReload(line ?? `after ${reloadTimeout / 1_000} s it still answers with ${seen ?? 'nothing'}`);
+    }
+    await clock.sleep(steadyPause, signal);
+  }
+}
+
+function refusedOnReload(why: string): ApplianceError {
+  return new ApplianceError('edge_refused', `nginx did not take the new configuration: ${why}`, {
+    left: 'the old configuration goes on serving',
+    hint: 'look at the log of the edge: appliance logs edge',
+  });
+}

@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import { ensureDirectory, readIfPresent, writeFileAtomic } from '../../host/files.ts';
+import { defineStep, type StepContext, type StepType } from '../../operations/step.ts';
+import { forget, install, reload, restore, runningGeneration, settle } from './configuration.ts';
+import type { TrafficParts } from './deps.ts';
+import { generationOf, renderEdge } from './render.ts';
+import { type Topologies, topologiesSchema } from './topologies.ts';
+
+export interface ConfigureEdgeArgs {
+  readonly topologies: Topologies;
+}
+
+const argsSchema: z.ZodType<ConfigureEdgeArgs> = z.object({ topologies: topologiesSchema });
+
+/** Step type `configure-edge`: tells nginx where the colours listen, by a reload where that changed, else not at all. */
+export function configureEdgeStep(parts: TrafficParts): StepType<ConfigureEdgeArgs> {
+  return defineStep({
+    action: 'configure-edge',
+    args: argsSchema,
+    apply: (args, context) => apply(parts, args, context),
+    undo: (args, context) => undo(parts, args, context),
+  });
+}
+
+async function apply(parts: TrafficParts, args: ConfigureEdgeArgs, context: StepContext): Promise<string> {
+  const done = await configure(parts, args, context);
+  await recordReleases(parts, args, context.signal);
+  return done;
+}
+
+/**
+ * The file first, as with the weights. Never undone: only the tag of a colour without traffic can be wrong then, and the
+ * next deploy to it writes it anew.
+ */
+async function recordReleases(
+  parts: TrafficParts,
+  { topologies }: ConfigureEdgeArgs,
+  signal: AbortSignal,
+): Promise<void> {
+  const releases = { blue: topologies.blue?.release ?? null, green: topologies.green?.release ?? null };
+  await ensureDirectory(parts.files.stateDirectory);
+  await writeFileAtomic(parts.files.releases, `${JSON.stringify(releases)}\n`, 0o644);
+  await parts.control.setReleases(releases, signal);
+}
+
+async function configure(
+  parts: TrafficParts,
+  { topologies }: ConfigureEdgeArgs,
+  context: StepContext,
+): Promise<string> {
+  const { files } = parts;
+  const { signal } = context;
+  const wanted = renderEdge(parts.config, topologies);
+  const generation = generationOf(wanted) ?? '';
+  const running = await runningGeneration(parts, signal);
+  if ((await readIfPresent(files.conf)) === wanted) {
+    // "pending" tells a change that was cut short, whose undo still needs the previous text, from no change at all.
+    const cutShort = (await readIfPresent(files.pending))?.trim() === generation;
+    if (!cutShort) await forget(parts);
+    if (running === generation && !cutShort) return 'unchanged, no reload';
+  } else {
+    await install(parts, wanted, signal);
+  }
+  context.progress('waiting until nginx answers with the new configuration');
+  try {
+    await reload(parts, generation, signal);
+  } catch (error) {
+    // nginx goes on with the old one; so must a later start.
+    if (!signal.aborted) await restore(parts);
+    throw error;
+  }
+  await settle(parts);
+  return `nginx serves generation ${generation}`;
+}
+
+async function undo(parts: TrafficParts, { topologies }: ConfigureEdgeArgs, { signal }: StepContext): Promise<void> {
+  const { files } = parts;
+  if ((await readIfPresent(files.conf)) === renderEdge(parts.config, topologies)) await restore(parts);
+  const generation = generationOf((await readIfPresent(files.conf)) ?? '');
+  const running = await runningGeneration(parts, signal);
+  // An edge that does not run reads the restored file when it starts.
+  if (generation !== undefined && running !== undefined && running !== generation)
+    await reload(parts, generation, signal);
+  await forget(parts);
+}

@@ -1,0 +1,38 @@
+/** Traffic: the edge and which colour its requests get (DESIGN §4; docs/decisions/0010-edge-traffic.md). */
+import { type EdgeStatus, edgeControl } from '../../host/nginx.ts';
+import type { Weights } from '../../lib/colour.ts';
+import type { StepType } from '../../operations/step.ts';
+import { type RotateOptions, rotateLogs } from './access-log.ts';
+import { type ConfigureEdgeArgs, configureEdgeStep } from './configure-edge.ts';
+import type { TrafficDeps, TrafficParts } from './deps.ts';
+import { edgeFiles } from './files.ts';
+import { type ShiftTrafficArgs, shiftTrafficStep } from './shift-traffic.ts';
+import { currentWeights } from './weights.ts';
+
+export type { TrafficDeps } from './deps.ts';
+export { renderEdge } from './render.ts';
+export type { Topologies } from './topologies.ts';
+
+export interface Traffic {
+  /** Shares that requests get now: from the running nginx, else from the file it starts with; null before any shift. */
+  weights(): Promise<Weights | null>;
+  /** What the running nginx says of itself. @throws ApplianceError `edge_unreachable` */
+  status(signal?: AbortSignal): Promise<EdgeStatus>;
+  /** Rotates access and error log beyond a size. @returns the paths that were rotated */
+  rotateAccessLog(options: RotateOptions): Promise<string[]>;
+  readonly configureEdge: StepType<ConfigureEdgeArgs>;
+  readonly shiftTraffic: StepType<ShiftTrafficArgs>;
+}
+
+/** The traffic capability over one edge. Nothing is touched until a query or step runs. */
+export function createTraffic(deps: TrafficDeps): Traffic {
+  const files = edgeFiles(deps.paths);
+  const parts: TrafficParts = { ...deps, files, control: edgeControl(files.control) };
+  return {
+    weights: () => currentWeights(parts),
+    status: (signal) => parts.control.status(signal),
+    rotateAccessLog: (options) => rotateLogs(parts, options),
+    configureEdge: configureEdgeStep(parts),
+    shiftTraffic: shiftTrafficStep(parts),
+  };
+}
