@@ -1,0 +1,210 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkHost } from '../capabilities/checks/host.ts';
+import { retain } from '../capabilities/releases/retain.ts';
+import { afterMigration } from '../capabilities/releases/schema-gate.ts';
+import { createReleaseSteps } from '../capabilities/releases/steps.ts';
+import { ReleaseStore, releaseMigrations } from '../capabilities/releases/store.ts';
+import { CoreStore } from '../capabilities/stack/core-store.ts';
+import { bake, createStackSteps, projectSchema, type StackRelease } from '../capabilities/stack/index.ts';
+import { createTraffic } from '../capabilities/traffic/index.ts';
+import { loadConfig, readEnvironment, secretValues } from '../config/index.ts';
+import type { Config } from '../config/schema.ts';
+import { composeHands } from '../host/compose.ts';
+import { Engine } from '../host/docker.ts';
+import { readJson } from '../host/files.ts';
+import { SourceRepository } from '../host/git.ts';
+import { type Database, openDatabase } from '../host/sqlite.ts';
+import type { Clock } from '../lib/clock.ts';
+import { ApplianceError } from '../lib/errors.ts';
+import type { Paths } from '../lib/paths.ts';
+import { AuditLog, auditMigrations } from '../operations/audit.ts';
+import { Journal, journalMigrations } from '../operations/journal.ts';
+import { Runner, type RunnerEvent } from '../operations/runner.ts';
+import type { StepType } from '../operations/step.ts';
+import { createResolveStep, type ResolveDeps } from '../recipes/resolve.ts';
+import type { Steps } from '../recipes/steps.ts';
+import { ContainerWatch } from './containers.ts';
+import { EventHub } from './events.ts';
+import { Observer } from './observer.ts';
+import { Operations } from './operations.ts';
+
+/** Everything that belongs to one appliance, put together. The only place where capabilities meet. */
+export interface Appliance {
+  readonly config: Config;
+  readonly paths: Paths;
+  readonly clock: Clock;
+  readonly engine: Engine;
+  readonly store: ReleaseStore;
+  readonly core: CoreStore;
+  readonly traffic: ReturnType<typeof createTraffic>;
+  readonly journal: Journal;
+  readonly audit: AuditLog;
+  readonly hub: EventHub;
+  readonly operations: Operations;
+  readonly observer: Observer;
+  readonly watch: ContainerWatch;
+  readonly resolve: ResolveDeps;
+  readonly steps: Steps;
+  close(): void;
+}
+
+export interface ApplianceOptions {
+  readonly paths: Paths;
+  readonly clock: Clock;
+  /** False for reading beside a writer: the database is then a copy in memory of nothing, or opened read-only. */
+  readonly database: Database;
+  /** Where events go; one of its own by default. */
+  readonly hub?: EventHub;
+  /** Told of each transition after it stands in the journal and before the work goes on. */
+  readonly onTransition?: (event: RunnerEvent) => void | Promise<void>;
+}
+
+/** The modules whose tables the state database holds. */
+export const stateModules = [journalMigrations, auditMigrations, releaseMigrations];
+
+/** Kinds of operations that are finished, not taken back, when they were cut short. */
+const urgentKinds: ReadonlySet<string> = new Set(['rollback', 'up', 'down', 'restart', 'prune']);
+
+/**
+ * Puts an appliance together from its configuration.
+ * @throws ApplianceError `config_missing`, `config_invalid`
+ */
+export async function openAppliance(options: ApplianceOptions): Promise<Appliance> {
+  const { paths, clock, database } = options;
+  const config = await loadConfig(paths.config);
+  mkdirSync(paths.lib, { recursive: true, mode: 0o755 });
+  const engine = new Engine();
+  const journal = new Journal(database);
+  const audit = new AuditLog(database);
+  const hub = options.hub ?? new EventHub();
+  const store = new ReleaseStore({ database, directory: paths.releases, clock });
+  const release = (id: string): Promise<StackRelease> => loadRelease(store, id);
+  const core = new CoreStore({ config, paths, engine, release, releaseDirectory: (id) => store.files(id).directory });
+  const traffic = createTraffic({
+    config,
+    paths,
+    clock,
+    exec: (argv, about) => execInEdge(engine, config.name, argv, about),
+  });
+  const watch = new ContainerWatch({ engine, clock, name: config.name });
+  const observer = new Observer({ config, engine, store, core, traffic, release });
+  const resolve: ResolveDeps = {
+    config,
+    store,
+    compose: composeHands,
+    repository: new SourceRepository(config.source.repository, join(paths.lib, 'source.git')),
+    readEnvironment: () => readEnvironment(config.source.envFile),
+    persistentDirectory: join(paths.lib, 'persistent'),
+    scratchDirectory: join(paths.lib, 'scratch'),
+  };
+  const stack = createStackSteps({
+    name: config.name,
+    compose: composeHands,
+    engine,
+    modelDirectory: join(paths.lib, 'compose'),
+    timeouts: {
+      build: config.deploy.buildTimeout,
+      migrate: config.deploy.migrateTimeout,
+      core: 120_000,
+      health: config.deploy.healthTimeout,
+    },
+    release,
+    migrated: ({ project: { schema } }) => {
+      if (schema) store.setDatabaseSchema(afterMigration(store.databaseSchema(), schema));
+    },
+    sealImages: (id, images) => store.sealImages(id, images),
+    core: async (id) => {
+      await core.adopt(id, false);
+      return core.planned();
+    },
+    subnets: () => core.subnets(),
+    live: () => store.live(),
+  });
+  const steps: Steps = {
+    ...stack,
+    bake: bake(stack.waitHealthy),
+    ...createReleaseSteps(store),
+    adoptCore: core.adoptStep(),
+    checkHost: checkHost({ engine, compose: composeHands, directory: paths.lib }),
+    resolveRelease: createResolveStep(resolve),
+    configureEdge: traffic.configureEdge,
+    shiftTraffic: traffic.shiftTraffic,
+    retain: retain({
+      store,
+      engine,
+      imagePattern: `appliance.local/${config.name}/*`,
+      stateOf: (id) => observer.stateOf(id),
+      limits: config.retention,
+    }),
+  };
+  const runner: Runner = new Runner({
+    journal,
+    clock,
+    steps: registry(steps),
+    onEvent: async (event) => {
+      operations.onRunnerEvent(event);
+      await options.onTransition?.(event);
+    },
+  });
+  const operations: Operations = new Operations({ journal, audit, hub, clock, runner, urgentKinds });
+  return {
+    config,
+    paths,
+    clock,
+    engine,
+    store,
+    core,
+    traffic,
+    journal,
+    audit,
+    hub,
+    operations,
+    observer,
+    watch,
+    resolve,
+    steps,
+    close: () => database.close(),
+  };
+}
+
+/** Opens the database of the appliance as its one writer. */
+export function openState(paths: Paths): Database {
+  return openDatabase(paths.state, stateModules);
+}
+
+/** Step types by the name that the journal knows them by. */
+function registry(steps: Steps): ReadonlyMap<string, Pick<StepType<never>, 'action' | 'bind'>> {
+  return new Map(Object.values(steps).map((step) => [step.action, step]));
+}
+
+async function loadRelease(store: ReleaseStore, id: string): Promise<StackRelease> {
+  const { tag } = store.get(id);
+  const project = await readJson(store.files(id).model, projectSchema);
+  if (!project) {
+    throw new ApplianceError('state_corrupt', `the files of release ${id} are gone`, {
+      hint: `deploy it again: appliance deploy ${tag}`,
+    });
+  }
+  const images = (await store.images(id)) ?? {};
+  const imageIds = Object.fromEntries(Object.entries(images).map(([service, image]) => [service, image.id]));
+  return { id, tag, project, imageIds, secrets: secretValues(await store.environment(id)) };
+}
+
+async function execInEdge(
+  engine: Engine,
+  name: string,
+  argv: readonly string[],
+  options: { readonly signal?: AbortSignal; readonly timeout: number },
+) {
+  const [edge] = (await engine.containers([`appliance.name=${name}`, 'appliance.role=edge'])).filter(
+    ({ state }) => state === 'running',
+  );
+  if (!edge) {
+    throw new ApplianceError('edge_unreachable', 'the edge does not run', {
+      left: 'its configuration and weights are kept on disk',
+      hint: 'start it: appliance up',
+    });
+  }
+  return engine.exec(edge.id, argv, options);
+}

@@ -1,0 +1,199 @@
+import type { ServiceStat, ServiceStatus } from '../api/schema.ts';
+import { readUsage, type Usage } from '../host/cgroup.ts';
+import type { ContainerDetail, Engine } from '../host/docker.ts';
+import type { Clock } from '../lib/clock.ts';
+import { type Colour, colours } from '../lib/colour.ts';
+import { ApplianceError } from '../lib/errors.ts';
+
+/** How often usage is read from the kernel, in milliseconds. */
+const samplePeriod = 5_000;
+/** Pause before the engine is asked again after it went away, in milliseconds. */
+const retryPause = 1_000;
+
+interface Watched {
+  readonly detail: ContainerDetail;
+  usage: Usage | undefined;
+  cpuPercent: number | null;
+  sampledAt: number;
+}
+
+/**
+ * The containers of this appliance as they are. The engine is asked once, then its events say what changed; nothing is
+ * polled from it.
+ */
+export class ContainerWatch {
+  readonly #engine: Engine;
+  readonly #clock: Clock;
+  readonly #label: string;
+  readonly #watched = new Map<string, Watched>();
+  readonly #known = Promise.withResolvers<void>();
+  #problem: ApplianceError | undefined;
+  #onChange: () => void = () => undefined;
+
+  constructor(deps: { readonly engine: Engine; readonly clock: Clock; readonly name: string }) {
+    this.#engine = deps.engine;
+    this.#clock = deps.clock;
+    this.#label = `appliance.name=${deps.name}`;
+  }
+
+  /** Why the list may be out of date: the engine does not answer. */
+  get problem(): ApplianceError | undefined {
+    return this.#problem;
+  }
+
+  /** Resolves when the engine was looked at for the first time, or could not be. */
+  get known(): Promise<void> {
+    return this.#known.promise;
+  }
+
+  /** Asks the engine for everything, once. */
+  async refresh(): Promise<void> {
+    try {
+      const list = await this.#engine.containers([this.#label]);
+      const known = new Set(list.map((container) => container.id));
+      for (const id of this.#watched.keys()) if (!known.has(id)) this.#watched.delete(id);
+      await Promise.all(list.map((container) => this.#look(container.id)));
+      this.#problem = undefined;
+    } catch (error) {
+      if (!(error instanceof ApplianceError)) throw error;
+      this.#problem = error;
+    } finally {
+      this.#known.resolve();
+    }
+  }
+
+  /** Follows the engine's events, and reads usage from the kernel, until the signal aborts. */
+  async follow(signal: AbortSignal, onChange: () => void): Promise<void> {
+    this.#onChange = onChange;
+    const sampler = setInterval(() => void this.sample(), samplePeriod);
+    signal.addEventListener('abort', () => clearInterval(sampler), { once: true });
+    while (!signal.aborted) {
+      try {
+        await this.#followOnce(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#problem =
+          error instanceof ApplianceError
+            ? error
+            : new ApplianceError('engine_unreachable', 'the Docker Engine went away', { cause: error });
+        this.#onChange();
+      }
+      await this.#clock.sleep(retryPause, signal).catch(() => undefined);
+    }
+  }
+
+  async #followOnce(signal: AbortSignal): Promise<void> {
+    const events = this.#engine.containerEvents([this.#label], signal);
+    const ahead = (): ReturnType<typeof events.next> => {
+      const next = events.next();
+      // It may fail while nobody waits for it yet; whoever does wait gets the error all the same.
+      next.catch(() => undefined);
+      return next;
+    };
+    // The stream stands before the list is asked for, so that nothing falls between the two.
+    let next = ahead();
+    await this.refresh();
+    this.#onChange();
+    for (let event = await next; !event.done; event = await next) {
+      next = ahead();
+      if (event.value.action === 'destroy') this.#watched.delete(event.value.id);
+      else await this.#look(event.value.id);
+      this.#onChange();
+    }
+    throw new ApplianceError('engine_unreachable', 'the Docker Engine went away');
+  }
+
+  async #look(id: string): Promise<void> {
+    const detail = await this.#engine.inspect(id);
+    if (!detail) {
+      this.#watched.delete(id);
+      return;
+    }
+    const old = this.#watched.get(id);
+    const same = old !== undefined && old.detail.pid === detail.pid;
+    this.#watched.set(id, {
+      detail,
+      usage: same ? old.usage : undefined,
+      cpuPercent: same ? old.cpuPercent : null,
+      sampledAt: same ? old.sampledAt : 0,
+    });
+  }
+
+  /** Reads usage of every running container from the kernel. */
+  async sample(): Promise<void> {
+    await Promise.all(
+      [...this.#watched.values()].map(async (watched) => {
+        if (watched.detail.pid === 0) return;
+        const usage = await readUsage(watched.detail.pid);
+        const now = this.#clock.monotonic();
+        if (usage && watched.usage) {
+          const elapsed = (now - watched.sampledAt) * 1e6;
+          watched.cpuPercent = Math.max(0, (100 * (usage.cpuNanoseconds - watched.usage.cpuNanoseconds)) / elapsed);
+        }
+        watched.usage = usage;
+        watched.sampledAt = now;
+      }),
+    );
+  }
+
+  details(): ContainerDetail[] {
+    return [...this.#watched.values()].map(({ detail }) => detail);
+  }
+
+  services(): ServiceStatus[] {
+    return this.#sorted().map(({ detail, usage, cpuPercent }) => ({
+      name: serviceName(detail),
+      project: detail.labels['com.docker.compose.project'] ?? '',
+      colour: colourOf(detail),
+      state: isFinishedJob(detail) ? 'completed' : detail.state,
+      health: detail.health,
+      image: detail.labels['appliance.image'] ?? detail.image,
+      imageId: detail.imageId,
+      cpuPercent: cpuPercent === null ? null : Math.round(cpuPercent * 10) / 10,
+      memoryBytes: usage?.memoryBytes ?? null,
+      restarts: detail.restarts,
+      since: detail.running ? detail.startedAt : null,
+    }));
+  }
+
+  stats(): ServiceStat[] {
+    return this.#sorted().flatMap(({ detail, usage, cpuPercent }) =>
+      usage === undefined
+        ? []
+        : [
+            {
+              service: serviceName(detail),
+              colour: colourOf(detail),
+              cpuPercent: cpuPercent === null ? null : Math.round(cpuPercent * 10) / 10,
+              memoryBytes: usage.memoryBytes,
+              memoryLimitBytes: usage.memoryLimitBytes,
+              rxBytes: usage.rxBytes,
+              txBytes: usage.txBytes,
+              pids: usage.pids,
+            },
+          ],
+    );
+  }
+
+  #sorted(): Watched[] {
+    const order = (watched: Watched): string => `${colourOf(watched.detail) ?? ''} ${serviceName(watched.detail)}`;
+    return [...this.#watched.values()].sort((a, b) => order(a).localeCompare(order(b)));
+  }
+}
+
+/** A one-shot service that has done its work: exited, and not a failure. */
+function isFinishedJob({ running, exitCode, labels }: ContainerDetail): boolean {
+  return !running && exitCode === 0 && ['job', 'migrate'].includes(labels['appliance.role'] ?? '');
+}
+
+/** Name of the Compose service, one per replica: `backend-1`. */
+export function serviceName(container: {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}): string {
+  return container.labels['com.docker.compose.service'] ?? container.name;
+}
+
+export function colourOf(container: { readonly labels: Readonly<Record<string, string>> }): Colour | null {
+  return colours.find((colour) => colour === container.labels['appliance.colour']) ?? null;
+}

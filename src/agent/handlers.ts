@@ -1,0 +1,115 @@
+import type { Handlers } from '../api/handlers.ts';
+import type { ApplianceEvent, Status } from '../api/schema.ts';
+import { diffReleases } from '../capabilities/releases/diff.ts';
+import { effective } from '../config/index.ts';
+import { timestamp } from '../lib/clock.ts';
+import { ApplianceError } from '../lib/errors.ts';
+import { didYouMean } from '../lib/near.ts';
+import type { Appliance } from './appliance.ts';
+import { colourOf, serviceName } from './containers.ts';
+import { logLines } from './logs.ts';
+import { Plans } from './plans.ts';
+import { Previews } from './previews.ts';
+import { detailOf, statusOf, summaryOf, version } from './status.ts';
+
+/** Milliseconds between two readings of `stats`. */
+const statsPeriod = 1_000;
+
+/** Answers every request of the faces. */
+export function createHandlers(
+  a: Appliance,
+  host: {
+    readonly agent: Status['agent'];
+    /** Makes sure that what is known of containers is current. */
+    readonly fresh: () => Promise<void>;
+    /** Why appliance.yaml as it stands on disk is not used. */
+    readonly configProblem?: () => ApplianceError | undefined;
+  },
+): Handlers {
+  const plans = new Plans(a);
+  const previews = new Previews(a, plans);
+  const operate = (
+    kind: string,
+    input: { readonly wait: number },
+    caller: Parameters<Handlers['deploy']>[1],
+    prepare: Parameters<Appliance['operations']['start']>[1],
+  ): AsyncIterable<ApplianceEvent> =>
+    a.operations.start({ kind, input, actor: caller.actor, wait: input.wait }, prepare, caller.signal);
+
+  return {
+    ping: async () => ({ version, pid: process.pid, name: a.config.name }),
+    status: async () => {
+      await host.fresh();
+      return statusOf(a, host.agent, host.configProblem?.());
+    },
+    ps: async () => {
+      await host.fresh();
+      if (a.watch.problem) throw a.watch.problem;
+      return a.watch.services();
+    },
+    stats: async function* ({ follow }, { signal }) {
+      await host.fresh();
+      if (a.watch.problem) throw a.watch.problem;
+      await a.watch.sample();
+      do {
+        await a.clock.sleep(statsPeriod, signal);
+        await a.watch.sample();
+        yield a.watch.stats();
+      } while (follow && !signal.aborted);
+    },
+    logs: async function* (input, { signal }) {
+      await host.fresh();
+      if (a.watch.problem) throw a.watch.problem;
+      yield* logLines(input, a, signal);
+    },
+    events: (_, { signal }) => a.hub.subscribe(signal),
+    follow: ({ operation }, { signal }) => a.operations.follow(operation, signal),
+    operations: async () => a.journal.recent(50).map(({ id }) => a.operations.result(id)),
+    releases: async () => {
+      // What was resolved but never served is no release that anybody knows.
+      const known = a.store.all().filter(({ deployedAt, pinned }) => deployedAt !== null || pinned);
+      return Promise.all(known.map((release) => summaryOf(a, release)));
+    },
+    release: async ({ tag }) => detailOf(a, a.store.find(tag)),
+    diff: async ({ from, to }) => {
+      const [old, now] = [a.store.find(from), a.store.find(to)];
+      const changes = diffReleases(await a.store.view(old.id), await a.store.view(now.id));
+      return { from: old.tag, to: now.tag, changes };
+    },
+    pin: async ({ tag, pinned }, { actor }) => {
+      const release = a.store.find(tag);
+      a.store.pin(release.id, pinned);
+      a.audit.append(timestamp(a.clock.now()), actor, pinned ? 'pin' : 'unpin', release.tag, 'done');
+      return summaryOf(a, a.store.get(release.id));
+    },
+    plan: async (input, { signal }) => {
+      await host.fresh();
+      return previews.showDeploy(input, signal);
+    },
+    planRollback: (input) => previews.showRollback(input),
+    deploy: (input, caller) => operate('deploy', input, caller, () => plans.deploy(input, caller.actor)),
+    rollback: (input, caller) => operate('rollback', input, caller, () => plans.rollback(input, caller.actor)),
+    up: (input, caller) => operate('up', input, caller, () => plans.up(input, caller.actor)),
+    down: (input, caller) => operate('down', input, caller, () => plans.down(input)),
+    restart: (input, caller) => operate('restart', input, caller, () => plans.restart(input)),
+    prune: (input, caller) => operate('prune', input, caller, () => plans.prune()),
+    exec: async ({ service }, { actor }) => {
+      await host.fresh();
+      const live = a.store.live()?.colour ?? null;
+      const running = a.watch.details().filter(({ running: runs }) => runs);
+      const candidates = running.filter((c) => serviceName(c) === service || c.labels['appliance.service'] === service);
+      const chosen = candidates.find((c) => colourOf(c) === live) ?? candidates[0];
+      if (!chosen) {
+        const known = new Set(running.map((c) => c.labels['appliance.service'] ?? serviceName(c)));
+        throw new ApplianceError('service_not_found', `there is no running service ${service}`, {
+          hint: didYouMean(service, known) ?? `there are ${[...known].sort().join(', ')}`,
+        });
+      }
+      a.audit.append(timestamp(a.clock.now()), actor, 'exec', serviceName(chosen), 'begun');
+      return { container: chosen.id, service: serviceName(chosen) };
+    },
+    configShow: async () => effective(a.config),
+    audit: async ({ since, limit }) => a.audit.entries(since, limit),
+    auditVerify: async () => a.audit.verify(),
+  };
+}

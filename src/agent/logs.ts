@@ -1,0 +1,170 @@
+import type { LogLine } from '../api/schema.ts';
+import type { ContainerDetail, Engine } from '../host/docker.ts';
+import type { Clock } from '../lib/clock.ts';
+import { ApplianceError } from '../lib/errors.ts';
+import { didYouMean } from '../lib/near.ts';
+import { durationPattern, parseDuration } from '../lib/units.ts';
+import { type ContainerWatch, colourOf, serviceName } from './containers.ts';
+
+export interface LogWish {
+  readonly services: readonly string[];
+  readonly follow: boolean;
+  readonly since?: string | undefined;
+  readonly tail?: number | undefined;
+}
+
+/** How often new containers are looked for while following, in milliseconds. Their list is in memory. */
+const lookPeriod = 500;
+/** Lines that may wait for a slow reader before the sources are paused. */
+const longestQueue = 5_000;
+
+/**
+ * The logs of services, merged. A service is named as in the Compose file (`backend`) or as one replica (`backend-1`).
+ * Without `follow` lines come in the order of their time; with it as they come.
+ * @throws ApplianceError `service_not_found` with near matches; `usage` when `since` is not understood
+ */
+export async function* logLines(
+  wish: LogWish,
+  deps: { readonly engine: Engine; readonly watch: ContainerWatch; readonly clock: Clock },
+  signal: AbortSignal,
+): AsyncGenerator<LogLine> {
+  const since = parseSince(wish.since, deps.clock.now());
+  const wanted = (): ContainerDetail[] => deps.watch.details().filter((container) => matches(container, wish.services));
+  assertKnown(wish.services, deps.watch.details());
+  const options = {
+    ...(since === undefined ? {} : { since }),
+    ...(wish.tail === undefined ? {} : { tail: wish.tail }),
+    signal,
+  };
+  if (!wish.follow) {
+    const all = await Promise.all(
+      wanted().map((container) => collect(linesOf(container, deps.engine, { ...options, follow: false }))),
+    );
+    yield* all.flat().sort((a, b) => (a.time ?? '').localeCompare(b.time ?? ''));
+    return;
+  }
+  yield* followAll(
+    wanted,
+    (container, fresh) =>
+      linesOf(container, deps.engine, {
+        ...(fresh ? { since: Date.parse(container.startedAt) / 1_000, signal } : options),
+        follow: true,
+      }),
+    signal,
+  );
+}
+
+function matches(container: ContainerDetail, services: readonly string[]): boolean {
+  if (services.length === 0) return true;
+  return services.includes(serviceName(container)) || services.includes(container.labels['appliance.service'] ?? '');
+}
+
+function assertKnown(services: readonly string[], containers: readonly ContainerDetail[]): void {
+  const known = new Set(
+    containers.flatMap((container) => [
+      serviceName(container),
+      container.labels['appliance.service'] ?? serviceName(container),
+    ]),
+  );
+  const unknown = services.find((service) => !known.has(service));
+  if (unknown === undefined) return;
+  throw new ApplianceError('service_not_found', `there is no service ${unknown}`, {
+    hint:
+      didYouMean(unknown, known) ??
+      (known.size > 0 ? `there are ${[...known].sort().join(', ')}` : 'nothing is running'),
+  });
+}
+
+/** @returns seconds since 1970 */
+function parseSince(text: string | undefined, now: number): number | undefined {
+  if (text === undefined) return undefined;
+  if (durationPattern.test(text)) return (now - parseDuration(text)) / 1_000;
+  const time = Date.parse(text);
+  if (Number.isNaN(time))
+    throw new ApplianceError('usage', `"${text}" is neither a duration (10m) nor a time (2030-01-31T12:00:00Z)`);
+  return time / 1_000;
+}
+
+async function* linesOf(
+  container: ContainerDetail,
+  engine: Engine,
+  options: { readonly follow: boolean; readonly since?: number; readonly tail?: number; readonly signal: AbortSignal },
+): AsyncGenerator<LogLine> {
+  const about = { service: serviceName(container), colour: colourOf(container) };
+  // A line longer than 16 KiB comes in pieces; the last piece ends with a newline.
+  const rest = { stdout: '', stderr: '' };
+  for await (const { stream, text } of engine.logs(container, options)) {
+    const parts = (rest[stream] + text).split('\n');
+    rest[stream] = parts.pop() ?? '';
+    for (const part of parts) {
+      const space = part.indexOf(' ');
+      yield { time: part.slice(0, space), ...about, stream, text: part.slice(space + 1).replace(/\r$/, '') };
+    }
+  }
+}
+
+async function collect(lines: AsyncIterable<LogLine>): Promise<LogLine[]> {
+  const all: LogLine[] = [];
+  for await (const line of lines) all.push(line);
+  return all;
+}
+
+/** Merges the logs of all wanted containers, those that start later included. A slow reader slows the sources down. */
+async function* followAll(
+  wanted: () => readonly ContainerDetail[],
+  open: (container: ContainerDetail, fresh: boolean) => AsyncGenerator<LogLine>,
+  signal: AbortSignal,
+): AsyncGenerator<LogLine> {
+  const queue: LogLine[] = [];
+  const followed = new Map<string, string>();
+  let wake: () => void = () => undefined;
+  // Every source that waits for room, not only the last one.
+  let waiting: (() => void)[] = [];
+  const room = (): void => {
+    const all = waiting;
+    waiting = [];
+    for (const resume of all) resume();
+  };
+  const pump = async (container: ContainerDetail, fresh: boolean): Promise<void> => {
+    for await (const line of open(container, fresh)) {
+      queue.push(line);
+      wake();
+      if (queue.length >= longestQueue && !signal.aborted)
+        await new Promise<void>((resolve) => {
+          waiting.push(resolve);
+        });
+    }
+  };
+  const attach = (fresh: boolean): void => {
+    for (const container of wanted()) {
+      if (!container.running || followed.get(container.id) === container.startedAt) continue;
+      const restarted = followed.has(container.id);
+      followed.set(container.id, container.startedAt);
+      // The stream of a container that ends just ends; a dead engine is seen by the watch.
+      pump(container, fresh || restarted).catch(() => undefined);
+    }
+  };
+  attach(false);
+  const looking = setInterval(() => attach(true), lookPeriod);
+  const stop = (): void => {
+    wake();
+    room();
+  };
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    while (!signal.aborted) {
+      const line = queue.shift();
+      if (line) {
+        if (queue.length === 0) room();
+        yield line;
+      } else {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+  } finally {
+    clearInterval(looking);
+    signal.removeEventListener('abort', stop);
+  }
+}

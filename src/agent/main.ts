@@ -1,0 +1,126 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { serve } from '../api/server.ts';
+import { keepLastGood } from '../config/index.ts';
+import { type Clock, systemClock, timestamp } from '../lib/clock.ts';
+import { asApplianceError } from '../lib/errors.ts';
+import { createLog } from '../lib/log.ts';
+import { pathsFor } from '../lib/paths.ts';
+import type { RunnerEvent } from '../operations/runner.ts';
+import { openAppliance, openState } from './appliance.ts';
+import { EventHub } from './events.ts';
+import { type Generation, Generations } from './generations.ts';
+import { createHandlers } from './handlers.ts';
+import { groupId, userName } from './identity.ts';
+import { takeWriterLock } from './in-process.ts';
+import { tidy } from './tidy.ts';
+
+/** How long an agent waits for a command that does its work, in milliseconds; the supervisor starts it again anyway. */
+const lockWait = 20_000;
+/** Access log of the edge: rotated at this size, in bytes, this many kept. */
+const accessLog = { maxBytes: 50_000_000, keep: 5 } as const;
+/** Milliseconds between two looks at its size. */
+const rotationPeriod = 60_000;
+
+/** How long a status waits for the first look at the engine, in milliseconds. */
+const firstLook = 2_000;
+
+export interface AgentOptions {
+  readonly root: string | undefined;
+  readonly clock?: Clock;
+  /** Told of each transition of an operation after it stands in the journal and before the work goes on. */
+  readonly onTransition?: (event: RunnerEvent) => void | Promise<void>;
+}
+
+/**
+ * The long-running process: takes the lock, finishes or takes back what was open, then listens until SIGTERM.
+ * @returns the exit status
+ */
+export async function runAgent(options: AgentOptions): Promise<number> {
+  const paths = pathsFor(options.root);
+  const clock = options.clock ?? systemClock;
+  mkdirSync(paths.log, { recursive: true, mode: 0o755 });
+  const log = await createLog(join(paths.log, 'agent.log'));
+  const stop = new AbortController();
+  const terminate = (): void => stop.abort();
+  process.once('SIGTERM', terminate);
+  process.once('SIGINT', terminate);
+  const lock = await takeWriterLock(paths, 'agent', lockWait);
+  try {
+    const database = openState(paths);
+    const hub = new EventHub();
+    const since = timestamp(clock.now());
+    const open = async (): Promise<Generation> => {
+      const appliance = await openAppliance({
+        paths,
+        clock,
+        database,
+        hub,
+        ...(options.onTransition ? { onTransition: options.onTransition } : {}),
+      });
+      await keepLastGood(paths.config, paths.lib);
+      const ended = new AbortController();
+      const { watch } = appliance;
+      const signal = AbortSignal.any([stop.signal, ended.signal]);
+      const following = watch.follow(signal, () => hub.publish({ event: 'status', time: timestamp(clock.now()) }));
+      // A status before the first look at the engine would say that nothing runs.
+      const looked = Promise.race([watch.known, clock.sleep(firstLook)]);
+      const handlers = createHandlers(appliance, {
+        agent: { running: true, pid: process.pid, since },
+        fresh: () => looked,
+        configProblem: () => generations.problem,
+      });
+      return {
+        appliance,
+        handlers,
+        stop: async () => {
+          ended.abort();
+          await following;
+        },
+      };
+    };
+    const generations: Generations = await Generations.start(paths.config, open);
+    const { config, operations } = generations.current.appliance;
+    await tidy(generations.current.appliance);
+    // Whoever asks while old work is being settled is told so, instead of finding nobody.
+    const settling = operations.recover(stop.signal);
+    const close = await serve({
+      paths,
+      handlersFor: (name) => generations.handlersFor(name),
+      userName,
+      groups: { operators: groupId(config.agent.operators), viewers: groupId(config.agent.viewers) },
+      onError: (error) =>
+        log.error(
+          { error: asApplianceError(error).message, stack: error instanceof Error ? error.stack : undefined },
+          'request failed',
+        ),
+    });
+    log.info({ pid: process.pid, name: config.name }, 'agent started');
+    for (const { operation, kind, result } of await settling)
+      log.warn({ operation, kind, result }, 'settled an operation that was cut short');
+    const rotation = setInterval(() => {
+      generations.current.appliance.traffic
+        .rotateAccessLog(accessLog)
+        .catch((error: unknown) => log.warn({ error: asApplianceError(error).message }, 'access log not rotated'));
+    }, rotationPeriod);
+    if (!stop.signal.aborted)
+      await new Promise((resolve) => stop.signal.addEventListener('abort', resolve, { once: true }));
+    log.info('agent stopping');
+    clearInterval(rotation);
+    const last = generations.current;
+    last.appliance.operations.interrupt();
+    await last.appliance.operations.idle();
+    await close();
+    await last.stop();
+    last.appliance.close();
+    return 0;
+  } catch (error) {
+    log.error({ error: asApplianceError(error).message }, 'agent ended');
+    throw error;
+  } finally {
+    process.off('SIGTERM', terminate);
+    process.off('SIGINT', terminate);
+    lock.release();
+    await log.flush();
+  }
+}

@@ -1,0 +1,154 @@
+import type { ParsedInput } from '../api/routes.ts';
+import { assertLiveKeepsReading, assertReadable, breaksLive } from '../capabilities/releases/schema-gate.ts';
+import type { ReleaseRecord } from '../capabilities/releases/store.ts';
+import { assertTag } from '../host/git.ts';
+import { ApplianceError } from '../lib/errors.ts';
+import type { Actor } from '../operations/journal.ts';
+import type { Planner } from '../operations/runner.ts';
+import { type DeployFacts, planDeploy, planResolve, type Strategy } from '../recipes/deploy.ts';
+import type { ReleaseFacts } from '../recipes/facts.ts';
+import { planRollback, type RollbackFacts } from '../recipes/rollback.ts';
+import { planDown, planRestart, planUp } from '../recipes/stack.ts';
+import type { Appliance } from './appliance.ts';
+import type { Prepared } from './operations.ts';
+
+/** Turns wishes into plans: gathers the facts, asks the pure planners. */
+export class Plans {
+  readonly #a: Appliance;
+
+  constructor(appliance: Appliance) {
+    this.#a = appliance;
+  }
+
+  deploy(input: ParsedInput<'deploy'>, actor: Actor): Prepared {
+    assertTag(input.tag);
+    const { steps, store, observer } = this.#a;
+    const resolve: Planner = async () => planResolve(input, steps);
+    const shift: Planner = async () => {
+      const release = await observer.releaseFacts(store.lastResolved(input.tag).id);
+      return planDeploy(await this.deployFacts(release, input.strategy, actor), steps);
+    };
+    return { kind: 'deploy', target: input.tag, origin: this.#liveTag(), phases: [resolve, shift] };
+  }
+
+  async rollback(input: ParsedInput<'rollback'>, actor: Actor): Promise<Prepared> {
+    const target = this.rollbackTarget(input.tag);
+    const facts = await this.rollbackFacts(target, actor);
+    const steps = planRollback(facts, this.#a.steps);
+    return { kind: 'rollback', target: target.tag, origin: this.#liveTag(), phases: [async () => steps] };
+  }
+
+  async up(input: ParsedInput<'up'>, actor: Actor): Promise<Prepared> {
+    const { observer, config, steps } = this.#a;
+    const observed = await observer.observe();
+    const { live } = observed;
+    if (input.core && !live) {
+      throw new ApplianceError('not_deployed', 'nothing is live that core services could be taken over from', {
+        left: 'nothing was touched',
+        hint: 'deploy a release first: appliance deploy TAG',
+      });
+    }
+    const release = live && (await observer.releaseFacts(live.release));
+    const topologies = live && (await observer.topologies(live.release));
+    const schemaToday = this.#a.store.databaseSchema()?.version ?? null;
+    const wish = { release, observed, topologies, schemaToday, replaceCore: input.core, actor: actor.user, config };
+    const plan = planUp(wish, steps);
+    return { kind: 'up', target: live?.tag ?? null, origin: live?.tag ?? null, phases: [async () => plan] };
+  }
+
+  async down(input: ParsedInput<'down'>): Promise<Prepared> {
+    const { observer, config, steps } = this.#a;
+    const plan = planDown({ observed: await observer.observe(), volumes: input.volumes, config }, steps);
+    return { kind: 'down', target: null, origin: this.#liveTag(), phases: [async () => plan] };
+  }
+
+  async restart(input: ParsedInput<'restart'>): Promise<Prepared> {
+    const { observer, config, steps } = this.#a;
+    const services = await observer.restartable(input.service);
+    const plan = planRestart({ services, config }, steps);
+    return { kind: 'restart', target: input.service ?? null, origin: this.#liveTag(), phases: [async () => plan] };
+  }
+
+  prune(): Prepared {
+    const { steps } = this.#a;
+    const step = steps.retain.plan(
+      {},
+      { title: 'remove images that no release needs', cause: 'asked for', deadline: 300_000 },
+    );
+    return { kind: 'prune', target: null, origin: this.#liveTag(), phases: [async () => [step]] };
+  }
+
+  async deployFacts(release: ReleaseFacts, strategy: Strategy | undefined, actor: Actor): Promise<DeployFacts> {
+    const { observer, config, store } = this.#a;
+    const chosen = strategy ?? config.deploy.strategy;
+    return {
+      release,
+      observed: await observer.observe(),
+      schemaToday: store.databaseSchema()?.version ?? null,
+      liveLosesDatabase: await this.schemaGate(release, chosen),
+      topologies: await observer.topologies(release.id),
+      strategy: chosen,
+      actor: actor.user,
+      config,
+    };
+  }
+
+  async rollbackFacts(target: ReleaseRecord, actor: Actor): Promise<RollbackFacts> {
+    const { observer, config } = this.#a;
+    const release = await observer.releaseFacts(target.id);
+    this.#assertReadable(release);
+    return {
+      release,
+      observed: await observer.observe(),
+      topologies: await observer.topologies(target.id),
+      actor: actor.user,
+      config,
+    };
+  }
+
+  rollbackTarget(tag: string | undefined): ReleaseRecord {
+    const { store } = this.#a;
+    if (!store.live()) {
+      throw new ApplianceError('not_deployed', 'nothing is deployed yet', {
+        hint: 'deploy a release first: appliance deploy TAG',
+      });
+    }
+    if (tag !== undefined) {
+      assertTag(tag);
+      const release = store.find(tag);
+      if (release.deployedAt !== null) return release;
+      throw new ApplianceError('release_not_found', `${tag} was never in service, so there is no way back to it`, {
+        left: 'nothing was touched',
+        hint: `bring it into service: appliance deploy ${tag}`,
+      });
+    }
+    const previous = store.previous();
+    if (previous) return previous;
+    throw new ApplianceError('release_not_found', 'there is no release before the current one', {
+      left: 'nothing was touched',
+      hint: 'appliance releases lists what there is; name one: appliance rollback TAG',
+    });
+  }
+
+  #assertReadable(release: ReleaseFacts): void {
+    assertReadable(release.tag, release.schema, this.#a.store.databaseSchema());
+  }
+
+  /** Both sides of a deploy must be able to read the database, unless a downtime is accepted. */
+  async schemaGate(release: ReleaseFacts, strategy: Strategy): Promise<DeployFacts['liveLosesDatabase']> {
+    const { store } = this.#a;
+    this.#assertReadable(release);
+    const live = store.live();
+    if (!live || live.release === release.id) return null;
+    const { tag, schema } = await store.manifest(live.release);
+    const today = store.databaseSchema();
+    if (strategy === 'blue-green') assertLiveKeepsReading(release, today, { tag, schema });
+    return schema && breaksLive(release.schema, today, schema) ? { liveTag: tag, liveVersion: schema.version } : null;
+  }
+
+  #liveTag(): string | null {
+    const { store } = this.#a;
+    const live = store.live();
+    return live && store.get(live.release).tag;
+  }
+}

@@ -1,0 +1,179 @@
+import type { ParsedInput } from '../api/routes.ts';
+import type { Change, Plan } from '../api/schema.ts';
+import { diffReleases, hashValues } from '../capabilities/releases/diff.ts';
+import { type Project, servicesOf, topologyOf } from '../capabilities/stack/index.ts';
+import { availableMemory } from '../host/memory.ts';
+import type { Colour } from '../lib/colour.ts';
+import { formatBytes } from '../lib/units.ts';
+import type { PlannedStep } from '../operations/step.ts';
+import { type DeployFacts, idleColour, planDeploy, planResolve, type Strategy } from '../recipes/deploy.ts';
+import type { ReleaseFacts } from '../recipes/facts.ts';
+import { commitOf, peek } from '../recipes/resolve.ts';
+import { planRollback, type RollbackPath, rollbackPath } from '../recipes/rollback.ts';
+import type { Appliance } from './appliance.ts';
+import { agentActor } from './identity.ts';
+import type { Plans } from './plans.ts';
+
+/** Shows what an operation would do. Changes nothing. */
+export class Previews {
+  readonly #a: Appliance;
+  readonly #plans: Plans;
+
+  constructor(appliance: Appliance, plans: Plans) {
+    this.#a = appliance;
+    this.#plans = plans;
+  }
+
+  /** What a deploy would do. Changes nothing: the tag is looked at in a scratch directory. */
+  async showDeploy(input: ParsedInput<'plan'>, signal: AbortSignal): Promise<Plan> {
+    const { resolve, store, config, observer, core, steps } = this.#a;
+    const notes: string[] = [];
+    const commit = await commitOf(resolve, input.tag, input.acceptMovedTag, (text) => notes.push(text), signal);
+    const seen = await peek(resolve, input.tag, commit, signal);
+    const known = store.all().find((release) => release.tag === input.tag && release.commit === commit);
+    const manifest = known && (await store.manifest(known.id));
+    const same =
+      known && manifest?.model === seen.content.model && manifest.environment.sha256 === seen.content.environment.sha256
+        ? known
+        : undefined;
+    const observed = await observer.observe();
+    const release: ReleaseFacts = same
+      ? await observer.releaseFacts(same.id)
+      : {
+          id: `${input.tag}-new`,
+          tag: input.tag,
+          schema: seen.project.schema,
+          migrates: servicesOf(seen.project, 'migrate').length > 0,
+          imagesPresent: false,
+        };
+    const strategy = input.strategy ?? config.deploy.strategy;
+    const liveLosesDatabase = await this.#plans.schemaGate(release, strategy);
+    if (liveLosesDatabase)
+      notes.push(`there is no way back to ${liveLosesDatabase.liveTag} without restoring its data`);
+    const subnets = await core.subnets();
+    const on = (colour: Colour) =>
+      topologyOf({ project: seen.project, tag: input.tag, colour, subnet: subnets[colour] });
+    const facts: DeployFacts = {
+      release,
+      observed,
+      schemaToday: store.databaseSchema()?.version ?? null,
+      liveLosesDatabase,
+      topologies: { blue: on('blue'), green: on('green') },
+      strategy,
+      actor: agentActor.user,
+      config,
+    };
+    const resolving = planResolve(input, steps);
+    const planned = planDeploy(facts, steps);
+    if (planned.length === 0) notes.push(`${input.tag} is live already`);
+    notes.push(...seen.project.notes, ...(await this.#coreNotes(seen.project)), ...(await this.#memoryNotes(strategy)));
+    const from = observed.live ? await store.view(observed.live.release) : null;
+    const to = same
+      ? await store.view(same.id)
+      : {
+          manifest: { format: 1 as const, id: release.id, tag: input.tag, commit, createdAt: '', ...seen.content },
+          images: undefined,
+          environment: hashValues(seen.environment.values),
+        };
+    return this.#describe({
+      kind: 'deploy',
+      from: observed.live?.tag ?? null,
+      to: input.tag,
+      strategy,
+      colour: planned.length === 0 ? (observed.live?.colour ?? null) : idleColour(observed),
+      steps: planned.length === 0 ? resolving : [...resolving, ...planned],
+      changes: diffReleases(from, to),
+      notes,
+      downtimeOf: strategy === 'recreate' ? downtimeSteps : [],
+    });
+  }
+
+  async #coreNotes(project: Project): Promise<string[]> {
+    const names = await this.#a.core.differences(project);
+    if (names.length === 0) return [];
+    return [
+      `core services that differ from those that run: ${names.join(', ')}; appliance up --core takes them over after the deploy, with a downtime`,
+    ];
+  }
+
+  /** Two releases side by side need about twice what one uses. */
+  async #memoryNotes(strategy: Strategy): Promise<string[]> {
+    const { store, watch } = this.#a;
+    const live = store.live();
+    if (!live || strategy === 'recreate') return [];
+    await watch.sample();
+    const used = watch.services().filter(({ colour }) => colour === live.colour);
+    const needed = used.reduce((sum, { memoryBytes }) => sum + (memoryBytes ?? 0), 0);
+    const available = await availableMemory();
+    if (available === null || needed <= available) return [];
+    return [
+      `${live.colour} uses ${formatBytes(needed)} and only ${formatBytes(available)} are available: two releases may not fit side by side; --strategy recreate stops one before it starts the other`,
+    ];
+  }
+
+  async showRollback(input: ParsedInput<'planRollback'>): Promise<Plan> {
+    const { store, steps } = this.#a;
+    const target = this.#plans.rollbackTarget(input.tag);
+    const facts = await this.#plans.rollbackFacts(target, agentActor);
+    const path = rollbackPath(facts);
+    const { live } = facts.observed;
+    return this.#describe({
+      kind: 'rollback',
+      from: live?.tag ?? null,
+      to: target.tag,
+      strategy: path,
+      colour: path === 'none' ? (live?.colour ?? null) : idleColour(facts.observed),
+      steps: planRollback(facts, steps),
+      changes: diffReleases(live ? await store.view(live.release) : null, await store.view(target.id)),
+      notes: [pathNotes[path](target.tag)],
+      downtimeOf: [],
+    });
+  }
+
+  #describe(about: {
+    kind: string;
+    from: string | null;
+    to: string;
+    strategy: string;
+    colour: Colour | null;
+    steps: readonly PlannedStep[];
+    changes: Change[];
+    notes: string[];
+    downtimeOf: readonly string[];
+  }): Plan {
+    const { steps, downtimeOf, ...rest } = about;
+    const usual = steps.map(({ action }) => this.#a.journal.usualDuration(action));
+    const shown = steps.map(({ action, title, cause }, index) => {
+      const ms = usual[index] ?? null;
+      return { action, title, cause, seconds: ms === null ? null : ms / 1_000 };
+    });
+    const sum = (all: readonly (number | null)[]): number =>
+      all.reduce<number>((total, ms) => total + (ms ?? 0), 0) / 1_000;
+    return {
+      ...rest,
+      steps: shown,
+      predictedSeconds: usual.every((ms) => ms === null) ? null : sum(usual),
+      predictedDowntimeSeconds: sum(
+        steps.map(({ action }, index) => (downtimeOf.includes(action) ? (usual[index] ?? null) : 0)),
+      ),
+    };
+  }
+}
+
+/** With strategy `recreate`, users wait while these run. */
+const downtimeSteps = [
+  'stop-colour',
+  'migrate',
+  'record-schema',
+  'start-colour',
+  'wait-healthy',
+  'configure-edge',
+  'shift-traffic',
+];
+
+const pathNotes: Readonly<Record<RollbackPath, (tag: string) => string>> = {
+  none: (tag) => `${tag} is live already`,
+  warm: (tag) => `${tag} still runs on the other colour: only the traffic moves`,
+  cold: (tag) => `the images of ${tag} are kept: it is started, proven and then gets the traffic`,
+  rebuild: (tag) => `the images of ${tag} are gone: they are built again from its commit`,
+};

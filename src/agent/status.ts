@@ -1,0 +1,181 @@
+import type { ReleaseDetail, ReleaseSummary, Status } from '../api/schema.ts';
+import type { ReleaseRecord } from '../capabilities/releases/store.ts';
+import { timestamp } from '../lib/clock.ts';
+import { allOn, type Colour, otherColour } from '../lib/colour.ts';
+import type { ApplianceError } from '../lib/errors.ts';
+import { combine, type Finding } from '../lib/verdict.ts';
+import type { Appliance } from './appliance.ts';
+
+/** Version of this program; set by the bundler. */
+export const version = process.env.APPLIANCE_VERSION ?? '0.0.0-source';
+
+/** One glance at everything (CONTRACT `status`). @param agent whether a running agent answers, and since when */
+export async function statusOf(a: Appliance, agent: Status['agent'], configProblem?: ApplianceError): Promise<Status> {
+  // First: what it changes while the rest is read does not look like a fault.
+  const operation = a.operations.running();
+  const live = a.store.live();
+  const services = a.watch.services();
+  const weights = await a.traffic.weights();
+  const reachable = await edgeAnswers(a);
+  const release = live && { tag: a.store.get(live.release).tag, colour: live.colour, since: timestamp(live.since) };
+  const findings: Finding[] = [
+    release
+      ? { id: 'release', verdict: 'pass', observed: `${release.tag} on ${release.colour}` }
+      : { id: 'release', verdict: 'inconclusive', observed: 'nothing is deployed yet', hint: 'appliance deploy TAG' },
+    reachable
+      ? { id: 'edge', verdict: 'pass', observed: 'the edge answers' }
+      : { id: 'edge', verdict: 'fail', observed: 'the edge does not answer', hint: 'appliance up' },
+    ...serviceFindings(a, release?.colour ?? null),
+  ];
+  if (configProblem) {
+    findings.push({
+      id: 'config',
+      verdict: 'fail',
+      observed: `appliance.yaml as it stands is not used: ${configProblem.message}`,
+      hint: configProblem.hint ?? 'appliance config check',
+    });
+  }
+  if (release && weights && !operation) {
+    const right = weights[release.colour] === allOn(release.colour)[release.colour];
+    findings.push({
+      id: 'traffic',
+      verdict: right ? 'pass' : 'fail',
+      observed: `${release.colour} ${weights[release.colour]} %, ${otherColour(release.colour)} ${weights[otherColour(release.colour)]} %`,
+      ...(right ? {} : { expected: `all on ${release.colour}`, hint: 'appliance up' }),
+    });
+  }
+  return {
+    name: a.config.name,
+    version,
+    release,
+    warm: live && warmRelease(a, live.colour),
+    traffic: weights ?? { blue: 0, green: 0 },
+    services,
+    operation,
+    models: { active: null },
+    backup: { lastSuccess: null, lastProvenRestore: null, nextRun: null },
+    certificates: [],
+    alerts: [],
+    verdict: combine(findings.map(({ verdict }) => verdict)),
+    edge: { http: `http://${a.config.edge.http}`, https: `https://${a.config.edge.https}`, reachable },
+    agent,
+    findings,
+  };
+}
+
+/** Milliseconds within which the edge must say how it is. */
+const edgePatience = 1_000;
+
+async function edgeAnswers(a: Appliance): Promise<boolean> {
+  try {
+    await a.traffic.status(AbortSignal.timeout(edgePatience));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The release that could have the traffic at once: all of its containers run on the other colour. */
+function warmRelease(a: Appliance, live: Colour): Status['warm'] {
+  const colour = otherColour(live);
+  const apps = a.watch
+    .details()
+    .filter(({ labels }) => labels['appliance.colour'] === colour && labels['appliance.role'] === 'app');
+  const [first] = apps;
+  const tag = first?.labels['appliance.release'];
+  const sound = apps.every(
+    ({ running, health, labels }) => running && health !== 'unhealthy' && labels['appliance.release'] === tag,
+  );
+  return tag !== undefined && sound ? { tag, colour } : null;
+}
+
+/** The live colour and the core must run; the other colour may do as it likes. */
+function serviceFindings(a: Appliance, live: string | null): Finding[] {
+  if (a.watch.problem) {
+    return [
+      {
+        id: 'engine',
+        verdict: 'fail',
+        observed: a.watch.problem.message,
+        ...(a.watch.problem.hint ? { hint: a.watch.problem.hint } : {}),
+      },
+    ];
+  }
+  const finished = new Set(
+    a.watch
+      .details()
+      .filter(
+        ({ labels, exitCode, running }) =>
+          !running && exitCode === 0 && ['job', 'migrate'].includes(labels['appliance.role'] ?? ''),
+      )
+      .map(({ labels }) => labels['com.docker.compose.service']),
+  );
+  const relevant = a.watch
+    .services()
+    .filter(({ colour, name }) => (colour === null || colour === live) && !finished.has(name));
+  const bad = relevant.filter(({ state, health }) => state !== 'running' || health === 'unhealthy');
+  if (relevant.length === 0)
+    return [{ id: 'services', verdict: 'fail', observed: 'nothing runs', hint: 'appliance up' }];
+  return [
+    {
+      id: 'services',
+      verdict: bad.length === 0 ? 'pass' : 'fail',
+      observed:
+        bad.length === 0
+          ? `${relevant.length} run`
+          : bad.map(({ name, state, health }) => `${name}: ${health ?? state}`).join(', '),
+      samples: relevant.length,
+      ...(bad[0] ? { hint: `appliance logs ${bad[0].name}` } : {}),
+    },
+  ];
+}
+
+export async function summaryOf(a: Appliance, release: ReleaseRecord): Promise<ReleaseSummary> {
+  const [images, manifest, state, occupants] = await Promise.all([
+    a.store.images(release.id),
+    a.store.manifest(release.id),
+    a.observer.stateOf(release.id),
+    a.observer.occupants(),
+  ]);
+  return {
+    id: release.id,
+    tag: release.tag,
+    commit: release.commit,
+    state,
+    colour: occupants.get(release.id) ?? null,
+    deployedAt: release.deployedAt === null ? null : timestamp(release.deployedAt),
+    actor: release.actor,
+    images: Object.entries(images ?? {}).map(([service, { ref, id }]) => ({ service, ref, digest: id })),
+    schema: manifest.schema?.version ?? null,
+    verdict: release.verdict,
+    pinned: release.pinned,
+  };
+}
+
+export async function detailOf(a: Appliance, release: ReleaseRecord): Promise<ReleaseDetail> {
+  const [summary, manifest, images] = await Promise.all([
+    summaryOf(a, release),
+    a.store.manifest(release.id),
+    a.store.images(release.id),
+  ]);
+  const bytes = new Map(Object.values(images ?? {}).map((image) => [image.id, image.bytes]));
+  return {
+    ...summary,
+    createdAt: manifest.createdAt,
+    environmentKeys: manifest.environment.keys,
+    environmentSha256: manifest.environment.sha256,
+    services: manifest.services.map(({ name, role, replicas }) => ({ name, role, replicas })),
+    schemaReadableFrom: manifest.schema?.readableFrom ?? null,
+    imageBytes: [...bytes.values()].reduce((sum, size) => sum + size, 0),
+    history: a.journal
+      .recent(1_000)
+      .filter(({ target }) => target === release.tag)
+      .map(({ id, kind, startedAt, result, actor }) => ({
+        operation: id,
+        kind,
+        at: timestamp(startedAt),
+        result,
+        actor: actor.user,
+      })),
+  };
+}

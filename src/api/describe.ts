@@ -1,0 +1,85 @@
+import { formatDuration } from '../lib/units.ts';
+import type { Verdict } from '../lib/verdict.ts';
+import type { Change, OperationResult, ServiceStatus } from './schema.ts';
+
+/** Words that every face uses for the same things. Pure functions over the shapes of `schema.ts`. */
+
+/** How a service is doing: a verdict, `running` while it starts, `skipped` when it is done and need not run. */
+export type Condition = Verdict | 'running' | 'skipped';
+
+export function conditionOf({ state, health }: Pick<ServiceStatus, 'state' | 'health'>): Condition {
+  if (health === 'healthy') return 'pass';
+  if (health === 'unhealthy') return 'fail';
+  if (health === 'starting' || state === 'restarting' || state === 'created') return 'running';
+  if (state === 'running') return 'pass';
+  if (state === 'completed') return 'skipped';
+  return state === 'paused' || state === 'unknown' ? 'inconclusive' : 'fail';
+}
+
+/** `4 min 05 s` since a time. @param now milliseconds since 1970 */
+export function age(time: string | null, now: number): string {
+  if (time === null) return '–';
+  const ms = now - Date.parse(time);
+  if (Number.isNaN(ms)) return '–';
+  return ms < 1_000 ? '0 s' : formatDuration(ms < 60_000 ? Math.floor(ms / 1_000) * 1_000 : ms).replace('.0 s', ' s');
+}
+
+/** `12.3 s` of a number of seconds. */
+export function seconds(value: number): string {
+  return formatDuration(value * 1_000);
+}
+
+/** `2.4` for a column `%CPU` (of one core, as `ps` and `top` have it), or a dash while there are no two readings yet. */
+export function percent(value: number | null): string {
+  return value === null ? '–' : value.toFixed(1);
+}
+
+/** What a warm release is good for. */
+export const wayBack = 'rollback in about a second';
+
+/** `deploy v1.0`, `restart backend`, `up` */
+export function titleOf(kind: string, target: string | null): string {
+  return target ? `${kind} ${target}` : kind;
+}
+
+/** One line about an operation that has ended well. */
+export function successLine(result: OperationResult): string {
+  const took = seconds(result.seconds);
+  const shift = result.shiftSeconds === null ? '' : `; traffic was on it after ${seconds(result.shiftSeconds)}`;
+  const was = result.from && result.from !== result.to ? ` (was ${result.from})` : '';
+  if (result.kind === 'deploy' && result.to) return `${result.to} is live${was}, ${took}${shift}`;
+  if (result.kind === 'rollback' && result.from === result.to && result.steps.length === 0) {
+    return `${result.to} is live already; nothing was done`;
+  }
+  if (result.kind === 'rollback' && result.to) return `back on ${result.to}${was}, ${took}${shift}`;
+  return `${titleOf(result.kind, result.to)} done in ${took}`;
+}
+
+/** What went wrong, without advice: `deploy v1.2 failed after 61.0 s and was taken back: …` */
+export function failureLine(result: OperationResult): string {
+  const outcome = {
+    done: 'is done',
+    failed: 'failed',
+    rolled_back: 'failed and was taken back',
+    manual: 'stopped and needs a person',
+  }[result.result];
+  const why = result.error ? `: ${result.error.message}` : '';
+  return `${titleOf(result.kind, result.to)} ${outcome} after ${seconds(result.seconds)}${why}`;
+}
+
+/** `~ image backend  sha256:1a… → sha256:2b…` */
+export function changeLine({ area, name, kind, from, to }: Change): string {
+  const sign = { added: '+', removed: '-', changed: '~' }[kind];
+  const values = kind === 'changed' && from !== null && to !== null ? `  ${from} → ${to}` : `  ${to ?? from ?? ''}`;
+  return `${sign} ${area === name ? area : `${area} ${name}`}${values}`.trimEnd();
+}
+
+/**
+ * Which of so many colours a service has: the same in every run and on every face, and shared by its replicas.
+ * @param size colours to choose from
+ */
+export function hueOf(service: string, size: number): number {
+  let hash = 0;
+  for (const character of service.replace(/-\d+$/, '')) hash = (hash * 31 + character.charCodeAt(0)) >>> 0;
+  return hash % size;
+}

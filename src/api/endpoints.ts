@@ -1,0 +1,46 @@
+/**
+ * Where each request goes, as plain data: the command line reads this table and nothing else, because loading zod would
+ * cost it more time than the whole request. `routes.ts` joins the same entries with what goes in and what comes out.
+ */
+export interface Endpoint {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  /** `viewer`: both sockets. `operator`: the operator socket only. */
+  readonly access: 'viewer' | 'operator';
+  /** One document, or one document per line until the end. */
+  readonly stream: boolean;
+}
+
+export const endpoints = {
+  status: { method: 'GET', path: '/status', access: 'viewer', stream: false },
+  ping: { method: 'GET', path: '/ping', access: 'viewer', stream: false },
+  ps: { method: 'GET', path: '/ps', access: 'viewer', stream: false },
+  stats: { method: 'POST', path: '/stats', access: 'viewer', stream: true },
+  logs: { method: 'POST', path: '/logs', access: 'viewer', stream: true },
+  events: { method: 'GET', path: '/events', access: 'viewer', stream: true },
+  follow: { method: 'POST', path: '/operations/follow', access: 'viewer', stream: true },
+  operations: { method: 'GET', path: '/operations', access: 'viewer', stream: false },
+  releases: { method: 'GET', path: '/releases', access: 'viewer', stream: false },
+  release: { method: 'POST', path: '/releases/show', access: 'viewer', stream: false },
+  diff: { method: 'POST', path: '/releases/diff', access: 'viewer', stream: false },
+  pin: { method: 'POST', path: '/releases/pin', access: 'operator', stream: false },
+  plan: { method: 'POST', path: '/plan', access: 'viewer', stream: false },
+  planRollback: { method: 'POST', path: '/plan/rollback', access: 'viewer', stream: false },
+  deploy: { method: 'POST', path: '/deploy', access: 'operator', stream: true },
+  rollback: { method: 'POST', path: '/rollback', access: 'operator', stream: true },
+  up: { method: 'POST', path: '/up', access: 'operator', stream: true },
+  down: { method: 'POST', path: '/down', access: 'operator', stream: true },
+  restart: { method: 'POST', path: '/restart', access: 'operator', stream: true },
+  prune: { method: 'POST', path: '/releases/prune', access: 'operator', stream: true },
+  exec: { method: 'POST', path: '/exec', access: 'operator', stream: false },
+  configShow: { method: 'GET', path: '/config', access: 'viewer', stream: false },
+  audit: { method: 'POST', path: '/audit', access: 'viewer', stream: false },
+  auditVerify: { method: 'GET', path: '/audit/verify', access: 'viewer', stream: false },
+} as const satisfies Record<string, Endpoint>;
+
+export type EndpointName = keyof typeof endpoints;
+
+/** Header that names the nonce file which proves who calls (DESIGN §8). */
+export const nonceHeader = 'x-appliance-nonce';
+/** Header with the address of the caller's SSH client, when it came that way. */
+export const sshHeader = 'x-appliance-ssh';

@@ -1,0 +1,114 @@
+import { z } from 'zod';
+import { type Endpoint, type EndpointName, endpoints } from './endpoints.ts';
+import {
+  auditEntrySchema,
+  eventSchema,
+  logLineSchema,
+  operationResultSchema,
+  planSchema,
+  releaseDetailSchema,
+  releaseDiffSchema,
+  releaseSchema,
+  serviceStatusSchema,
+  statSchema,
+  statusSchema,
+} from './schema.ts';
+
+/**
+ * Every request that a face can make: who may and where (`endpoints.ts`), what goes in and what comes out. Client and
+ * server are both derived from this table, so they cannot disagree.
+ */
+export type RouteDefinition<In extends z.ZodType, Out extends z.ZodType> = Endpoint & {
+  readonly input: In;
+  readonly output: Out;
+};
+
+function route<Name extends EndpointName, In extends z.ZodType, Out extends z.ZodType>(
+  name: Name,
+  input: In,
+  output: Out,
+): (typeof endpoints)[Name] & RouteDefinition<In, Out> {
+  return { ...endpoints[name], input, output };
+}
+
+const nothing = z.object({});
+
+/** Options that every operation takes. */
+const operation = {
+  /** Milliseconds to wait for the lock; 0 answers `busy` at once. */
+  wait: z.number().min(0).default(0),
+};
+
+const deployInput = z.object({
+  tag: z.string(),
+  strategy: z.enum(['blue-green', 'recreate']).optional(),
+  acceptMovedTag: z.boolean().default(false),
+  ...operation,
+});
+const rollbackInput = z.object({
+  /** Default: the release before the current one. */
+  tag: z.string().optional(),
+  ...operation,
+});
+const logsInput = z.object({
+  services: z.array(z.string()).default([]),
+  follow: z.boolean().default(false),
+  /** RFC 3339, or a duration before now such as 10m. */
+  since: z.string().optional(),
+  /** Lines per container from the end; all when absent. */
+  tail: z.number().int().min(0).optional(),
+});
+const downInput = z.object({ volumes: z.boolean().default(false), ...operation });
+const upInput = z.object({ core: z.boolean().default(false), ...operation });
+const restartInput = z.object({ service: z.string().optional(), ...operation });
+const execInput = z.object({ service: z.string() });
+const execTarget = z.object({ container: z.string(), service: z.string() });
+
+export const routes = {
+  status: route('status', nothing, statusSchema),
+  /** What is asked of a running agent before anything else. */
+  ping: route('ping', nothing, z.object({ version: z.string(), pid: z.number(), name: z.string() })),
+  ps: route('ps', nothing, z.array(serviceStatusSchema)),
+  stats: route('stats', z.object({ follow: z.boolean().default(false) }), z.array(statSchema)),
+  logs: route('logs', logsInput, logLineSchema),
+  events: route('events', nothing, eventSchema),
+  /** Events of one operation from its beginning to its end. */
+  follow: route('follow', z.object({ operation: z.string() }), eventSchema),
+  operations: route('operations', nothing, z.array(operationResultSchema)),
+  releases: route('releases', nothing, z.array(releaseSchema)),
+  release: route('release', z.object({ tag: z.string() }), releaseDetailSchema),
+  diff: route('diff', z.object({ from: z.string(), to: z.string() }), releaseDiffSchema),
+  pin: route('pin', z.object({ tag: z.string(), pinned: z.boolean() }), releaseSchema),
+  plan: route('plan', deployInput, planSchema),
+  planRollback: route('planRollback', rollbackInput, planSchema),
+  // Operations answer with the events of the operation; the last line is `operation-ended`.
+  deploy: route('deploy', deployInput, eventSchema),
+  rollback: route('rollback', rollbackInput, eventSchema),
+  up: route('up', upInput, eventSchema),
+  down: route('down', downInput, eventSchema),
+  restart: route('restart', restartInput, eventSchema),
+  prune: route('prune', z.object({ ...operation }), eventSchema),
+  /** The container to run a command in; the face runs `docker exec` itself, so that the terminal is its own. */
+  exec: route('exec', execInput, execTarget),
+  configShow: route('configShow', nothing, z.record(z.string(), z.unknown())),
+  audit: route(
+    'audit',
+    z.object({ since: z.string().optional(), limit: z.number().int().default(200) }),
+    z.array(auditEntrySchema),
+  ),
+  auditVerify: route(
+    'auditVerify',
+    nothing,
+    z.object({
+      verdict: z.enum(['pass', 'fail', 'inconclusive']),
+      entries: z.number(),
+      brokenAt: z.number().nullable(),
+    }),
+  ),
+} as const satisfies Record<EndpointName, RouteDefinition<z.ZodType, z.ZodType>>;
+
+type Routes = typeof routes;
+export type RouteName = keyof Routes;
+export type Input<Name extends RouteName> = z.input<Routes[Name]['input']>;
+export type ParsedInput<Name extends RouteName> = z.output<Routes[Name]['input']>;
+export type Output<Name extends RouteName> = z.output<Routes[Name]['output']>;

@@ -1,0 +1,247 @@
+import { z } from 'zod';
+import { colours } from '../lib/colour.ts';
+import { verdicts } from '../lib/verdict.ts';
+
+/**
+ * The JSON shapes of CONTRACT, once: what the agent answers, what `--json` prints and what the screens show.
+ * Times are RFC 3339 in UTC, durations seconds, sizes bytes, percentages 0 to 100.
+ */
+const time = z.string();
+const colour = z.enum(colours);
+const verdict = z.enum(verdicts);
+
+const actorSchema = z.object({
+  uid: z.number().int(),
+  user: z.string(),
+  /** Address of the SSH client, when the caller came that way. */
+  ssh: z.string().nullable(),
+});
+export type Actor = z.output<typeof actorSchema>;
+
+const findingSchema = z.object({
+  id: z.string(),
+  verdict,
+  observed: z.string(),
+  expected: z.string().optional(),
+  samples: z.number().optional(),
+  needed: z.number().optional(),
+  hint: z.string().optional(),
+});
+
+const runningOperationSchema = z.object({
+  id: z.string(),
+  kind: z.string(),
+  step: z.string().nullable(),
+  /** 0 to 100: steps done of steps planned. */
+  progress: z.number(),
+  actor: actorSchema,
+  startedAt: time,
+});
+export type RunningOperation = z.output<typeof runningOperationSchema>;
+
+export const serviceStatusSchema = z.object({
+  name: z.string(),
+  project: z.string(),
+  colour: colour.nullable(),
+  state: z.string(),
+  health: z.string().nullable(),
+  image: z.string(),
+  imageId: z.string(),
+  /** Percent of one core; null until two readings exist. */
+  cpuPercent: z.number().nullable(),
+  memoryBytes: z.number().nullable(),
+  restarts: z.number(),
+  since: time.nullable(),
+});
+export type ServiceStatus = z.output<typeof serviceStatusSchema>;
+
+export const statusSchema = z.object({
+  name: z.string(),
+  version: z.string(),
+  release: z.object({ tag: z.string(), colour, since: time }).nullable(),
+  /** The release that still runs on the other colour, so that a rollback only moves the traffic. */
+  warm: z.object({ tag: z.string(), colour }).nullable().optional(),
+  traffic: z.object({ blue: z.number(), green: z.number() }),
+  services: z.array(serviceStatusSchema),
+  operation: runningOperationSchema.nullable(),
+  models: z.object({ active: z.object({ name: z.string(), version: z.string(), sha256: z.string() }).nullable() }),
+  backup: z.object({ lastSuccess: time.nullable(), lastProvenRestore: time.nullable(), nextRun: time.nullable() }),
+  certificates: z.array(
+    z.object({ domains: z.array(z.string()), notAfter: time, issuer: z.string(), daysLeft: z.number() }),
+  ),
+  alerts: z.array(z.object({ id: z.string(), severity: z.string(), summary: z.string(), since: time })),
+  verdict,
+  /** Where the appliance can be reached and who answered: an agent, or this very command. */
+  edge: z.object({ http: z.string(), https: z.string(), reachable: z.boolean() }),
+  agent: z.object({ running: z.boolean(), pid: z.number().nullable(), since: time.nullable() }),
+  findings: z.array(findingSchema),
+});
+export type Status = z.output<typeof statusSchema>;
+
+export const releaseSchema = z.object({
+  id: z.string(),
+  tag: z.string(),
+  commit: z.string(),
+  state: z.enum(['live', 'warm', 'kept', 'gone']),
+  colour: colour.nullable(),
+  deployedAt: time.nullable(),
+  actor: z.string().nullable(),
+  images: z.array(z.object({ service: z.string(), ref: z.string(), digest: z.string() })),
+  schema: z.number().nullable(),
+  verdict: verdict.nullable(),
+  pinned: z.boolean(),
+});
+export type ReleaseSummary = z.output<typeof releaseSchema>;
+
+export const releaseDetailSchema = releaseSchema.extend({
+  createdAt: time,
+  /** Keys of the frozen environment; values never leave the agent. */
+  environmentKeys: z.array(z.string()),
+  environmentSha256: z.string(),
+  services: z.array(z.object({ name: z.string(), role: z.string(), replicas: z.number() })),
+  schemaReadableFrom: z.number().nullable(),
+  imageBytes: z.number(),
+  history: z.array(
+    z.object({ operation: z.string(), kind: z.string(), at: time, result: z.string(), actor: z.string() }),
+  ),
+});
+export type ReleaseDetail = z.output<typeof releaseDetailSchema>;
+
+const changeSchema = z.object({
+  area: z.enum(['image', 'environment', 'topology', 'schema', 'service', 'volume', 'core', 'file', 'commit']),
+  name: z.string(),
+  kind: z.enum(['added', 'removed', 'changed']),
+  from: z.string().nullable(),
+  to: z.string().nullable(),
+});
+export type Change = z.output<typeof changeSchema>;
+
+export const releaseDiffSchema = z.object({ from: z.string(), to: z.string(), changes: z.array(changeSchema) });
+
+const planStepSchema = z.object({
+  action: z.string(),
+  title: z.string(),
+  cause: z.string(),
+  seconds: z.number().nullable(),
+});
+
+export const planSchema = z.object({
+  kind: z.string(),
+  from: z.string().nullable(),
+  to: z.string(),
+  strategy: z.string(),
+  colour: colour.nullable(),
+  steps: z.array(planStepSchema),
+  changes: z.array(changeSchema),
+  notes: z.array(z.string()),
+  /** Seconds, from the medians of earlier runs; null when nothing was ever measured. */
+  predictedSeconds: z.number().nullable(),
+  predictedDowntimeSeconds: z.number(),
+});
+export type Plan = z.output<typeof planSchema>;
+
+const stepReportSchema = z.object({
+  name: z.string(),
+  state: z.enum(['pending', 'running', 'done', 'failed', 'undone', 'skipped']),
+  seconds: z.number(),
+  detail: z.string(),
+});
+export type StepReport = z.output<typeof stepReportSchema>;
+
+export const operationResultSchema = z.object({
+  operation: z.string(),
+  kind: z.string(),
+  from: z.string().nullable(),
+  to: z.string().nullable(),
+  result: z.enum(['done', 'failed', 'rolled_back', 'manual']),
+  startedAt: time,
+  /** Name of the user who began it. */
+  actor: z.string(),
+  seconds: z.number(),
+  /** From the command's arrival to verified traffic on the new colour; null when nothing was shifted. */
+  shiftSeconds: z.number().nullable(),
+  steps: z.array(stepReportSchema),
+  verdicts: z.array(findingSchema),
+  error: z
+    .object({
+      code: z.string(),
+      message: z.string(),
+      left: z.string().optional(),
+      hint: z.string().optional(),
+      exit: z.number(),
+    })
+    .optional(),
+});
+export type OperationResult = z.output<typeof operationResultSchema>;
+
+/** What the agent tells while it works; also the lines of `deploy --json` before the last one. */
+export const eventSchema = z.discriminatedUnion('event', [
+  z.object({
+    event: z.literal('operation-started'),
+    time,
+    operation: z.string(),
+    kind: z.string(),
+    target: z.string().nullable(),
+    actor: actorSchema,
+    steps: z.array(z.string()),
+  }),
+  z.object({
+    event: z.literal('planned'),
+    time,
+    operation: z.string(),
+    steps: z.array(z.object({ name: z.string(), title: z.string() })),
+  }),
+  z.object({
+    event: z.literal('step'),
+    time,
+    operation: z.string(),
+    index: z.number(),
+    name: z.string(),
+    title: z.string(),
+    state: z.enum(['running', 'verifying', 'done', 'failed', 'undoing', 'undone']),
+    seconds: z.number(),
+    detail: z.string(),
+  }),
+  z.object({ event: z.literal('progress'), time, operation: z.string(), index: z.number(), text: z.string() }),
+  z.object({
+    event: z.literal('operation-ended'),
+    time,
+    operation: z.string(),
+    kind: z.string(),
+    result: operationResultSchema,
+  }),
+  z.object({ event: z.literal('status'), time }),
+]);
+export type ApplianceEvent = z.output<typeof eventSchema>;
+
+export const logLineSchema = z.object({
+  time: time.nullable(),
+  service: z.string(),
+  colour: colour.nullable(),
+  stream: z.enum(['stdout', 'stderr']),
+  text: z.string(),
+});
+export type LogLine = z.output<typeof logLineSchema>;
+
+export const statSchema = z.object({
+  service: z.string(),
+  colour: colour.nullable(),
+  cpuPercent: z.number().nullable(),
+  memoryBytes: z.number().nullable(),
+  memoryLimitBytes: z.number().nullable(),
+  rxBytes: z.number(),
+  txBytes: z.number(),
+  pids: z.number(),
+});
+export type ServiceStat = z.output<typeof statSchema>;
+
+export const auditEntrySchema = z.object({
+  seq: z.number(),
+  time,
+  actor: actorSchema,
+  action: z.string(),
+  target: z.string().nullable(),
+  result: z.string(),
+  hash: z.string(),
+});
+export type AuditEntry = z.output<typeof auditEntrySchema>;

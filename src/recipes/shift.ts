@@ -1,0 +1,56 @@
+import type { Config } from '../config/schema.ts';
+import { allOn, type Colour, otherColour } from '../lib/colour.ts';
+import type { Topology } from '../lib/topology.ts';
+import type { PlannedStep } from '../operations/step.ts';
+import type { Observed, ReleaseFacts } from './facts.ts';
+import type { Steps } from './steps.ts';
+
+export interface ShiftWish {
+  readonly release: ReleaseFacts;
+  readonly to: Colour;
+  /** Where the release listens, or would listen, on either colour. */
+  readonly topologies: Readonly<Record<Colour, Topology>>;
+  readonly observed: Observed;
+  readonly actor: string;
+  readonly config: Config;
+}
+
+/** From a started colour to verified traffic on it: the part that every deploy and every rollback shares. */
+export function shiftSteps(wish: ShiftWish, steps: Steps): PlannedStep[] {
+  const { release, to, observed, config } = wish;
+  const other = otherColour(to);
+  // While the other colour is empty, the edge is told where this release would listen there: the next release usually
+  // has the same shape, and then its deploy needs no reload.
+  const topologies = { ...wish.topologies, [other]: observed.colours[other].topology ?? wish.topologies[other] };
+  const { live } = observed;
+  return [
+    steps.waitHealthy.plan(
+      { release: release.id, colour: to, timeout: config.deploy.healthTimeout },
+      {
+        title: `prove that ${to} is healthy and runs ${release.tag}`,
+        cause: 'no traffic goes to a colour that has not proven itself',
+        deadline: config.deploy.healthTimeout + 30_000,
+      },
+    ),
+    steps.configureEdge.plan(
+      { topologies },
+      {
+        title: `tell the edge where ${to} listens`,
+        cause: 'addresses belong to the release; unchanged ones need no reload',
+      },
+    ),
+    steps.shiftTraffic.plan(
+      { from: observed.weights ?? allOn(live?.colour ?? to), to: allOn(to), release: release.tag },
+      { title: `shift traffic to ${to} (${release.tag})`, cause: `${release.tag} is to serve`, pivot: true },
+    ),
+    steps.recordLive.plan(
+      {
+        release: release.id,
+        colour: to,
+        actor: wish.actor,
+        previous: live && { release: live.release, colour: live.colour, since: live.since },
+      },
+      { title: `record ${release.tag} as live`, cause: 'status, rollback and recovery rely on it' },
+    ),
+  ];
+}

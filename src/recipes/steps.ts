@@ -1,0 +1,40 @@
+import type { Colour, Weights } from '../lib/colour.ts';
+import type { Topology } from '../lib/topology.ts';
+import type { StepType } from '../operations/step.ts';
+import type { LiveFacts } from './facts.ts';
+
+interface OnColour {
+  readonly release: string;
+  readonly colour: Colour;
+}
+
+/** What the recipes put in order. Capabilities offer these steps, the agent hands them over. */
+export interface Steps {
+  readonly checkHost: StepType<{ readonly minimumFreeBytes: number }>;
+  readonly resolveRelease: StepType<{ readonly tag: string; readonly acceptMovedTag: boolean }>;
+  readonly buildImages: StepType<{ readonly release: string }>;
+  readonly startCore: StepType<{ readonly release: string | null; readonly replace: boolean }>;
+  /** Takes the core services of a release over for good. */
+  readonly adoptCore: StepType<{ readonly release: string | null; readonly replace: boolean }>;
+  readonly migrate: StepType<OnColour>;
+  readonly leaveWayBack: StepType<{ readonly liveTag: string; readonly liveVersion: number }>;
+  readonly recordSchema: StepType<{
+    readonly release: string;
+    readonly version: number;
+    readonly readableFrom: number;
+  }>;
+  readonly forgetSchema: StepType<Record<string, never>>;
+  readonly startColour: StepType<OnColour>;
+  readonly waitHealthy: StepType<OnColour & { readonly timeout: number }>;
+  readonly configureEdge: StepType<{ readonly topologies: Readonly<Record<Colour, Topology | null>> }>;
+  readonly shiftTraffic: StepType<{ readonly from: Weights; readonly to: Weights; readonly release: string }>;
+  readonly recordLive: StepType<
+    OnColour & { readonly actor: string; readonly previous: Omit<LiveFacts, 'tag'> | null }
+  >;
+  readonly bake: StepType<OnColour & { readonly duration: number }>;
+  readonly stopColour: StepType<{ readonly colour: Colour; readonly graceSeconds: number }>;
+  readonly removeColour: StepType<{ readonly colour: Colour; readonly graceSeconds: number }>;
+  readonly restartService: StepType<{ readonly service: string; readonly timeout: number }>;
+  readonly removeCore: StepType<{ readonly volumes: boolean }>;
+  readonly retain: StepType<Record<string, never>>;
+}
