@@ -1,0 +1,299 @@
+/**
+ * Every verb of the command line, as data. Parsing, help, shell completion and `docs/reference/cli.md` are all derived
+ * from this table, and the types of what a verb receives are too: a verb cannot read an option that is not listed here.
+ */
+export interface OptionSpec {
+  readonly short?: string;
+  /** Name of the value; an option without one is a switch. */
+  readonly value?: string;
+  /** The value may be left out: `--wait` as well as `--wait 5m`. */
+  readonly optional?: true;
+  readonly choices?: readonly string[];
+  readonly help: string;
+}
+
+export interface ArgumentSpec {
+  readonly name: string;
+  readonly required?: true;
+  readonly many?: true;
+  /** What a shell completes here. */
+  readonly completes?: 'service' | 'tag' | 'shell' | 'verb';
+  readonly help: string;
+}
+
+export interface VerbSpec {
+  readonly summary: string;
+  readonly group: Group;
+  readonly args?: readonly ArgumentSpec[];
+  readonly options?: Readonly<Record<string, OptionSpec>>;
+  /** Everything after the first argument belongs to another program. */
+  readonly passThrough?: true;
+  /** A paragraph for `--help` and the reference. */
+  readonly about?: string;
+  readonly examples?: readonly string[];
+}
+
+export const groups = {
+  releases: 'Releases',
+  stack: 'The stack',
+  appliance: 'The appliance',
+} as const;
+export type Group = keyof typeof groups;
+
+/** Accepted before and after every verb. */
+export const globalOptions = {
+  json: { help: 'print exactly one JSON document (one per line for streams), errors included' },
+  yes: { short: 'y', help: 'answer every question with yes' },
+  root: { value: 'DIR', help: 'use the appliance whose files all live under DIR (same as APPLIANCE_ROOT)' },
+  'no-color': { help: 'no colours (also with NO_COLOR, with TERM=dumb and when the output is no terminal)' },
+  quiet: { short: 'q', help: 'no progress; results and errors only' },
+  verbose: { short: 'v', help: 'more detail, among it what each step reports' },
+  timeout: { value: 'DURATION', help: 'give up after so long, for example 30s or 5m' },
+  help: { short: 'h', help: 'explain the command' },
+  version: { short: 'V', help: 'print the version' },
+} as const satisfies Record<string, OptionSpec>;
+
+const wait = {
+  value: 'DURATION',
+  optional: true,
+  help: 'wait for a running operation to end instead of failing as busy; without a value as long as it takes',
+} as const;
+const detach = { help: 'return as soon as the agent has begun; the operation goes on there' } as const;
+const tag = { name: 'tag', required: true, completes: 'tag', help: 'Git tag of the release' } as const;
+const service = { name: 'service', completes: 'service', help: 'a service of the stack' } as const;
+const strategy = {
+  value: 'STRATEGY',
+  choices: ['blue-green', 'recreate'],
+  help: 'how to bring it up; default: as in appliance.yaml',
+} as const;
+const acceptMovedTag = { help: 'go on although the tag names another commit than the release made from it' } as const;
+
+export const catalog = {
+  deploy: {
+    summary: 'bring a version into service without dropping a request',
+    group: 'releases',
+    args: [tag],
+    options: { strategy, 'accept-moved-tag': acceptMovedTag, detach, wait },
+    about:
+      'Builds or loads the images, starts the idle colour, waits until it is proven healthy and shifts the traffic. A failure before the shift leaves production untouched, a failure after it shifts back. The last line says what happened and how long it took. Ctrl-C detaches: an agent goes on; without an agent the operation is taken back.',
+    examples: ['appliance deploy v1.0', 'appliance deploy v1.0 --wait 10m', 'appliance deploy v1.0 --json'],
+  },
+  plan: {
+    summary: 'show what a deploy would do and change nothing',
+    group: 'releases',
+    args: [tag],
+    options: { strategy, 'accept-moved-tag': acceptMovedTag },
+    about: 'Prints what changes (images, environment keys, topology, schema), the steps, predicted time and downtime.',
+    examples: ['appliance plan v1.0'],
+  },
+  rollback: {
+    summary: 'go back to an earlier version, in about a second while it is warm',
+    group: 'releases',
+    args: [{ name: 'tag', completes: 'tag', help: 'release to go back to; default: the one before the live one' }],
+    options: {
+      plan: { help: 'show the steps and change nothing' },
+      detach,
+      wait,
+    },
+    about:
+      'Restores the whole release: images, environment, topology. Refuses when the old release cannot read the schema of the database, and says both numbers.',
+    examples: ['appliance rollback', 'appliance rollback v0.9 --plan', 'appliance rollback v0.9'],
+  },
+  releases: {
+    summary: 'list the releases: what is live, warm, kept or gone',
+    group: 'releases',
+    examples: ['appliance releases', 'appliance releases --json'],
+  },
+  'releases show': {
+    summary: 'everything about one release: digests, services, environment keys, history',
+    group: 'releases',
+    args: [tag],
+  },
+  'releases diff': {
+    summary: 'what differs between two releases',
+    group: 'releases',
+    args: [
+      { name: 'from', required: true, completes: 'tag', help: 'the one release' },
+      { name: 'to', required: true, completes: 'tag', help: 'the other release' },
+    ],
+    examples: ['appliance releases diff v0.9 v1.0'],
+  },
+  'releases pin': { summary: 'keep the images of a release whatever retention says', group: 'releases', args: [tag] },
+  'releases unpin': { summary: 'let retention decide about a release again', group: 'releases', args: [tag] },
+  'releases prune': {
+    summary: 'remove the images that retention no longer keeps',
+    group: 'releases',
+    options: { wait },
+    about: 'Never touches releases that are live, warm or pinned.',
+  },
+  follow: {
+    summary: 'follow a running operation to its end',
+    group: 'releases',
+    args: [{ name: 'operation', help: 'its id; default: the one that runs now' }],
+    about: 'Ends with the exit status of the operation. Ctrl-C stops following, never the operation.',
+  },
+  operations: { summary: 'list past operations, the newest first', group: 'releases' },
+  status: {
+    summary: 'the state of the appliance at a glance',
+    group: 'stack',
+    about: 'Exit status 0, 3 or 4 for the verdict pass, fail or inconclusive.',
+    examples: ['appliance status', 'appliance status --json'],
+  },
+  up: {
+    summary: 'start what should run: core, edge and the live release',
+    group: 'stack',
+    options: { core: { help: 'the core stack only' }, detach, wait },
+  },
+  down: {
+    summary: 'stop everything; data stays',
+    group: 'stack',
+    options: { volumes: { help: 'remove the data as well; asks for the name of the appliance' }, detach, wait },
+    examples: ['appliance down', 'appliance down --volumes'],
+  },
+  restart: {
+    summary: 'restart one service, or all of the live release',
+    group: 'stack',
+    args: [service],
+    options: { detach, wait },
+  },
+  ps: { summary: 'list the containers of the stack', group: 'stack' },
+  stats: {
+    summary: 'CPU (percent of one core), memory and network of each service',
+    group: 'stack',
+    options: { follow: { short: 'f', help: 'go on, once a second' } },
+  },
+  logs: {
+    summary: 'what the services write, in one stream',
+    group: 'stack',
+    args: [{ name: 'service', many: true, completes: 'service', help: 'only these services; default: all' }],
+    options: {
+      follow: { short: 'f', help: 'go on as new lines come' },
+      since: { value: 'TIME', help: 'only lines after an RFC 3339 time, or a duration before now such as 10m' },
+      grep: { value: 'PATTERN', help: 'only lines that match this JavaScript regular expression' },
+      tail: {
+        short: 'n',
+        value: 'LINES',
+        help: 'so many lines per container from the end; default: 200, with --grep or --since all; "all" for all',
+      },
+      timestamps: { short: 't', help: 'begin each line with its time' },
+    },
+    examples: ['appliance logs -f backend', 'appliance logs --since 10m --grep "ERROR|timeout"'],
+  },
+  exec: {
+    summary: 'run a command inside a service of the live release',
+    group: 'stack',
+    args: [
+      { name: 'service', required: true, completes: 'service', help: 'a service of the stack' },
+      { name: 'command', many: true, help: 'program and arguments; default: a shell' },
+    ],
+    passThrough: true,
+    about: 'The exit status is that of the command.',
+    examples: ['appliance exec backend', 'appliance exec backend -- python3 -V'],
+  },
+  init: {
+    summary: 'write appliance.yaml for an existing Compose project',
+    group: 'appliance',
+    options: {
+      from: { value: 'PATH', help: 'Compose file to read, or the directory that has one; default: here' },
+      force: { help: 'replace an appliance.yaml that exists' },
+      print: { help: 'print the file instead of writing it' },
+    },
+    about: 'Explains each choice in the file it writes.',
+    examples: ['appliance init --from compose.yaml'],
+  },
+  'config check': {
+    summary: 'check appliance.yaml, with line and column of each mistake',
+    group: 'appliance',
+    args: [{ name: 'file', help: 'default: the one of this appliance' }],
+  },
+  'config show': {
+    summary: 'the effective values, with every default filled in and secrets masked',
+    group: 'appliance',
+  },
+  'config schema': { summary: 'the JSON Schema of appliance.yaml, for editors', group: 'appliance' },
+  audit: {
+    summary: 'who did what, when and from where',
+    group: 'appliance',
+    options: {
+      since: { value: 'TIME', help: 'only entries after an RFC 3339 time, or a duration before now such as 7d' },
+      limit: { short: 'n', value: 'COUNT', help: 'so many of the newest entries; default: 200' },
+    },
+  },
+  'audit verify': {
+    summary: 'prove that the audit log is complete and unchanged',
+    group: 'appliance',
+    about: 'Exit status 0, 3 or 4 for the verdict pass, fail or inconclusive.',
+  },
+  agent: {
+    summary: 'say whether the agent is running, or run it',
+    group: 'appliance',
+    options: {
+      foreground: { help: 'be the agent, in the foreground; systemd or the supervisor looks after the rest' },
+    },
+    about:
+      'Exit status 8 when none is running. With --foreground it refuses to start beside another agent of the same appliance.',
+  },
+  version: { summary: 'the version of this program, and of the agent if one answers', group: 'appliance' },
+  completion: {
+    summary: 'print a completion script for a shell',
+    group: 'appliance',
+    args: [{ name: 'shell', required: true, completes: 'shell', help: 'bash, zsh or fish' }],
+    examples: [
+      'source <(appliance completion bash)',
+      'appliance completion fish > ~/.config/fish/completions/appliance.fish',
+    ],
+  },
+  help: {
+    summary: 'explain a verb',
+    group: 'appliance',
+    args: [{ name: 'verb', many: true, completes: 'verb', help: 'the verb to explain' }],
+  },
+} as const satisfies Record<string, VerbSpec>;
+
+export type VerbName = keyof typeof catalog;
+
+/** The entry of a verb with all its optional parts, for code that treats every verb alike. */
+export function specOf(name: VerbName): VerbSpec {
+  return catalog[name];
+}
+
+export const verbNames = Object.keys(catalog).filter((name): name is VerbName => name in catalog);
+
+type OptionsOf<Name extends VerbName> = (typeof catalog)[Name] extends {
+  readonly options: infer Options extends Readonly<Record<string, OptionSpec>>;
+}
+  ? Options
+  : Record<never, never>;
+type OptionValue<Spec> = Spec extends { readonly value: string }
+  ? Spec extends { readonly optional: true }
+    ? string | true | undefined
+    : string | undefined
+  : boolean;
+type ArgsOf<Name extends VerbName> = (typeof catalog)[Name] extends {
+  readonly args: infer Args extends readonly ArgumentSpec[];
+}
+  ? Args[number]
+  : never;
+type ArgumentValue<Spec> = Spec extends { readonly many: true }
+  ? readonly string[]
+  : Spec extends { readonly required: true }
+    ? string
+    : string | undefined;
+
+/** What one verb was called with. */
+export interface Call<Name extends VerbName> {
+  readonly options: { readonly [Key in keyof OptionsOf<Name>]: OptionValue<OptionsOf<Name>[Key]> };
+  readonly args: { readonly [Spec in ArgsOf<Name> as Spec['name']]: ArgumentValue<Spec> };
+}
+
+export interface Globals {
+  readonly json: boolean;
+  readonly yes: boolean;
+  /** `--root`, or APPLIANCE_ROOT, or undefined on a host-wide installation. */
+  readonly root: string | undefined;
+  readonly color: boolean;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+  /** Milliseconds. */
+  readonly timeout: number | undefined;
+}

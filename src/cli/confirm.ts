@@ -1,0 +1,45 @@
+import { createInterface } from 'node:readline';
+import { ApplianceError } from '../lib/errors.ts';
+import type { Session } from './session.ts';
+
+/**
+ * Lets a person confirm something that cannot be undone, by typing a name.
+ * @param warning what is going to happen
+ * @throws ApplianceError `confirmation_needed` when there is no terminal to ask on, or something else was typed
+ */
+export async function confirmByName(session: Session, name: string, warning: string): Promise<void> {
+  if (session.globals.yes) return;
+  const { stdin, stderr } = session.world;
+  if (stdin.isTTY !== true || stderr.isTTY !== true) {
+    throw new ApplianceError('confirmation_needed', 'this removes data and there is no terminal to ask on', {
+      left: 'nothing was touched',
+      hint: 'add --yes if you mean it',
+    });
+  }
+  stderr.write(`${warning}\n`);
+  const answer = await ask(session, `Type ${name} to go on: `);
+  if (answer === undefined) {
+    session.signal.throwIfAborted();
+    throw new ApplianceError('interrupted', 'interrupted', { left: 'nothing was touched' });
+  }
+  if (answer.trim() !== name) {
+    throw new ApplianceError('confirmation_needed', 'that is not the name', { left: 'nothing was touched' });
+  }
+}
+
+/** @returns undefined when the person pressed Ctrl-C or Ctrl-D, or the time was up */
+async function ask(session: Session, question: string): Promise<string | undefined> {
+  const line = createInterface({ input: session.world.stdin, output: process.stderr });
+  const stop = () => line.close();
+  session.signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await new Promise((resolve) => {
+      line.once('close', () => resolve(undefined));
+      line.once('SIGINT', stop);
+      line.question(question, resolve);
+    });
+  } finally {
+    session.signal.removeEventListener('abort', stop);
+    line.close();
+  }
+}

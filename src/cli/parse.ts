@@ -1,0 +1,106 @@
+import { Argument, Command, CommanderError, Option } from 'commander';
+import { ApplianceError } from '../lib/errors.ts';
+import { didYouMean } from '../lib/near.ts';
+import { durationPattern } from '../lib/units.ts';
+import { assemble, type Understood } from './call.ts';
+import { globalOptions, type OptionSpec, specOf, type VerbName } from './catalog.ts';
+
+/** What stands for an option with an optional value that was given without one. */
+const bare = '\u0000';
+
+/**
+ * Reads the words after a verb.
+ * @param words the command line without the verb itself
+ * @param env where APPLIANCE_ROOT stands
+ * @throws ApplianceError `usage`
+ */
+export function parseCall<Name extends VerbName>(
+  verb: Name,
+  words: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Understood<Name> {
+  const spec = specOf(verb);
+  const options: Record<string, OptionSpec> = { ...globalOptions, ...spec.options };
+  const command = new Command()
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined, writeOut: () => undefined })
+    .helpOption(false)
+    .allowExcessArguments(false)
+    .passThroughOptions(spec.passThrough ?? false)
+    .action(() => undefined);
+  for (const [name, option] of Object.entries(options)) command.addOption(optionFor(name, option));
+  for (const { name, required, many } of spec.args ?? []) {
+    const dots = many ? '...' : '';
+    command.addArgument(new Argument(required ? `<${name}${dots}>` : `[${name}${dots}]`));
+  }
+  try {
+    command.parse(joinOptional(words, options), { from: 'user' });
+  } catch (error) {
+    throw asUsage(error, verb, options);
+  }
+  const values: Record<string, unknown> = command.opts();
+  const read = (name: string) => {
+    if (name === 'no-color') return values.color === false;
+    return readValue(values[camel(name)], options[name]?.value !== undefined);
+  };
+  const args = (spec.args ?? []).map(({ many }, index) => argumentOf(command.processedArgs[index], many ?? false));
+  return assemble(verb, read, args, env);
+}
+
+function optionFor(name: string, { short, value, choices, help }: OptionSpec): Option {
+  const flags = `${short ? `-${short}, ` : ''}--${name}${value ? ` <${value}>` : ''}`;
+  const option = new Option(flags, help);
+  return choices ? option.choices([...choices]) : option;
+}
+
+/**
+ * `--wait 5m` becomes `--wait=5m` and a bare `--wait` gets a value too. Left to the parser, `--wait v1.0` would take the
+ * tag for the duration.
+ */
+function joinOptional(words: readonly string[], options: Readonly<Record<string, OptionSpec>>): string[] {
+  const out: string[] = [];
+  for (let index = 0; index < words.length; index += 1) {
+    const word = words[index] ?? '';
+    if (word === '--') return [...out, ...words.slice(index)];
+    if (!word.startsWith('--') || !options[word.slice(2)]?.optional) {
+      out.push(word);
+      continue;
+    }
+    const next = words[index + 1];
+    const joins = next !== undefined && durationPattern.test(next);
+    out.push(`${word}=${joins ? next : bare}`);
+    if (joins) index += 1;
+  }
+  return out;
+}
+
+function readValue(value: unknown, takesValue: boolean): string | boolean | undefined {
+  if (!takesValue) return value === true;
+  if (value === bare) return true;
+  return typeof value === 'string' ? value : undefined;
+}
+
+function argumentOf(value: unknown, many: boolean): string | string[] | undefined {
+  if (!many) return typeof value === 'string' ? value : undefined;
+  const all = Array.isArray(value) ? value.map(String) : [];
+  return all[0] === '--' ? all.slice(1) : all;
+}
+
+/** As commander names the attribute of an option. */
+function camel(name: string): string {
+  return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function asUsage(error: unknown, verb: string, options: Readonly<Record<string, OptionSpec>>): unknown {
+  if (!(error instanceof CommanderError)) return error;
+  const [first = ''] = error.message.replace(/^error: /, '').split('\n');
+  const unknown = /^unknown option '([^'=]+)/.exec(first)?.[1];
+  const near =
+    unknown === undefined
+      ? undefined
+      : didYouMean(
+          unknown,
+          Object.keys(options).map((name) => `--${name}`),
+        );
+  return new ApplianceError('usage', first, { hint: near ?? `appliance ${verb} --help explains it` });
+}

@@ -1,0 +1,64 @@
+import { exitCodes } from '../../lib/errors.ts';
+import { count } from '../../lib/text.ts';
+import type { Call } from '../catalog.ts';
+import { mark, speak } from '../output/look.ts';
+import type { Session } from '../session.ts';
+import type { ConfigProblem } from '../wiring.ts';
+
+export async function check(call: Call<'config check'>, session: Session): Promise<number> {
+  const tools = await session.wiring.tools();
+  const { file, problems } = await tools.checkConfig({ root: session.globals.root, file: call.args.file });
+  const good = problems.length === 0;
+  session.answer({ file, verdict: good ? 'pass' : 'fail', problems }, () =>
+    good
+      ? [`${mark(session.out, 'pass')} ${file} is good`]
+      : [
+          `${mark(session.out, 'fail')} ${file} has ${count(problems.length, 'mistake')}`,
+          ...problems.map((problem) => speak(session.out, `  ${problemLine(file, problem)}`)),
+        ],
+  );
+  return good ? exitCodes.done : exitCodes.usage;
+}
+
+/** `/etc/appliance/appliance.yaml:12:3: services.backend.role: …`, as editors and terminals recognise it. */
+function problemLine(file: string, { line, column, path, message }: ConfigProblem): string {
+  const place = line === null ? file : `${file}:${line}${column === null ? '' : `:${column}`}`;
+  return `${place}: ${path === '' ? '' : `${path}: `}${message}`;
+}
+
+export async function show(_: Call<'config show'>, session: Session): Promise<number> {
+  const tools = await session.wiring.tools();
+  const values = await tools.showConfig({ root: session.globals.root });
+  session.answer(values, () => outline(values));
+  return exitCodes.done;
+}
+
+export async function schema(_: Call<'config schema'>, session: Session): Promise<number> {
+  const tools = await session.wiring.tools();
+  const document = await tools.configSchema();
+  // A JSON Schema is JSON for editors in either case; on a terminal it is at least readable.
+  session.answer(document, () => JSON.stringify(document, undefined, 2).split('\n'));
+  return exitCodes.done;
+}
+
+/** Values as an indented outline, one per line. */
+export function outline(value: unknown, indent = ''): string[] {
+  if (Array.isArray(value)) {
+    return value.flatMap((item) =>
+      isComposite(item) ? [`${indent}-`, ...outline(item, `${indent}  `)] : [`${indent}- ${scalar(item)}`],
+    );
+  }
+  if (typeof value !== 'object' || value === null) return [`${indent}${scalar(value)}`];
+  return Object.entries(value).flatMap(([key, item]) => {
+    if (!isComposite(item)) return [`${indent}${key}: ${scalar(item)}`];
+    return [`${indent}${key}:`, ...outline(item, `${indent}  `)];
+  });
+}
+
+function isComposite(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length > 0;
+}
+
+function scalar(value: unknown): string {
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
+}

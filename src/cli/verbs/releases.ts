@@ -1,0 +1,127 @@
+import { age } from '../../api/describe.ts';
+import type { ReleaseDetail, ReleaseSummary } from '../../api/schema.ts';
+import { exitCodes } from '../../lib/errors.ts';
+import { formatBytes } from '../../lib/units.ts';
+import type { Call } from '../catalog.ts';
+import { type Look, mark, paint, type Style, speak } from '../output/look.ts';
+import { table } from '../output/table.ts';
+import type { Session } from '../session.ts';
+import { changeLines } from './plan-text.ts';
+
+const stateStyles: Readonly<Record<ReleaseSummary['state'], Style | undefined>> = {
+  live: 'green',
+  warm: 'yellow',
+  kept: undefined,
+  gone: 'dim',
+};
+
+export async function list(_: Call<'releases'>, session: Session): Promise<number> {
+  const releases = await (await session.client()).ask('releases', {}, session.signal);
+  session.answer(releases, () =>
+    releases.length === 0
+      ? ['no release yet; appliance deploy <tag> makes the first']
+      : table(
+          [
+            { title: 'TAG', value: (row) => row.tag, least: 12 },
+            { title: 'STATE', value: (row) => row.state, style: (row) => stateStyles[row.state] },
+            { title: 'COLOUR', value: (row) => row.colour ?? '–', style: (row) => row.colour ?? 'dim' },
+            {
+              title: 'DEPLOYED',
+              value: (row) => (row.deployedAt ? `${age(row.deployedAt, Date.now())} ago` : 'never'),
+            },
+            { title: 'BY', value: (row) => row.actor ?? '–', dropAt: 1, least: 6 },
+            { title: 'COMMIT', value: (row) => row.commit.slice(0, 10), dropAt: 3 },
+            { title: 'SCHEMA', value: (row) => String(row.schema ?? '–'), align: 'right', dropAt: 2 },
+            { title: 'VERDICT', value: (row) => row.verdict ?? '–', dropAt: 4 },
+            { title: 'PINNED', value: (row) => (row.pinned ? 'yes' : ''), dropAt: 5 },
+          ],
+          releases,
+          session.out,
+        ),
+  );
+  return exitCodes.done;
+}
+
+export async function show(call: Call<'releases show'>, session: Session): Promise<number> {
+  const release = await (await session.client()).ask('release', { tag: call.args.tag }, session.signal);
+  session.answer(release, () => releaseLines(release, session.out));
+  return exitCodes.done;
+}
+
+export async function diff(call: Call<'releases diff'>, session: Session): Promise<number> {
+  const { from, to } = call.args;
+  const difference = await (await session.client()).ask('diff', { from, to }, session.signal);
+  session.answer(difference, () => [
+    speak(session.out, `${from} → ${to}`),
+    ...(difference.changes.length === 0 ? ['  no difference'] : changeLines(difference.changes, session.out)),
+  ]);
+  return exitCodes.done;
+}
+
+export async function pin(call: Call<'releases pin'>, session: Session): Promise<number> {
+  return setPinned(call.args.tag, true, session);
+}
+
+export async function unpin(call: Call<'releases unpin'>, session: Session): Promise<number> {
+  return setPinned(call.args.tag, false, session);
+}
+
+async function setPinned(tag: string, pinned: boolean, session: Session): Promise<number> {
+  const release = await (await session.client()).ask('pin', { tag, pinned }, session.signal);
+  session.answer(release, () => [
+    `${mark(session.out, 'pass')} ${tag} ${pinned ? 'is pinned: its images are kept' : 'is no longer pinned: retention decides'}`,
+  ]);
+  return exitCodes.done;
+}
+
+function releaseLines(release: ReleaseDetail, look: Look): string[] {
+  const line = (name: string, text: string) => `  ${paint(look, 'dim', name.padEnd(12))} ${speak(look, text)}`;
+  const heading = (text: string) => ['', paint(look, 'bold', text)];
+  const readable = release.schemaReadableFrom === null ? '' : `, readable from ${release.schemaReadableFrom}`;
+  return [
+    `${paint(look, 'bold', release.tag)}  ${paint(look, stateStyles[release.state], release.state)}${release.pinned ? ', pinned' : ''}`,
+    line('commit', release.commit),
+    line('made', release.createdAt),
+    line('deployed', release.deployedAt === null ? 'never' : `${release.deployedAt} by ${release.actor ?? 'unknown'}`),
+    line('colour', release.colour ?? '–'),
+    line('schema', `${release.schema ?? 'none'}${readable}`),
+    line('environment', `${release.environmentSha256.slice(0, 16)} (${release.environmentKeys.join(', ') || 'empty'})`),
+    ...heading(`Images (${formatBytes(release.imageBytes)})`),
+    ...table(
+      [
+        { title: 'SERVICE', value: (row) => row.service },
+        { title: 'IMAGE', value: (row) => row.ref, least: 16 },
+        { title: 'DIGEST', value: (row) => row.digest, least: 20 },
+      ],
+      release.images,
+      look,
+      2,
+    ),
+    ...heading('Services'),
+    ...table(
+      [
+        { title: 'SERVICE', value: (row) => row.name },
+        { title: 'ROLE', value: (row) => row.role },
+        { title: 'REPLICAS', value: (row) => String(row.replicas), align: 'right' },
+      ],
+      release.services,
+      look,
+      2,
+    ),
+    ...heading('History'),
+    ...(release.history.length === 0
+      ? ['  never deployed']
+      : table(
+          [
+            { title: 'TIME', value: (row) => row.at },
+            { title: 'WHAT', value: (row) => row.kind },
+            { title: 'RESULT', value: (row) => row.result.replace('_', ' ') },
+            { title: 'BY', value: (row) => row.actor, least: 6 },
+            { title: 'OPERATION', value: (row) => row.operation, dropAt: 1 },
+          ],
+          release.history,
+          look,
+          2,
+        )),
+  ];
+}

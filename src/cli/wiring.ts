@@ -1,0 +1,71 @@
+import type { Connect } from '../api/client.ts';
+
+/**
+ * What the command line is given from outside. It may import the contract and the common words only; everything that
+ * touches the machine comes in here, from src/main.ts.
+ */
+export interface Wiring {
+  readonly connect: Connect;
+  /** Work on files that needs neither an agent nor an engine; loaded when a verb asks for it. */
+  readonly tools: () => Promise<LocalTools>;
+  /** Runs the agent until it is told to stop. @returns the exit status */
+  readonly runAgent: (options: { readonly root: string | undefined }) => Promise<number>;
+  /** Opens the screens until they are closed. @returns the exit status */
+  readonly openScreens: (options: { readonly root: string | undefined; readonly color: boolean }) => Promise<number>;
+  readonly version: string;
+}
+
+export interface LocalTools {
+  /**
+   * Reads and checks a configuration file.
+   * @param file default: the one of this appliance
+   * @returns every mistake with its place; none when the file is good
+   * @throws ApplianceError `config_missing`
+   */
+  checkConfig(options: { readonly root: string | undefined; readonly file: string | undefined }): Promise<ConfigCheck>;
+  /**
+   * The effective configuration with secrets masked.
+   * @throws ApplianceError `config_missing`, `config_invalid`
+   */
+  showConfig(options: { readonly root: string | undefined }): Promise<Readonly<Record<string, unknown>>>;
+  /** The JSON Schema of appliance.yaml. */
+  configSchema(): Promise<Readonly<Record<string, unknown>>>;
+  /**
+   * Drafts an appliance.yaml from a Compose project.
+   * @param compose path of the Compose file, or of the directory that has one
+   * @throws ApplianceError `compose_invalid`, `not_permitted`; `usage` for a directory without a Compose file
+   */
+  draftConfig(options: { readonly compose: string }): Promise<ConfigDraft>;
+  /**
+   * Writes a drafted file.
+   * @param force replace a file that exists
+   * @returns where it was written
+   * @throws ApplianceError `usage` when there is one already and `force` was not given
+   */
+  writeConfig(options: {
+    readonly root: string | undefined;
+    readonly text: string;
+    readonly force: boolean;
+  }): Promise<string>;
+}
+
+interface ConfigCheck {
+  readonly file: string;
+  readonly problems: readonly ConfigProblem[];
+}
+
+export interface ConfigProblem {
+  /** Counted from 1; null when the mistake has no place of its own. */
+  readonly line: number | null;
+  readonly column: number | null;
+  /** Where in the document: `services.backend.role`. */
+  readonly path: string;
+  readonly message: string;
+}
+
+interface ConfigDraft {
+  /** The YAML text, commented. */
+  readonly text: string;
+  /** A line for each choice that was made, and why. */
+  readonly notes: readonly string[];
+}

@@ -1,0 +1,166 @@
+import type { Client } from '../api/client.ts';
+import type { ApplianceEvent, Status } from '../api/schema.ts';
+import type { Clock } from '../lib/clock.ts';
+import { ApplianceError, asApplianceError } from '../lib/errors.ts';
+import { LogFeed } from './log-feed.ts';
+import { follow, fromStatus } from './operation.ts';
+import type { State } from './state.ts';
+import type { Store } from './store.ts';
+
+/** Milliseconds between two looks at the clock, and the least between two requests for the status. */
+const tick = 1_000;
+/** Milliseconds after which the status is asked for although nothing was heard: usage changes without an event. */
+const quiet = 5_000;
+/** Past operations that are kept. */
+const remembered = 20;
+/** Milliseconds until the next try to connect, growing while the agent stays away. */
+const backOff = [500, 1_000, 2_000, 4_000, 8_000] as const;
+
+/**
+ * Keeps the store up to date for as long as the screens are open. The agent collects; this listens to its events and
+ * asks for the status at most once a second, and only when something happened.
+ */
+export class Feed {
+  readonly #store: Store<State>;
+  readonly #connect: () => Promise<Client>;
+  readonly #clock: Clock;
+  readonly #logs: LogFeed;
+  readonly #stop = new AbortController();
+
+  constructor(store: Store<State>, connect: () => Promise<Client>, clock: Clock) {
+    this.#store = store;
+    this.#connect = connect;
+    this.#clock = clock;
+    this.#logs = new LogFeed(store, clock);
+  }
+
+  /** Runs until `close`. */
+  async run(): Promise<void> {
+    const { signal } = this.#stop;
+    const ticking = setInterval(() => this.#store.set({ now: this.#clock.now() }), tick);
+    try {
+      for (let failures = 0; !signal.aborted; ) {
+        const error = await this.#attend().catch(asApplianceError);
+        if (signal.aborted) return;
+        failures = error === undefined ? 0 : failures + 1;
+        await this.#pause(error ?? new ApplianceError('agent_unreachable', 'the agent went away'), failures);
+      }
+    } finally {
+      clearInterval(ticking);
+    }
+  }
+
+  close(): void {
+    this.#stop.abort();
+  }
+
+  /** Waits before the next try, and says so. */
+  async #pause({ code, message }: ApplianceError, failures: number): Promise<void> {
+    const wait = backOff[Math.min(failures, backOff.length - 1)] ?? tick;
+    const known = this.#store.get().status !== undefined;
+    this.#store.set({
+      link: { kind: known ? 'lost' : 'absent', code, message, retryAt: this.#clock.now() + wait },
+      now: this.#clock.now(),
+    });
+    await this.#clock.sleep(wait, this.#stop.signal).catch(() => undefined);
+  }
+
+  /** One connection, from its beginning until the agent is gone. @throws ApplianceError when there is no agent */
+  async #attend(): Promise<undefined> {
+    const client = await this.#connect();
+    const gone = new AbortController();
+    const signal = AbortSignal.any([this.#stop.signal, gone.signal]);
+    try {
+      const refresher = new Refresher(this.#store, client, this.#clock, (id) => {
+        // Somebody began it before we listened: its events are told again from the beginning.
+        this.#join(client, id, signal).catch(() => undefined);
+      });
+      await refresher.refresh(signal);
+      this.#store.set({ link: { kind: 'up' } });
+      // Whichever of the three ends first has noticed that the agent is gone.
+      await Promise.race([
+        this.#listen(client, refresher, signal),
+        refresher.keepFresh(signal),
+        this.#logs.run(client, signal),
+      ]);
+    } finally {
+      gone.abort();
+      await client.close();
+    }
+    return undefined;
+  }
+
+  async #listen(client: Client, refresher: Refresher, signal: AbortSignal): Promise<void> {
+    for await (const event of client.stream('events', {}, signal)) {
+      this.#take(event);
+      refresher.stale = true;
+    }
+  }
+
+  async #join(client: Client, id: string, signal: AbortSignal): Promise<void> {
+    for await (const event of client.stream('follow', { operation: id }, signal)) this.#take(event);
+  }
+
+  #take(event: ApplianceEvent): void {
+    const { operation, history } = this.#store.get();
+    this.#store.set({ operation: follow(operation, event) });
+    if (event.event !== 'operation-ended' || history.some((result) => result.operation === event.operation)) return;
+    this.#store.set({ history: [event.result, ...history].slice(0, remembered) });
+  }
+}
+
+/** Asks for the status when something has happened, and for past operations when one of them went by unseen. */
+class Refresher {
+  /** Something happened since the status was asked for; at the beginning, whatever happened before we listened. */
+  stale = true;
+  readonly #store: Store<State>;
+  readonly #client: Client;
+  readonly #clock: Clock;
+  readonly #onUnknown: (operation: string) => void;
+  #asked = 0;
+  /** What must be different when an operation has ended: who is live, and what is running. */
+  #seen: string | undefined;
+
+  /** @param onUnknown is told of an operation that runs and of which no event was heard */
+  constructor(store: Store<State>, client: Client, clock: Clock, onUnknown: (operation: string) => void) {
+    this.#store = store;
+    this.#client = client;
+    this.#clock = clock;
+    this.#onUnknown = onUnknown;
+  }
+
+  async keepFresh(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#clock.sleep(tick, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      const due = this.stale || this.#clock.monotonic() - this.#asked > quiet;
+      this.stale = false;
+      if (due) await this.refresh(signal);
+    }
+  }
+
+  /** @throws ApplianceError when the agent is gone; what it cannot answer is shown instead */
+  async refresh(signal: AbortSignal): Promise<void> {
+    this.#asked = this.#clock.monotonic();
+    try {
+      const status = await this.#client.ask('status', {}, signal);
+      const known = this.#store.get().operation;
+      const operation = fromStatus(status.operation, known);
+      this.#store.set({ status, operation, problem: undefined, now: this.#clock.now() });
+      if (operation && operation.id !== known?.id) this.#onUnknown(operation.id);
+      await this.#recall(status, signal);
+    } catch (thrown) {
+      const error = asApplianceError(thrown);
+      if (error.code === 'agent_unreachable' || signal.aborted) throw error;
+      this.#store.set({ problem: { message: error.message, hint: error.hint } });
+    }
+  }
+
+  async #recall({ release, operation }: Status, signal: AbortSignal): Promise<void> {
+    const seen = JSON.stringify([release?.tag, release?.since, operation?.id]);
+    if (seen === this.#seen) return;
+    const history = await this.#client.ask('operations', {}, signal);
+    this.#seen = seen;
+    this.#store.set({ history: history.slice(0, remembered) });
+  }
+}
