@@ -1,0 +1,132 @@
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import xterm from '@xterm/headless';
+
+/** Milliseconds after which a screen that does not come is a failure. */
+const patience = 20_000;
+
+/**
+ * A terminal with a program in it: a real pseudo-terminal (from script(1)), the screen of which is kept by a terminal
+ * emulator. What a test sees is what a person would see.
+ */
+export class TestTerminal {
+  /** Everything the program has written, byte by byte. */
+  raw = '';
+  /** How much of it is on the screen. */
+  #drawn = 0;
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #screen: xterm.Terminal;
+  readonly #ttyFile: string;
+  readonly #ended: Promise<number>;
+  readonly #watchers = new Set<() => void>();
+
+  /**
+   * @param command line for sh(1)
+   * @param folder where the name of the terminal is kept
+   */
+  constructor(
+    command: string,
+    folder: string,
+    size: { readonly columns: number; readonly rows: number },
+    env: NodeJS.ProcessEnv,
+  ) {
+    this.#ttyFile = join(folder, `tty-${Math.random().toString(36).slice(2)}`);
+    this.#screen = new xterm.Terminal({ cols: size.columns, rows: size.rows, allowProposedApi: true });
+    const line = `stty rows ${size.rows} cols ${size.columns}; tty > ${this.#ttyFile}; exec ${command}`;
+    this.#child = spawn('script', ['--quiet', '--flush', '--return', '--command', line, '/dev/null'], { env });
+    this.#screen.onData((answer) => this.#child.stdin.write(answer));
+    this.#child.stdout.on('data', (data: Buffer) => {
+      this.raw += data.toString('latin1');
+      const written = this.raw.length;
+      this.#screen.write(data, () => {
+        this.#drawn = written;
+        if (this.#whole) for (const watcher of this.#watchers) watcher();
+      });
+    });
+    this.#child.stdin.on('error', () => undefined);
+    this.#ended = new Promise((resolve) => this.#child.once('exit', (code) => resolve(code ?? -1)));
+  }
+
+  /** Whether the screen is not in the middle of a frame (a synchronized update). */
+  get #whole(): boolean {
+    const drawn = this.raw.slice(0, this.#drawn);
+    return drawn.lastIndexOf('\u001b[?2026l') >= drawn.lastIndexOf('\u001b[?2026h');
+  }
+
+  /** What is on the screen, without blanks at the ends of lines. */
+  get text(): string {
+    return this.lines.join('\n');
+  }
+
+  get lines(): string[] {
+    const { active } = this.#screen.buffer;
+    return Array.from({ length: this.#screen.rows }, (_, row) =>
+      (active.getLine(active.viewportY + row)?.translateToString(true) ?? '').trimEnd(),
+    );
+  }
+
+  /** Whether the alternate screen is shown. */
+  get alternate(): boolean {
+    return this.#screen.buffer.active.type === 'alternate';
+  }
+
+  get cursorShown(): boolean {
+    return this.raw.lastIndexOf('\u001b[?25h') >= this.raw.lastIndexOf('\u001b[?25l');
+  }
+
+  /** Waits until the screen says something. @throws Error with the screen as it is when it never does */
+  async shows(wanted: RegExp | ((terminal: TestTerminal) => boolean)): Promise<void> {
+    const good = () => this.#whole && (wanted instanceof RegExp ? wanted.test(this.text) : wanted(this));
+    if (good()) return;
+    await new Promise<void>((resolve, reject) => {
+      const watcher = () => {
+        if (good()) finish(resolve);
+      };
+      const timer = setTimeout(
+        () => finish(() => reject(new Error(`never showed ${wanted}; instead:\n${this.text}`))),
+        patience,
+      );
+      const finish = (end: () => void) => {
+        clearTimeout(timer);
+        this.#watchers.delete(watcher);
+        end();
+      };
+      this.#watchers.add(watcher);
+    });
+  }
+
+  type(keys: string): void {
+    this.#child.stdin.write(keys);
+  }
+
+  /** Changes the size as a window does; the program gets SIGWINCH. */
+  resize(columns: number, rows: number): void {
+    this.#screen.resize(columns, rows);
+    execFileSync('stty', ['-F', this.tty, 'rows', String(rows), 'cols', String(columns)]);
+  }
+
+  get tty(): string {
+    if (!existsSync(this.#ttyFile)) throw new Error('the program has not begun');
+    return readFileSync(this.#ttyFile, 'utf8').trim();
+  }
+
+  /** Process ids of a program on this terminal. */
+  processes(program: string): number[] {
+    const list = execFileSync('ps', ['-o', 'pid=,args=', '-t', this.tty.replace('/dev/', '')], { encoding: 'utf8' });
+    return list
+      .split('\n')
+      .filter((line) => line.includes(program) && !line.includes('script --quiet'))
+      .map((line) => Number.parseInt(line, 10));
+  }
+
+  /** Takes the terminal away, as a lost connection does. */
+  hangUp(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  /** Exit status of the program. */
+  ended(): Promise<number> {
+    return this.#ended;
+  }
+}

@@ -1,0 +1,297 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { execa } from 'execa';
+import { z } from 'zod';
+import type { Client } from '../../src/api/client.ts';
+import type { Input } from '../../src/api/routes.ts';
+import type { ApplianceEvent, OperationResult, Status } from '../../src/api/schema.ts';
+import { connectSocket } from '../../src/api/socket.ts';
+import { type ContainerSummary, Engine } from '../../src/host/docker.ts';
+import { type Colour, otherColour } from '../../src/lib/colour.ts';
+import { pathsFor } from '../../src/lib/paths.ts';
+import { type KillOrder, killOrderFile } from './kill-order.ts';
+
+const app = join(import.meta.dirname, 'app');
+const agentEntry = join(import.meta.dirname, 'agent.ts');
+const cliEntry = join(import.meta.dirname, '../../src/main.ts');
+
+const engine = new Engine();
+
+/** Milliseconds within which an agent must have settled what was open. */
+const settleTimeout = 60_000;
+
+const stepEventSchema = z.object({ event: z.literal('step'), name: z.string(), state: z.string() });
+
+type OperationName = 'deploy' | 'rollback' | 'up' | 'down';
+
+export interface LabOptions {
+  /** Name of the appliance; unique among tests, because containers and networks bear it. */
+  readonly name: string;
+  /** Port of the edge for HTTP; HTTPS is the next one. */
+  readonly port: number;
+  /** Range for its networks. */
+  readonly pool: string;
+}
+
+/** What a version of the test application does. */
+export interface Version {
+  /** Version of the database schema that it brings; it migrates only when the database is older. */
+  readonly schema: number;
+  readonly readableFrom?: number;
+  /** Containers of the service; another number means that the edge must be told other addresses. */
+  readonly replicas?: number;
+  /** Answers 503 to everything. */
+  readonly sick?: boolean;
+  /** Shell command of its migration. */
+  readonly migration?: string;
+  /** Text of its Dockerfile. */
+  readonly dockerfile?: string;
+  /** Further files of the repository. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+export interface Answer {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** An appliance of its own with the smallest application that has every role, and an agent that can be killed. */
+export class FaultLab {
+  readonly root: string;
+  readonly options: LabOptions;
+  #agent: ChildProcess | undefined;
+
+  private constructor(root: string, options: LabOptions) {
+    this.root = root;
+    this.options = options;
+  }
+
+  static async make(options: LabOptions): Promise<FaultLab> {
+    const lab = new FaultLab(await mkdtemp(join(tmpdir(), `${options.name}-`)), options);
+    await cp(app, lab.repository, { recursive: true });
+    await mkdir(join(lab.root, 'etc'));
+    const values: Record<string, string> = {
+      NAME: options.name,
+      REPOSITORY: lab.repository,
+      HTTP: String(options.port),
+      HTTPS: String(options.port + 1),
+      POOL: options.pool,
+    };
+    await writeFile(lab.config, fill(await readFile(join(app, 'appliance.yaml'), 'utf8'), values));
+    await lab.#git('init', '--quiet', '--initial-branch=main');
+    return lab;
+  }
+
+  get repository(): string {
+    return join(this.root, 'repository');
+  }
+
+  get config(): string {
+    return join(this.root, 'etc/appliance.yaml');
+  }
+
+  /** Adds a version to the repository and gives it a tag. */
+  async release(tag: string, version: Version): Promise<void> {
+    const values: Record<string, string> = {
+      TAG: tag,
+      SCHEMA: String(version.schema),
+      READABLE_FROM: String(version.readableFrom ?? 1),
+      REPLICAS: String(version.replicas ?? 2),
+      SICK: version.sick ? 'yes' : '',
+      MIGRATION: version.migration ?? `sleep 0.3; echo ${version.schema} >>/data/schema`,
+    };
+    await writeFile(
+      join(this.repository, 'compose.yaml'),
+      fill(await readFile(join(app, 'compose.yaml'), 'utf8'), values),
+    );
+    await writeFile(
+      join(this.repository, 'Dockerfile'),
+      version.dockerfile ?? (await readFile(join(app, 'Dockerfile'), 'utf8')),
+    );
+    await writeFile(join(this.repository, 'release.txt'), `${tag}\n`);
+    for (const [name, text] of Object.entries(version.files ?? {})) await writeFile(join(this.repository, name), text);
+    await this.#git('add', '--all');
+    await this.#git('commit', '--quiet', '--message', tag);
+    await this.#git('tag', tag);
+  }
+
+  /** Runs the command line. @param env added to the environment */
+  async run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    const result = await this.spawnCli(args, env);
+    return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr };
+  }
+
+  /** Begins to run the command line. */
+  spawnCli(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    return execa(process.execPath, ['--no-warnings', cliEntry, ...args], {
+      reject: false,
+      stdin: 'ignore',
+      env: { APPLIANCE_ROOT: this.root, ...env },
+      timeout: 120_000,
+    });
+  }
+
+  /** Begins a command with --json, and tells of each step that it reports. */
+  async followCli(
+    args: readonly string[],
+    onStep: (name: string, state: string, kill: () => void) => void,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Answer & { readonly signal: string | undefined }> {
+    const command = this.spawnCli([...args, '--json'], env);
+    const lines: string[] = [];
+    for await (const line of command) {
+      lines.push(line);
+      const event = stepEventSchema.safeParse(JSON.parse(line));
+      if (event.success) onStep(event.data.name, event.data.state, () => command.kill('SIGKILL'));
+    }
+    const { exitCode, stderr, signal } = await command;
+    return { exitCode: exitCode ?? -1, stdout: lines.join('\n'), stderr, signal };
+  }
+
+  /** Starts the agent and waits until it listens. @param env added to the environment */
+  async startAgent(env: Readonly<Record<string, string>> = {}): Promise<void> {
+    const agent = this.#spawnAgent(env);
+    for (let tries = 0; tries < 1_000; tries += 1) {
+      const client = await connectSocket(pathsFor(this.root));
+      if (client) return client.close();
+      if (agent.exitCode !== null || agent.signalCode !== null) break;
+      await delay(20);
+    }
+    throw new Error(`the agent did not start (exit ${agent.exitCode}, signal ${agent.signalCode})`);
+  }
+
+  /** Starts an agent that dies, as it was ordered to, while it settles what the one before it left. */
+  async startAgentToDie(): Promise<void> {
+    const agent = this.#spawnAgent({});
+    const late = AbortSignal.timeout(settleTimeout);
+    await once(agent, 'exit', { signal: late });
+    if (agent.signalCode !== 'SIGKILL') throw new Error(`the agent ended with ${agent.exitCode}, not by its order`);
+    this.#agent = undefined;
+  }
+
+  #spawnAgent(env: Readonly<Record<string, string>>): ChildProcess {
+    if (this.#agent && this.#agent.exitCode === null && this.#agent.signalCode === null)
+      throw new Error('the agent before it is still alive');
+    this.#agent = spawn(process.execPath, ['--no-warnings', agentEntry], {
+      env: { ...process.env, APPLIANCE_ROOT: this.root, ...env },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    return this.#agent;
+  }
+
+  /** Ends the agent, if there is one. @returns its exit status; null when a signal ended it */
+  async stopAgent(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    const agent = this.#agent;
+    this.#agent = undefined;
+    if (agent?.exitCode === null && agent.signalCode === null) {
+      agent.kill(signal);
+      await once(agent, 'exit');
+    }
+    return agent?.exitCode ?? null;
+  }
+
+  /** Says when the next agents kill themselves. */
+  async order(...orders: readonly KillOrder[]): Promise<void> {
+    await writeFile(killOrderFile(this.root), JSON.stringify(orders));
+  }
+
+  /** Asks the agent. */
+  async client<T>(ask: (client: Client) => Promise<T>): Promise<T> {
+    const client = await connectSocket(pathsFor(this.root));
+    if (!client) throw new Error('no agent listens');
+    try {
+      return await ask(client);
+    } finally {
+      await client.close();
+    }
+  }
+
+  status(): Promise<Status> {
+    return this.client((client) => client.ask('status', {}));
+  }
+
+  /** The colour that gets no traffic. */
+  async idleColour(): Promise<Colour> {
+    return otherColour((await this.status()).release?.colour ?? 'green');
+  }
+
+  /** Containers of a colour, stopped ones included. */
+  containers(colour: Colour): Promise<ContainerSummary[]> {
+    return engine.containers([`appliance.name=${this.options.name}`, `appliance.colour=${colour}`]);
+  }
+
+  /** Waits until nothing runs any more. */
+  async settled(): Promise<Status> {
+    const deadline = Date.now() + settleTimeout;
+    for (;;) {
+      const status = await this.status();
+      if (status.operation === null) return status;
+      if (Date.now() > deadline) throw new Error(`not settled: ${JSON.stringify(status.operation)}`);
+      await delay(50);
+    }
+  }
+
+  /** Waits until the status is a pass again: the agent looks for a lost engine once a second. */
+  async recovered(): Promise<void> {
+    const deadline = Date.now() + 10_000;
+    while ((await this.status()).verdict !== 'pass' && Date.now() < deadline) await delay(100);
+  }
+
+  /** Runs an operation in the agent to its end. @param onEvent is told of what happens meanwhile */
+  async operate<Name extends OperationName>(
+    name: Name,
+    input: Input<Name>,
+    onEvent: (event: ApplianceEvent) => void = () => undefined,
+  ): Promise<OperationResult> {
+    return this.client(async (client) => {
+      for await (const event of client.stream(name, input)) {
+        if (event.event === 'operation-ended') return event.result;
+        onEvent(event);
+      }
+      throw new Error(`${name} ended without a result`);
+    });
+  }
+
+  /** Begins an operation during which the agent is to die, and waits for its death. */
+  async operateUntilDeath(name: 'deploy' | 'rollback' | 'up', input: Input<typeof name>): Promise<void> {
+    const ended = this.operate(name, input).catch((error: unknown) => error);
+    const agent = this.#agent;
+    const told = await ended;
+    // Its death ends the stream a moment before the process is gone.
+    for (let tries = 0; tries < 100 && agent?.signalCode === null; tries += 1) await delay(10);
+    if (agent?.signalCode !== 'SIGKILL') throw new Error('the agent outlived its kill order', { cause: told });
+    this.#agent = undefined;
+  }
+
+  /** Removes everything that the appliance made: containers, networks, volumes, images of its own name, files. */
+  async destroy(): Promise<void> {
+    await this.stopAgent('SIGKILL');
+    const { name } = this.options;
+    const list = async (...args: string[]) =>
+      (await execa('docker', args)).stdout.split('\n').filter((line) => line !== '');
+    const label = `label=appliance.name=${name}`;
+    const containers = await list('ps', '--all', '--quiet', '--filter', label);
+    if (containers.length > 0) await execa('docker', ['rm', '--force', '--volumes', ...containers]);
+    for (const network of await list('network', 'ls', '--quiet', '--filter', label))
+      await execa('docker', ['network', 'rm', network]);
+    for (const volume of await list('volume', 'ls', '--quiet', '--filter', label))
+      await execa('docker', ['volume', 'rm', volume]);
+    const images = [...(await list('images', '--format', '{{.Repository}}:{{.Tag}}', `appliance.local/${name}/*`))];
+    if (images.length > 0) await execa('docker', ['rmi', '--force', ...images]);
+    await rm(this.root, { recursive: true, force: true });
+  }
+
+  async #git(...args: string[]): Promise<void> {
+    const identity = ['-c', 'user.name=test', '-c', 'user.email=test@example.com', '-c', 'commit.gpgsign=false'];
+    await execa('git', ['-C', this.repository, ...identity, ...args]);
+  }
+}
+
+function fill(text: string, values: Readonly<Record<string, string>>): string {
+  return text.replaceAll(/@([A-Z_]+)@/g, (whole, key: string) => values[key] ?? whole);
+}

@@ -1,0 +1,80 @@
+import { createHash } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { port } from './edge-lab.ts';
+
+/** An application in this process, on the address of this host in the network of a colour. */
+export interface Backend {
+  /** Requests that reached it, by method and path. */
+  readonly seen: string[];
+  close(): Promise<void>;
+}
+
+/**
+ * Answers: `/echo` what it was sent, `/stream` three chunks 200 ms apart, `/status/<n>` that status, `/policy` its own
+ * content policy, `/hang-up` nothing at all, anything else its release. Upgrades to `echo`: sends back what it gets.
+ */
+export async function startBackend(release: string, address: string): Promise<Backend> {
+  const seen: string[] = [];
+  const server = createServer((incoming, outgoing) => {
+    seen.push(`${incoming.method} ${incoming.url}`);
+    outgoing.setHeader('x-appliance-release', release);
+    void answer(incoming, outgoing, release);
+  });
+  server.on('upgrade', (incoming, socket) => {
+    seen.push(`UPGRADE ${incoming.url}`);
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
+    socket.on('error', () => socket.destroy());
+    socket.pipe(socket);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, address, resolve);
+  });
+  return { seen, close: () => closeAll(server) };
+}
+
+async function answer(incoming: IncomingMessage, outgoing: ServerResponse, release: string): Promise<void> {
+  const path = (incoming.url ?? '/').split('?')[0] ?? '/';
+  const status = /^\/status\/(\d{3})$/.exec(path)?.[1];
+  if (path === '/hang-up') {
+    incoming.socket.destroy();
+  } else if (path === '/stream') {
+    outgoing.writeHead(200, { 'content-type': 'text/event-stream' });
+    for (const part of ['one', 'two', 'three']) {
+      outgoing.write(`data: ${part}\n\n`);
+      await delay(200);
+    }
+    outgoing.end();
+  } else if (path === '/echo') {
+    const hash = createHash('sha256');
+    let size = 0;
+    for await (const chunk of incoming) {
+      hash.update(chunk);
+      size += chunk.length;
+    }
+    outgoing.end(
+      JSON.stringify({ method: incoming.method, headers: incoming.headers, size, sha256: hash.digest('hex') }),
+    );
+  } else if (path === '/policy') {
+    outgoing.writeHead(200, {
+      'content-security-policy': "default-src 'none'",
+      'x-frame-options': 'ALLOWALL',
+      'x-request-id': 'from the application',
+      'strict-transport-security': 'max-age=1',
+    });
+    outgoing.end();
+  } else if (status) {
+    outgoing.writeHead(Number(status), { 'content-type': 'text/plain' });
+    outgoing.end(`the application says ${status}`);
+  } else {
+    outgoing.end(release);
+  }
+}
+
+function closeAll(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}

@@ -1,0 +1,94 @@
+import { Agent, request } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** One request that did not get the answer it should have. */
+export interface Loss {
+  readonly at: number;
+  readonly client: string;
+  readonly why: string;
+}
+
+export interface LoadReport {
+  readonly requests: number;
+  readonly losses: readonly Loss[];
+  /** Releases in the order in which they were first seen, with how many answers each gave. */
+  readonly releases: ReadonlyMap<string, number>;
+}
+
+export interface LoadOptions {
+  readonly port: number;
+  readonly path: string;
+  /** Clients that keep their connection open and never retry. */
+  readonly keepAlive: number;
+  /** Clients that open a new connection for each request. */
+  readonly fresh: number;
+  /** Milliseconds between two requests of one client. */
+  readonly pause: number;
+  /** What counts as a good answer. Default: status 200 and a release header. */
+  readonly good?: (status: number, release: string | undefined) => boolean;
+}
+
+/**
+ * Sends requests until it is stopped. Nothing is retried: a connection that is reset under a request is a lost request.
+ * Each client does one request after the other, so the load is bounded by their number.
+ */
+export class Load {
+  readonly #options: LoadOptions;
+  readonly #stop = new AbortController();
+  readonly #clients: Promise<void>[] = [];
+  readonly #losses: Loss[] = [];
+  readonly #releases = new Map<string, number>();
+  #requests = 0;
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+    for (let index = 0; index < options.keepAlive; index += 1) {
+      this.#clients.push(this.#client(`keep-alive ${index}`, new Agent({ keepAlive: true, maxSockets: 1 })));
+    }
+    for (let index = 0; index < options.fresh; index += 1)
+      this.#clients.push(this.#client(`fresh ${index}`, undefined));
+  }
+
+  get requests(): number {
+    return this.#requests;
+  }
+
+  async stop(): Promise<LoadReport> {
+    this.#stop.abort();
+    await Promise.all(this.#clients);
+    return { requests: this.#requests, losses: this.#losses, releases: this.#releases };
+  }
+
+  async #client(name: string, agent: Agent | undefined): Promise<void> {
+    const { pause, good = (status, release) => status === 200 && release !== undefined } = this.#options;
+    while (!this.#stop.signal.aborted) {
+      this.#requests += 1;
+      try {
+        const { status, release } = await this.#ask(agent);
+        if (good(status, release)) this.#releases.set(release ?? '', (this.#releases.get(release ?? '') ?? 0) + 1);
+        else this.#losses.push({ at: Date.now(), client: name, why: `status ${status} of ${release}` });
+      } catch (error) {
+        this.#losses.push({ at: Date.now(), client: name, why: String(error) });
+      }
+      if (pause > 0) await delay(pause);
+    }
+    agent?.destroy();
+  }
+
+  #ask(agent: Agent | undefined): Promise<{ status: number; release: string | undefined }> {
+    const { port, path } = this.#options;
+    return new Promise((resolve, reject) => {
+      const asked = request({ host: '127.0.0.1', port, path, agent: agent ?? false, timeout: 15_000 }, (response) => {
+        response.resume();
+        response.once('end', () => {
+          const release = response.headers['x-appliance-release'];
+          resolve({ status: response.statusCode ?? 0, release: typeof release === 'string' ? release : undefined });
+        });
+        response.once('error', reject);
+      });
+      asked.once('timeout', () => asked.destroy(new Error('no answer in 15 s')));
+      asked.once('error', reject);
+      asked.end();
+    });
+  }
+}

@@ -1,0 +1,46 @@
+import { expect, it } from 'vitest';
+import type { ContainerWatch } from '../../src/agent/containers.ts';
+import { logLines } from '../../src/agent/logs.ts';
+import type { ContainerDetail, Engine } from '../../src/host/docker.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+
+const perService = 9_000;
+
+function container(name: string): ContainerDetail {
+  return {
+    id: name,
+    labels: { 'com.docker.compose.service': name, 'appliance.service': name },
+    running: true,
+    startedAt: '2026-01-01T00:00:00Z',
+  } as Partial<ContainerDetail> as ContainerDetail;
+}
+
+it('goes on with every service after a slow reader has held all of them up', async () => {
+  const containers = ['a', 'b', 'c'].map(container);
+  const engine = {
+    async *logs({ id }: { id: string }) {
+      for (let index = 0; index < perService; index += 1) {
+        // Other sources get their turn, as they would while each waits for its own connection.
+        if (index % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
+        yield { stream: 'stdout' as const, text: `2026-01-01T00:00:00Z ${id} ${index}\n` };
+      }
+    },
+  } as Partial<Engine> as Engine;
+  const watch = { details: () => containers } as Partial<ContainerWatch> as ContainerWatch;
+  const stop = new AbortController();
+  const giveUp = setTimeout(() => stop.abort(), 10_000);
+  const seen: Record<string, number> = {};
+  let all = 0;
+  for await (const { service } of logLines(
+    { services: [], follow: true },
+    { engine, watch, clock: systemClock },
+    stop.signal,
+  )) {
+    seen[service] = (seen[service] ?? 0) + 1;
+    all += 1;
+    if (all % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    if (all === containers.length * perService) stop.abort();
+  }
+  clearTimeout(giveUp);
+  expect(seen).toEqual({ a: perService, b: perService, c: perService });
+});

@@ -1,0 +1,319 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { configSchema } from '../../src/config/schema.ts';
+import { allOn, type Colour } from '../../src/lib/colour.ts';
+import { defineStep, type PlannedStep, type StepType } from '../../src/operations/step.ts';
+import { type DeployFacts, planDeploy, planResolve } from '../../src/recipes/deploy.ts';
+import type { ColourFacts, Observed, ReleaseFacts } from '../../src/recipes/facts.ts';
+import { planRollback, rollbackPath } from '../../src/recipes/rollback.ts';
+import { planDown, planRestart, planUp } from '../../src/recipes/stack.ts';
+import type { Steps } from '../../src/recipes/steps.ts';
+
+// Planners are pure, so their plans are compared as text.
+
+/** A step type that only knows its name: nothing here is ever run. */
+const named = <Args>(action: string): StepType<Args> =>
+  defineStep({ action, args: z.custom<Args>(), apply: async () => 'not run' });
+
+const steps: Steps = {
+  checkHost: named('check-host'),
+  resolveRelease: named('resolve-release'),
+  buildImages: named('build-images'),
+  startCore: named('start-core'),
+  adoptCore: named('adopt-core'),
+  migrate: named('migrate'),
+  leaveWayBack: named('leave-way-back'),
+  recordSchema: named('record-schema'),
+  forgetSchema: named('forget-schema'),
+  startColour: named('start-colour'),
+  waitHealthy: named('wait-healthy'),
+  configureEdge: named('configure-edge'),
+  shiftTraffic: named('shift-traffic'),
+  recordLive: named('record-live'),
+  bake: named('bake'),
+  stopColour: named('stop-colour'),
+  removeColour: named('remove-colour'),
+  restartService: named('restart-service'),
+  removeCore: named('remove-core'),
+  retain: named('retain'),
+};
+
+const config = (deploy: object = {}) =>
+  configSchema.parse({
+    name: 'shop',
+    source: { repository: '/srv/shop' },
+    services: { web: { role: 'app' } },
+    routes: [{ path: '/', service: 'web', port: 80 }],
+    deploy,
+  });
+
+const topology = (colour: Colour, release: string) => ({ colour, release, addresses: { web: ['10.213.0.10'] } });
+const empty: ColourFacts = { release: null, occupied: false, running: false, topology: null };
+const standing = (colour: Colour, tag: string, running = true): ColourFacts => ({
+  release: `${tag}-id`,
+  occupied: true,
+  running,
+  topology: topology(colour, tag),
+});
+
+const release = (tag: string, about: Partial<ReleaseFacts> = {}): ReleaseFacts => ({
+  id: `${tag}-id`,
+  tag,
+  schema: { version: 2, readableFrom: 1 },
+  migrates: true,
+  imagesPresent: true,
+  ...about,
+});
+
+const nothing: Observed = { live: null, colours: { blue: empty, green: empty }, weights: null };
+/** v1 is live on blue; `green` says what stands there. */
+const v1Live = (green: ColourFacts = empty): Observed => ({
+  live: { release: 'v1-id', tag: 'v1', colour: 'blue', since: 5 },
+  colours: { blue: standing('blue', 'v1'), green },
+  weights: allOn('blue'),
+});
+
+const facts = (wanted: ReleaseFacts, observed: Observed, about: Partial<DeployFacts> = {}): DeployFacts => ({
+  release: wanted,
+  observed,
+  schemaToday: 2,
+  liveLosesDatabase: null,
+  topologies: { blue: topology('blue', wanted.tag), green: topology('green', wanted.tag) },
+  strategy: 'blue-green',
+  actor: 'root',
+  config: config(),
+  ...about,
+});
+
+const text = (plan: readonly PlannedStep[]) =>
+  plan.map(
+    ({ action, title, pivot, optional }) =>
+      `${action}: ${title}${pivot ? ' [pivot]' : ''}${optional ? ' [optional]' : ''}`,
+  );
+const argsOf = (plan: readonly PlannedStep[], action: string) => plan.find((step) => step.action === action)?.args;
+
+describe('deploy', () => {
+  it('looks at the host and resolves the tag first', () => {
+    expect(text(planResolve({ tag: 'v1', acceptMovedTag: false }, steps))).toEqual([
+      'check-host: check the engine, Compose and free space',
+      'resolve-release: resolve release v1',
+    ]);
+  });
+
+  it('the first one: builds, starts the core, migrates, then blue', () => {
+    expect(
+      text(planDeploy(facts(release('v1', { imagesPresent: false }), nothing, { schemaToday: null }), steps)),
+    ).toEqual([
+      'build-images: build the images of v1',
+      'start-core: make sure that the core runs',
+      'migrate: migrate the database with v1',
+      'record-schema: record schema 2',
+      'start-colour: start blue with v1',
+      'wait-healthy: prove that blue is healthy and runs v1',
+      'configure-edge: tell the edge where blue listens',
+      'shift-traffic: shift traffic to blue (v1) [pivot]',
+      'record-live: record v1 as live',
+      'retain: remove images that no release needs [optional]',
+    ]);
+  });
+
+  it('the next one goes to green and touches blue in no way', () => {
+    const plan = planDeploy(facts(release('v2'), v1Live()), steps);
+    expect(text(plan)).toEqual([
+      'start-core: make sure that the core runs',
+      'start-colour: start green with v2',
+      'wait-healthy: prove that green is healthy and runs v2',
+      'configure-edge: tell the edge where green listens',
+      'shift-traffic: shift traffic to green (v2) [pivot]',
+      'record-live: record v2 as live',
+      'retain: remove images that no release needs [optional]',
+    ]);
+    expect(argsOf(plan, 'shift-traffic')).toEqual({ from: allOn('blue'), to: allOn('green'), release: 'v2' });
+    expect(argsOf(plan, 'configure-edge')).toEqual({
+      topologies: { blue: topology('blue', 'v1'), green: topology('green', 'v2') },
+    });
+    expect(argsOf(plan, 'record-live')).toMatchObject({ previous: { release: 'v1-id', colour: 'blue', since: 5 } });
+  });
+
+  it('builds before it clears what stands on the idle colour', () => {
+    const actions = planDeploy(
+      facts(release('v2', { imagesPresent: false }), v1Live(standing('green', 'v0'))),
+      steps,
+    ).map(({ action }) => action);
+    expect(actions.slice(0, 4)).toEqual(['build-images', 'start-core', 'remove-colour', 'start-colour']);
+  });
+
+  it('does nothing when the release is live and runs; starts it again when it does not', () => {
+    expect(planDeploy(facts(release('v1'), v1Live()), steps)).toEqual([]);
+    const broken: Observed = { ...v1Live(), colours: { blue: standing('blue', 'v1', false), green: empty } };
+    expect(planDeploy(facts(release('v1'), broken), steps).map(({ action }) => action)).toContain('start-colour');
+  });
+
+  it.each([
+    ['the database has that schema already', release('v2'), 2, false],
+    ['the database is ahead', release('v2'), 3, false],
+    ['the release is ahead', release('v2', { schema: { version: 3, readableFrom: 1 } }), 2, true],
+    ['the release does not say', release('v2', { schema: null }), 2, true],
+    ['there is no migration', release('v2', { migrates: false, schema: { version: 3, readableFrom: 1 } }), 2, false],
+  ])('migrates only when it must: %s', (_, wanted, schemaToday, expected) => {
+    const actions = planDeploy(facts(wanted, v1Live(), { schemaToday }), steps).map(({ action }) => action);
+    expect(actions.includes('migrate')).toBe(expected);
+  });
+
+  it('recreate stops the live colour before the migration, and keeps it to go back to', () => {
+    const wanted = release('v2', { schema: { version: 3, readableFrom: 3 } });
+    const plan = planDeploy(
+      facts(wanted, v1Live(), { strategy: 'recreate', liveLosesDatabase: { liveTag: 'v1', liveVersion: 2 } }),
+      steps,
+    );
+    expect(plan.map(({ action }) => action)).toEqual([
+      'start-core',
+      'stop-colour',
+      'leave-way-back',
+      'migrate',
+      'record-schema',
+      'start-colour',
+      'wait-healthy',
+      'configure-edge',
+      'shift-traffic',
+      'record-live',
+      'retain',
+    ]);
+  });
+
+  it('bakes and retires as the policy says', () => {
+    const policy = { config: config({ bake: '10s', retire: 'remove', drain: '45s' }) };
+    const plan = planDeploy(facts(release('v2'), v1Live(), policy), steps);
+    expect(plan.slice(-3).map(({ action }) => action)).toEqual(['bake', 'remove-colour', 'retain']);
+    expect(argsOf(plan, 'remove-colour')).toEqual({ colour: 'blue', graceSeconds: 45 });
+    expect(plan.find(({ action }) => action === 'bake')?.deadline).toBe(70_000);
+  });
+
+  it('has exactly one pivot, and everything that can fail for good before it', () => {
+    const plan = planDeploy(facts(release('v2', { imagesPresent: false }), v1Live(standing('green', 'v0'))), steps);
+    const pivot = plan.findIndex((step) => step.pivot);
+    expect(plan.filter((step) => step.pivot)).toHaveLength(1);
+    for (const action of ['build-images', 'start-colour', 'wait-healthy', 'configure-edge'])
+      expect(plan.findIndex((step) => step.action === action)).toBeLessThan(pivot);
+  });
+});
+
+describe('rollback', () => {
+  const roll = (wanted: ReleaseFacts, observed: Observed) =>
+    planRollback(facts(wanted, observed), steps).map(({ action }) => action);
+
+  it('warm: only the traffic moves', () => {
+    expect(roll(release('v0'), v1Live(standing('green', 'v0')))).toEqual([
+      'wait-healthy',
+      'configure-edge',
+      'shift-traffic',
+      'record-live',
+    ]);
+  });
+  it('cold: starts the idle colour first', () => {
+    expect(roll(release('v0'), v1Live())).toEqual([
+      'start-core',
+      'start-colour',
+      'wait-healthy',
+      'configure-edge',
+      'shift-traffic',
+      'record-live',
+    ]);
+  });
+  it('cold, with another release in the way', () => {
+    expect(roll(release('v0'), v1Live(standing('green', 'v-1')))).toEqual([
+      'start-core',
+      'remove-colour',
+      'start-colour',
+      'wait-healthy',
+      'configure-edge',
+      'shift-traffic',
+      'record-live',
+    ]);
+  });
+  it('rebuilds when the images are gone', () => {
+    expect(roll(release('v0', { imagesPresent: false }), v1Live())[0]).toBe('build-images');
+  });
+  it('never migrates', () => {
+    expect(roll(release('v0', { schema: { version: 9, readableFrom: 1 } }), v1Live())).not.toContain('migrate');
+  });
+  it('a colour of which a part has stopped is not warm', () => {
+    expect(rollbackPath({ release: release('v0'), observed: v1Live(standing('green', 'v0', false)) })).toBe('cold');
+  });
+  it('to what is live already does nothing', () => {
+    expect(roll(release('v1'), v1Live())).toEqual([]);
+  });
+});
+
+describe('up, down and restart', () => {
+  it('up before the first deploy starts the core alone', () => {
+    const plan = planUp(
+      {
+        release: null,
+        observed: nothing,
+        topologies: null,
+        schemaToday: null,
+        replaceCore: false,
+        actor: 'root',
+        config: config(),
+      },
+      steps,
+    );
+    expect(plan.map(({ action }) => action)).toEqual(['start-core']);
+  });
+  it('up makes the machine what the records say', () => {
+    const observed: Observed = { ...v1Live(), weights: null };
+    const plan = planUp(
+      {
+        release: release('v1'),
+        observed,
+        topologies: { blue: topology('blue', 'v1'), green: topology('green', 'v1') },
+        schemaToday: 2,
+        replaceCore: true,
+        actor: 'root',
+        config: config(),
+      },
+      steps,
+    );
+    expect(plan.map(({ action }) => action)).toEqual([
+      'adopt-core',
+      'start-core',
+      'start-colour',
+      'wait-healthy',
+      'configure-edge',
+      'shift-traffic',
+      'record-live',
+    ]);
+    expect(argsOf(plan, 'shift-traffic')).toEqual({ from: allOn('blue'), to: allOn('blue'), release: 'v1' });
+  });
+  it('up migrates a database of which nothing is known, as after down --volumes, before the release starts', () => {
+    const down: Observed = { ...v1Live(), colours: { blue: empty, green: empty } };
+    const about = {
+      release: release('v1'),
+      topologies: { blue: topology('blue', 'v1'), green: topology('green', 'v1') },
+      schemaToday: null,
+      replaceCore: false,
+      actor: 'root',
+      config: config(),
+    };
+    const actions = planUp({ ...about, observed: down }, steps).map(({ action }) => action);
+    expect(actions.slice(0, 4)).toEqual(['start-core', 'migrate', 'record-schema', 'start-colour']);
+    const running = planUp({ ...about, observed: v1Live() }, steps).map(({ action }) => action);
+    expect(running).not.toContain('migrate');
+  });
+  it('down with its data forgets which schema they had', () => {
+    const plan = planDown({ observed: nothing, volumes: true, config: config() }, steps);
+    expect(plan.map(({ action }) => action)).toEqual(['forget-schema', 'remove-core']);
+  });
+  it('down stops what stands and leaves data alone unless told', () => {
+    const plan = planDown({ observed: v1Live(standing('green', 'v0')), volumes: false, config: config() }, steps);
+    expect(text(plan)).toEqual(['remove-colour: stop blue', 'remove-colour: stop green', 'remove-core: stop the core']);
+    expect(argsOf(plan, 'remove-core')).toEqual({ volumes: false });
+  });
+  it('restart goes one service at a time', () => {
+    expect(text(planRestart({ services: ['api', 'web'], config: config() }, steps))).toEqual([
+      'restart-service: restart api',
+      'restart-service: restart web',
+    ]);
+  });
+});

@@ -1,0 +1,313 @@
+import type { Key } from 'ink';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ApplianceEvent } from '../../src/api/schema.ts';
+import { connectSocket } from '../../src/api/socket.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { ApplianceError } from '../../src/lib/errors.ts';
+import { pathsFor } from '../../src/lib/paths.ts';
+import { Feed } from '../../src/tui/feed.ts';
+import { actionFor, bindings, keyNames } from '../../src/tui/keys.ts';
+import { LogFilter } from '../../src/tui/log-view.ts';
+import { follow, fromStatus } from '../../src/tui/operation.ts';
+import { initialState, type LogEntry, type State } from '../../src/tui/state.ts';
+import { Store } from '../../src/tui/store.ts';
+import { TornKeys } from '../../src/tui/torn-keys.ts';
+import { typed, update } from '../../src/tui/update.ts';
+import { lastUpTo, windowAround } from '../../src/tui/window.ts';
+import { temporaryRoot } from '../e2e/stage/face.ts';
+import { openStage } from '../e2e/stage/stage.ts';
+
+const noKey: Key = {
+  upArrow: false,
+  downArrow: false,
+  leftArrow: false,
+  rightArrow: false,
+  pageDown: false,
+  pageUp: false,
+  home: false,
+  end: false,
+  return: false,
+  escape: false,
+  ctrl: false,
+  shift: false,
+  tab: false,
+  backspace: false,
+  delete: false,
+  meta: false,
+  super: false,
+  hyper: false,
+  capsLock: false,
+  numLock: false,
+};
+
+describe('keys', () => {
+  it('are told apart, also when several arrive at once', () => {
+    expect(keyNames('jjj', noKey)).toEqual(['j', 'j', 'j']);
+    expect(keyNames(' ', noKey)).toEqual(['Space']);
+    expect(keyNames('', { ...noKey, upArrow: true })).toEqual(['↑']);
+    expect(keyNames('', { ...noKey, tab: true, shift: true })).toEqual(['Shift-Tab']);
+    expect(keyNames('c', { ...noKey, ctrl: true })).toEqual(['Ctrl-C']);
+    expect(keyNames('x', { ...noKey, meta: true })).toEqual([]);
+    // What is left of an arrow key that a slow line has torn apart does nothing.
+    expect(keyNames('[A', noKey).map((name) => actionFor(name, 'logs'))).toEqual([undefined, undefined]);
+  });
+
+  it('are put together again when a slow line has torn them apart', async () => {
+    const pressed: string[] = [];
+    const keys = new TornKeys((names) => pressed.push(...names));
+    keys.take('', ['Esc']);
+    keys.take('[A', ['[', 'A']);
+    expect(pressed).toEqual(['↑']);
+    keys.take('', ['Esc']);
+    keys.take('q', ['q']);
+    expect(pressed).toEqual(['↑', 'Esc', 'q']);
+    keys.take('[A', ['[', 'A']);
+    expect(pressed.slice(3)).toEqual(['[', 'A']);
+    keys.take('', ['Esc']);
+    await expect.poll(() => pressed.slice(5)).toEqual(['Esc']);
+  });
+
+  it('do one thing each on a screen', () => {
+    for (const scope of ['overview', 'logs'] as const) {
+      const keys = bindings
+        .filter((binding) => binding.scope === scope || binding.scope === 'everywhere')
+        .flatMap(({ keys }) => keys);
+      expect(new Set(keys).size).toBe(keys.length);
+      for (const key of keys) expect(actionFor(key, scope)).toBeDefined();
+    }
+  });
+});
+
+describe('windows', () => {
+  it('always show the focus and never more than there is', () => {
+    for (let size = 0; size <= 30; size += 1) {
+      for (let room = 1; room <= 12; room += 1) {
+        for (let focus = 0; focus < size; focus += 1) {
+          const { first, above, below } = windowAround(size, room, focus);
+          const shown = Math.min(size, room);
+          expect(above + shown + below).toBe(size);
+          expect(first).toBe(above);
+          expect(focus >= first && focus < first + shown).toBe(true);
+        }
+      }
+    }
+  });
+
+  it('find numbers that are no longer there', () => {
+    const entries = [3, 5, 9].map((seq) => ({ seq }));
+    expect([0, 3, 4, 5, 8, 9, 100].map((seq) => lastUpTo(entries, seq))).toEqual([-1, 0, 0, 1, 1, 2, 2]);
+  });
+});
+
+describe('what keys do to the view', () => {
+  const entry = (seq: number): LogEntry => ({ seq, service: 'web', label: 'web', error: false, text: `line ${seq}` });
+  const around = { filter: new LogFilter(), room: 10 };
+  const inLogs = (patch: Partial<State['view']> = {}, lines = 100): State => {
+    const state = initialState(0);
+    return {
+      ...state,
+      logs: Array.from({ length: lines }, (_, index) => entry(index + 1)),
+      view: { ...state.view, screen: 'logs', ...patch },
+    };
+  };
+
+  it('going back pauses, going on to the end follows again', () => {
+    const paused = update(inLogs(), 'up', around);
+    expect(paused.anchor).toBe(99);
+    expect(update(inLogs(paused), 'page-up', around).anchor).toBe(89);
+    expect(update(inLogs(paused), 'down', around).anchor).toBeUndefined();
+    expect(update(inLogs(paused), 'follow', around).anchor).toBeUndefined();
+    expect(update(inLogs(), 'first', around).anchor).toBe(10);
+    expect(update(inLogs({ anchor: 10 }), 'up', around).anchor).toBe(10);
+  });
+
+  it('a short log cannot be scrolled, and lines that are gone do not matter', () => {
+    expect(update(inLogs({}, 5), 'up', around).anchor).toBeUndefined();
+    const old: State = {
+      ...inLogs({ anchor: 3 }),
+      logs: Array.from({ length: 50 }, (_, index) => entry(index + 1_000)),
+    };
+    expect(around.filter.window(old.logs, old.view, 10).entries.map(({ seq }) => seq)).toEqual(
+      Array.from({ length: 10 }, (_, index) => index + 1_000),
+    );
+  });
+
+  it('walks through the services, with "all" between the last and the first', () => {
+    const status = { services: [{ name: 'a' }, { name: 'b' }, { name: 'a' }] } as unknown as NonNullable<
+      State['status']
+    >;
+    const next = (service: string | undefined) =>
+      update({ ...inLogs({ service }), status }, 'next-service', around).service;
+    expect([next(undefined), next('a'), next('b'), next('gone')]).toEqual(['a', 'b', undefined, 'a']);
+    expect(update({ ...inLogs(), status }, 'previous-service', around).service).toBe('b');
+  });
+
+  it('Esc goes back one thing at a time', () => {
+    const start = inLogs({ filter: 'x', service: 'a' });
+    const first = update(start, 'back', around);
+    expect(first).toMatchObject({ filter: '', service: 'a', screen: 'logs' });
+    expect(update(inLogs(first), 'back', around)).toMatchObject({ service: undefined, screen: 'overview' });
+  });
+
+  it('a filter is typed, kept or dropped', () => {
+    const view = ['e', 'r', 'r', 'x', 'Backspace', 'Space', '1', '↑', 'Tab'].reduce(typed, inLogs({ typing: '' }).view);
+    expect(view.typing).toBe('err 1');
+    expect(typed(view, 'Enter')).toMatchObject({ filter: 'err 1', typing: undefined });
+    expect(typed({ ...view, filter: 'old' }, 'Esc')).toMatchObject({ filter: 'old', typing: undefined });
+    expect(typed(view, 'Ctrl-U').typing).toBe('');
+  });
+
+  it('help lies over everything and goes away again', () => {
+    const help = update(inLogs(), 'help', around);
+    expect(help.help).toBe(true);
+    expect(update(inLogs(help), 'up', around)).toMatchObject({ help: true, helpTop: 0, anchor: undefined });
+    expect(update(inLogs(help), 'back', around)).toMatchObject({ help: false, screen: 'logs' });
+    expect(update(inLogs(help), 'overview', around)).toMatchObject({ help: false, screen: 'overview' });
+  });
+});
+
+describe('a running operation', () => {
+  const time = '2030-01-01T00:00:00.000Z';
+  const about = { time, operation: 'deploy-1' };
+  const step = (index: number, state: Extract<ApplianceEvent, { event: 'step' }>['state']): ApplianceEvent => ({
+    event: 'step',
+    ...about,
+    index,
+    name: `s${index}`,
+    title: `step ${index}`,
+    state,
+    seconds: 1,
+    detail: '',
+  });
+  const begun: ApplianceEvent[] = [
+    {
+      event: 'operation-started',
+      ...about,
+      kind: 'deploy',
+      target: 'v1',
+      actor: { uid: 0, user: 'anna', ssh: null },
+      steps: [],
+    },
+    { event: 'planned', ...about, steps: [0, 1, 2, 3].map((index) => ({ name: `s${index}`, title: `step ${index}` })) },
+  ];
+  const played = (...events: ApplianceEvent[]) => [...begun, ...events].reduce(follow, undefined);
+
+  it('is told by its events', () => {
+    expect(played()).toMatchObject({ title: 'deploy v1', user: 'anna', progress: 0 });
+    expect(played(step(0, 'done'), step(1, 'running'))).toMatchObject({
+      progress: 0.25,
+      step: 'step 1',
+      goingBack: false,
+    });
+    expect(played(step(0, 'done'), step(1, 'failed'), step(0, 'undoing'))).toMatchObject({ goingBack: true });
+    const result = { operation: 'deploy-1' } as never;
+    expect(played({ event: 'operation-ended', ...about, kind: 'deploy', result })).toBeUndefined();
+  });
+
+  it('is not confused by another one, and can be joined in the middle', () => {
+    const other: ApplianceEvent = { event: 'progress', time, operation: 'deploy-0', index: 0, text: 'old news' };
+    expect(played(other)).toEqual(played());
+    const actor = { uid: 0, user: 'anna', ssh: null };
+    const running = { id: 'deploy-9', kind: 'deploy', step: 'shift', progress: 75, actor, startedAt: time };
+    expect(fromStatus(running, undefined)).toMatchObject({ id: 'deploy-9', progress: 0.75, step: 'shift' });
+    expect(fromStatus(null, played())).toBeUndefined();
+  });
+});
+
+describe('the feed', () => {
+  let place: ReturnType<typeof temporaryRoot>;
+  let closing: (() => void)[] = [];
+  beforeEach(() => {
+    place = temporaryRoot();
+  });
+  afterEach(() => {
+    for (const close of closing) close();
+    closing = [];
+    place.remove();
+  });
+
+  const connect = async () => {
+    const client = await connectSocket(pathsFor(place.root));
+    if (client) return client;
+    throw new ApplianceError('agent_unreachable', 'no agent is running');
+  };
+  const open = () => {
+    const store = new Store<State>(initialState(Date.now()));
+    const feed = new Feed(store, connect, systemClock);
+    const running = feed.run();
+    closing.push(() => feed.close());
+    const until = (condition: (state: State) => boolean) =>
+      new Promise<void>((resolve) => {
+        const check = () => {
+          if (condition(store.get())) resolve();
+        };
+        store.subscribe(check);
+        check();
+      });
+    return { store, until, running, feed };
+  };
+
+  it('finds an agent that starts later, loses it and finds it again', async () => {
+    const { store, until } = open();
+    await until(({ link }) => link.kind === 'absent');
+    const stop = await openStage({ root: place.root, stepTime: 10, logPause: 10 });
+    await until(({ link, status }) => link.kind === 'up' && status?.release?.tag === 'v1.0');
+    await stop();
+    await until(({ link }) => link.kind === 'lost');
+    expect(store.get().status).toBeDefined();
+    const again = await openStage({ root: place.root, stepTime: 10, logPause: 10 });
+    await until(({ link }) => link.kind === 'up');
+    await again();
+  });
+
+  it('sees an operation that somebody else runs, and how it ends', async () => {
+    const stop = await openStage({ root: place.root, stepTime: 50, logPause: 10 });
+    const { store, until } = open();
+    await until(({ link }) => link.kind === 'up');
+    const deploying = (async () => {
+      for await (const _ of (await connect()).stream('deploy', { tag: 'v1.1' }));
+    })();
+    await until(({ operation }) => operation?.title === 'deploy v1.1' && operation.progress > 0);
+    await until(({ operation, history }) => operation === undefined && history[0]?.to === 'v1.1');
+    await until(({ status }) => status?.release?.tag === 'v1.1');
+    expect(store.get().history[0]?.result).toBe('done');
+    await deploying;
+    await stop();
+  });
+
+  it('joins an operation that had begun before it listened, with all its steps', async () => {
+    const stop = await openStage({ root: place.root, stepTime: 500, logPause: 10 });
+    const client = await connect();
+    const deploying = (async () => {
+      for await (const _ of client.stream('deploy', { tag: 'v1.2' }));
+    })();
+    await expect.poll(async () => (await client.ask('status', {})).operation?.id).toBeDefined();
+    const { store, until } = open();
+    await until(({ operation }) => operation?.title === 'deploy v1.2' && operation.steps.length === 4);
+    await until(({ history }) => history[0]?.to === 'v1.2');
+    await deploying;
+    expect(store.get().history).toHaveLength(1);
+    await stop();
+  });
+
+  it('reads logs once they are looked at, harmless and of the wanted service', async () => {
+    const stop = await openStage({ root: place.root, stepTime: 10, logPause: 5 });
+    const { store, until } = open();
+    await until(({ link }) => link.kind === 'up');
+    expect(store.get().logs).toEqual([]);
+    store.set({ view: { ...store.get().view, screen: 'logs' } });
+    await until(({ logs }) => logs.length > 20);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: looks for control characters
+    expect(store.get().logs.filter(({ text }) => /[\u0000-\u001f]/.test(text))).toEqual([]);
+    store.set({ view: { ...store.get().view, service: 'redis' } });
+    await until(({ logs }) => logs.length > 2 && logs.every(({ service }) => service === 'redis'));
+    await stop();
+  });
+
+  it('ends when it is closed', async () => {
+    const { feed, running, until } = open();
+    await until(({ link }) => link.kind === 'absent');
+    feed.close();
+    await running;
+  });
+});
