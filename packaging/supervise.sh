@@ -199,8 +199,10 @@ start() {
 stop() {
   read_pids || return 0
   kill -TERM "$supervisor" 2>/dev/null
-  local limit=$(($(monotonic) + patience + 5000))
+  local limit=$(($(monotonic) + patience + 5000)) holder
   while held; do
+    # A start that waited for this moment may hold it by now: what was to be stopped has ended.
+    read -r holder <"$pidfile" && [[ $holder != "$supervisor" ]] && return 0
     if (($(monotonic) > limit)); then
       printf 'supervise: process %s does not end\n' "$supervisor" >&2
       return 1
