@@ -5,6 +5,7 @@ import { ensureDirectory, readIfPresent, writeFileAtomic } from '../host/files.t
 import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
 import { formatBytes } from '../lib/units.ts';
 import { crossCheck } from './cross-checks.ts';
+import { explodingAlias, explosionText } from './expansion.ts';
 import { locate } from './locate.ts';
 import { type ConfigProblem, explain, pathText } from './problems.ts';
 import { type Config, configSchema } from './schema.ts';
@@ -31,9 +32,13 @@ export function parseConfig(text: string): ParsedConfig {
     }),
   );
   if (broken.length > 0) return { config: null, problems: broken };
+  const exploding = explodingAlias(document);
+  if (exploding) {
+    return { config: null, problems: [{ ...at(exploding.range?.[0] ?? 0), path: '', message: explosionText }] };
+  }
   let value: unknown;
   try {
-    value = document.toJS({ maxAliasCount: 100 });
+    value = document.toJS({ maxAliasCount: -1 });
   } catch (error) {
     return { config: null, problems: [{ line: null, column: null, path: '', message: messageOf(error) }] };
   }

@@ -31,6 +31,15 @@ export function composeMissing(what: string): ApplianceError {
   });
 }
 
+/** A Compose project that cannot be resolved within its bounds. @param what what Compose did, such as `took longer than 30 s` */
+export function tooLarge(what: string, cause?: unknown): ApplianceError {
+  return new ApplianceError('compose_invalid', `docker compose config ${what} and was stopped`, {
+    left: 'nothing was touched',
+    hint: 'look for aliases (*name) that multiply, or for an include that does not end, in the Compose files',
+    cause,
+  });
+}
+
 export interface FailedCall {
   /** `up`, `build`, … */
   readonly verb: string;
@@ -43,6 +52,9 @@ export interface FailedCall {
 }
 
 const noCompose = /'compose' is not a docker command|unknown command: docker compose/i;
+/** How the runtime of Go ends when the kernel gives it no more memory, or no more threads for want of it. */
+const noMemory =
+  /^(?:fatal error: |runtime: )+(?:out of memory|cannot allocate memory)|pthread_create failed|errno=12/m;
 const noEngine = /cannot connect to the docker daemon|error during connect/i;
 
 /** Tells the reasons apart for which a call to Compose fails: no Compose, full disk, no engine, or its own. */
@@ -57,6 +69,7 @@ export async function explainFailure(call: FailedCall): Promise<ApplianceError> 
       hint: 'free some space (appliance releases prune), then run the command again',
     });
   }
+  if (code === 'compose_invalid' && noMemory.test(result.stderr)) return tooLarge('needed more than 512 MiB');
   // Resolving a project needs no engine.
   if (code !== 'compose_invalid' && !(await call.engineAnswers()))
     return engineUnreachable(noEngine.test(said) ? withoutSecrets(said, secrets) : `docker compose ${verb} broke off`);

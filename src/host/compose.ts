@@ -1,7 +1,8 @@
 import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
-import { composeMissing, engineUnreachable, explainFailure, meaningfulLines } from './compose-errors.ts';
+import { composeMissing, engineUnreachable, explainFailure, meaningfulLines, tooLarge } from './compose-errors.ts';
+import { type Limits, notFoundStatus, underLimits } from './limits.ts';
 import { endOrphans } from './orphans.ts';
-import { type RunResult, run } from './process.ts';
+import { exceeded, type RunResult, run } from './process.ts';
 
 /** What every call to `docker compose` takes. */
 export interface ComposeCall {
@@ -74,7 +75,10 @@ interface ComposeVersions {
  * `compose_failed` otherwise, or the code named at the function.
  */
 export interface Compose {
-  /** The resolved model as `docker compose config` prints it, with `$` doubled. @throws `compose_invalid` */
+  /**
+   * The resolved model as `docker compose config` prints it, with `$` doubled. Within 30 s, 512 MiB and 16 MB of text.
+   * @throws `compose_invalid`
+   */
   resolve(call: ComposeCall): Promise<unknown>;
   /** Builds the images of services. @throws `build_failed` with the last meaningful lines */
   build(call: BuildCall): Promise<void>;
@@ -132,9 +136,30 @@ function globalArguments(call: ComposeCall): string[] {
   ];
 }
 
-async function docker(args: readonly string[], call: Partial<ComposeCall>): Promise<RunResult> {
+/** A call that only reads, in a process group of its own, with bounds. */
+interface BoundedCall extends ComposeCall {
+  readonly bounds?: Limits & { readonly output: number };
+}
+
+/**
+ * What resolving a project may take: anybody who may push a tag decides what Compose reads. Real projects take a second
+ * and 130 MB at most, most of it for the program itself.
+ */
+const resolveBounds = {
+  /** Milliseconds. */
+  timeout: 30_000,
+  memory: 512 * 1024 * 1024,
+  cpuSeconds: 60,
+  /** Characters. */
+  output: 16 * 1024 * 1024,
+} as const;
+
+async function docker(args: readonly string[], call: Partial<BoundedCall>): Promise<RunResult> {
+  const { bounds } = call;
+  const [command, argv] = bounds ? underLimits(bounds, 'docker', args) : ['docker', args];
   try {
-    return await run('docker', args, {
+    const result = await run(command, argv, {
+      ...(bounds === undefined ? {} : { ownGroup: true, maxOutput: bounds.output }),
       env: { ...environment(), ...call.variables },
       timeout: call.timeout ?? minute,
       ...(call.directory === undefined ? {} : { cwd: call.directory }),
@@ -142,6 +167,8 @@ async function docker(args: readonly string[], call: Partial<ComposeCall>): Prom
       ...(call.signal === undefined ? {} : { signal: call.signal }),
       ...(call.onLine === undefined ? {} : { onLine: call.onLine }),
     });
+    if (bounds && result.exitCode === notFoundStatus) throw composeMissing('the docker command');
+    return result;
   } catch (error) {
     const missing = error instanceof ApplianceError && systemCode(error.cause) === 'ENOENT';
     throw missing ? composeMissing('the docker command') : error;
@@ -162,7 +189,7 @@ type FailureCode = 'compose_failed' | 'compose_invalid' | 'build_failed';
 async function succeeded(
   verb: string,
   args: readonly string[],
-  call: Partial<ComposeCall>,
+  call: Partial<BoundedCall>,
   code: FailureCode = 'compose_failed',
 ): Promise<RunResult> {
   const result = await docker(args, call);
@@ -170,8 +197,18 @@ async function succeeded(
   throw await explainFailure({ verb, code, result, secrets: call.secrets, engineAnswers });
 }
 
-function compose(verb: string, args: readonly string[], call: ComposeCall, code?: FailureCode): Promise<RunResult> {
+function compose(verb: string, args: readonly string[], call: BoundedCall, code?: FailureCode): Promise<RunResult> {
   return succeeded(verb, [...globalArguments(call), verb, ...args], call, code);
+}
+
+/** The error for a project that Compose could not resolve within its bounds; undefined for every other error. */
+function unboundedProject(error: unknown, { timeout, signal }: BoundedCall): ApplianceError | undefined {
+  const beyond = signal?.aborted ? undefined : exceeded(error);
+  if (beyond === undefined) return undefined;
+  return tooLarge(
+    beyond === 'time' ? `took longer than ${(timeout ?? 0) / 1_000} s` : 'printed more than 16 MB',
+    error,
+  );
 }
 
 function parseModel(text: string): unknown {
@@ -189,8 +226,12 @@ export function isRecreateLeftover(containerName: string, projectName: string): 
 
 export const composeHands: Compose = {
   async resolve(call) {
-    const { stdout } = await compose('config', ['--format=json'], call, 'compose_invalid');
-    return parseModel(stdout);
+    const bounded: BoundedCall = { timeout: resolveBounds.timeout, ...call, bounds: resolveBounds };
+    try {
+      return parseModel((await compose('config', ['--format=json'], bounded, 'compose_invalid')).stdout);
+    } catch (error) {
+      throw unboundedProject(error, bounded) ?? error;
+    }
   },
   async build(call) {
     await compose('build', ['--', ...call.services], { timeout: 30 * minute, ...call }, 'build_failed');

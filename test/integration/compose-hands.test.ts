@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -71,6 +71,63 @@ describe('resolve', () => {
   test('an aborted call ends with the reason of its signal', async () => {
     const call = await callFor(idle, { signal: AbortSignal.abort(new Error('enough')) });
     await expect(composeHands.resolve(call)).rejects.toThrow('enough');
+  });
+});
+
+describe('a project that explodes', () => {
+  /** Ten levels of ten aliases: 10¹⁰ values out of a kilobyte. */
+  const bomb = [
+    'x-0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]',
+    ...Array.from({ length: 9 }, (_, n) => `x-${n + 1}: &a${n + 1} [${Array(10).fill(`*a${n}`).join(', ')}]`),
+    idle,
+  ].join('\n');
+
+  /** Every process of Compose that works in the test's directory, and the most memory it ever had, in bytes. */
+  async function atWork(): Promise<number[]> {
+    const found: number[] = [];
+    for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+      const [argv, status] = await Promise.all(
+        ['cmdline', 'status'].map((file) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')),
+      );
+      const peak = /^VmHWM:\s+(\d+) kB$/m.exec(status ?? '')?.[1];
+      if (argv?.includes(`--project-directory=${directory}\0`) && peak) found.push(Number(peak) * 1_024);
+    }
+    return found;
+  }
+
+  test('is ended with everything it started, has a bounded memory, and is a mistake of the file', async () => {
+    const call = await callFor(bomb, { timeout: 8_000 });
+    let [peak, most] = [0, 0];
+    const looking = setInterval(async () => {
+      const found = await atWork();
+      most = Math.max(most, found.length);
+      peak = Math.max(peak, ...found);
+    }, 200);
+    const error = await failure(composeHands.resolve(call)).finally(() => clearInterval(looking));
+    expect(error).toMatchObject({ code: 'compose_invalid', exit: 2, left: 'nothing was touched' });
+    expect(error.message).toMatch(/8 s|512/);
+    expect(error.hint).toContain('alias');
+    expect(most).toBeGreaterThan(0);
+    expect(peak).toBeLessThan(600 * 1_024 * 1_024);
+    expect(await atWork()).toEqual([]);
+  });
+
+  test('or is larger than memory allows is told from other mistakes', async () => {
+    const long = 'x'.repeat(200_000_000);
+    const error = await failure(composeHands.resolve(await callFor(`x-long: "${long}"\n${idle}`)));
+    expect(error).toMatchObject({ code: 'compose_invalid', exit: 2, left: 'nothing was touched' });
+    expect(error.message).not.toMatch(/goroutine|runtime|0x/);
+    expect(await atWork()).toEqual([]);
+  });
+
+  test('ends when whoever asked goes away', async () => {
+    const stop = new AbortController();
+    const resolving = composeHands.resolve(await callFor(bomb, { signal: stop.signal }));
+    const ended = expect(resolving).rejects.toThrow('enough');
+    await vi.waitFor(async () => expect(await atWork()).not.toEqual([]), { timeout: 20_000 });
+    stop.abort(new Error('enough'));
+    await ended;
+    expect(await atWork()).toEqual([]);
   });
 });
 

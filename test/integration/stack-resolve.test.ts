@@ -132,6 +132,60 @@ describe('links of the repository', () => {
   });
 });
 
+describe('exploding aliases are refused before Compose sees them', () => {
+  const level = (n: number) => `x-${n + 1}: &a${n + 1} [${Array(10).fill(`*a${n}`).join(', ')}]`;
+  const bomb = ['x-0: &a0 [lol, lol]', ...Array.from({ length: 9 }, (_, n) => level(n)), ''].join('\n');
+  const services = 'services: { app: { image: x } }\n';
+  const refuse = async (contents: Readonly<Record<string, string>>) => {
+    await files(contents);
+    const asked: unknown[] = [];
+    const composeResolve = async (call: unknown) => asked.push(call);
+    const error = await resolveProject({
+      config: configWith({ app: 'app' }),
+      checkout,
+      tag: 'v1',
+      composeResolve,
+    }).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    expect(asked).toEqual([]);
+    expect(error).toMatchObject({ code: 'compose_invalid', exit: 2, left: 'nothing was touched' });
+    return error instanceof ApplianceError ? error.message : '';
+  };
+
+  test('in the Compose file, with the line', async () => {
+    expect(await refuse({ 'compose.yaml': `${bomb}${services}` })).toMatch(/^compose\.yaml:6:\d+: .*aliases/);
+  });
+
+  test('in a file that it includes or extends, however it is named', async () => {
+    await files({ 'parts/bomb.yaml': bomb });
+    for (const text of [
+      `include: [parts/bomb.yaml]\n${services}`,
+      `include: [{ path: [./parts/bomb.yaml], project_directory: . }]\n${services}`,
+      'services: { app: { image: x, extends: { file: parts/bomb.yaml, service: app } } }\n',
+    ]) {
+      expect(await refuse({ 'compose.yaml': text })).toMatch(/^parts\/bomb\.yaml:6:\d+: .*aliases/);
+    }
+    await files({ 'parts/all.yaml': 'include: [bomb.yaml]\n' });
+    expect(await refuse({ 'compose.yaml': `include: [parts/all.yaml]\n${services}` })).toMatch(/^parts\/bomb\.yaml:6:/);
+  });
+
+  test('a file that is no file, or longer than any Compose file, is not read', async () => {
+    await symlink('/dev/zero', join(checkout, 'compose.yaml'));
+    expect(await refuse({})).toContain('compose.yaml is no regular file');
+    await rm(join(checkout, 'compose.yaml'));
+    expect(await refuse({ 'compose.yaml': `${services}# ${'x'.repeat(1_100_000)}` })).toContain('1.0 MiB long');
+  });
+
+  test('many uses of one anchor are no explosion', async () => {
+    const many = Array.from({ length: 150 }, (_, n) => `  app${n}: { <<: *common }\n`).join('');
+    await files({ 'compose.yaml': `x-common: &common { image: x, environment: { A: "1" } }\nservices:\n${many}` });
+    const roles = Object.fromEntries(Array.from({ length: 150 }, (_, n) => [`app${n}`, n < 100 ? 'app' : 'ignore']));
+    expect((await resolveWith(configWith(roles))).services).toHaveLength(150);
+  });
+});
+
 describe('Compose features survive the colour', () => {
   test.each([['deploy: { replicas: 3 }'], ['scale: 3']])('replicas: %s', async (text) => {
     await files({ 'compose.yaml': `services: { app: { image: x, ${text} } }` });

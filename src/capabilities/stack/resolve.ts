@@ -2,9 +2,8 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { Config } from '../../config/schema.ts';
 import type { ComposeCall } from '../../host/compose.ts';
-import { readIfPresent } from '../../host/files.ts';
-import { ApplianceError } from '../../lib/errors.ts';
 import { hashFiles, withEnvironmentFile } from './checkout.ts';
+import { checkComposeFiles } from './compose-files.ts';
 import {
   type ComposeModel,
   composeModelSchema,
@@ -39,9 +38,7 @@ export interface ResolveRequest {
  */
 export async function resolveProject(request: ResolveRequest): Promise<ResolvedProject> {
   const { config, checkout } = request;
-  for (const file of config.source.compose) {
-    if ((await readIfPresent(join(checkout, file))) === undefined) throw missingFile(file, request.tag);
-  }
+  await checkComposeFiles(checkout, config.source.compose, request.tag);
   const directory = join(checkout, dirname(config.source.compose[0] ?? 'compose.yaml'));
   return withEnvironmentFile(directory, request.envText, () => resolveIn(directory, request));
 }
@@ -82,13 +79,6 @@ function parseModel(raw: unknown): ComposeModel {
   throw invalid(
     parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'the Compose project'}: ${message}`),
   );
-}
-
-function missingFile(file: string, tag: string): ApplianceError {
-  return new ApplianceError('compose_invalid', `release ${tag} has no ${file}`, {
-    left: 'nothing was touched',
-    hint: 'name the Compose files in source.compose, relative to the root of the repository',
-  });
 }
 
 function describe(config: Config, model: ComposeModel): ProjectService[] {
