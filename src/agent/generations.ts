@@ -52,6 +52,8 @@ export class Generations {
 
   /** Who answers a request. @throws ApplianceError `config_invalid` for what needs the file as it stands on disk */
   async handlersFor(name: RouteName): Promise<Handlers> {
+    // Whether the agent lives has nothing to do with its file.
+    if (name === 'ping') return this.#current.handlers;
     await this.#follow();
     if (this.#problem && needsCurrent.has(name)) throw this.#problem;
     return this.#current.handlers;

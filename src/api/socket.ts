@@ -6,6 +6,7 @@ import { endpoints, nonceHeader, sshHeader } from './endpoints.ts';
 import { type Answer, exchange } from './exchange.ts';
 import { createNonce, removeNonce } from './nonce.ts';
 import type { Input, Output, RouteName } from './routes.ts';
+import { type Patience, usualPatience, watchSilence } from './silence.ts';
 
 const net = process.getBuiltinModule('node:net');
 
@@ -14,20 +15,22 @@ const longestDocument = 32 * 1024 * 1024;
 
 /**
  * Milliseconds within which an agent must begin to answer. Plans read a Git repository, so they get more. Streams may
- * take as long as they like: their head comes with the first document, and a quiet service has none.
+ * take as long as they like, their head comes with the first document, and a quiet service has none; but an agent that
+ * is silent must answer that it lives (`silence.ts`).
  */
 const answerWithin = { GET: 15_000, POST: 120_000 } as const;
 
 /**
  * A client of the agent that listens on this host: the operator socket if the caller may use it, else the read-only one.
+ * @param patience with an agent that says nothing
  * @returns undefined when no agent is running
  * @throws ApplianceError `not_permitted` when an agent is there but neither socket may be used
  */
-export async function connectSocket(paths: Paths): Promise<Client | undefined> {
+export async function connectSocket(paths: Paths, patience: Patience = usualPatience): Promise<Client | undefined> {
   let denied: unknown;
   for (const path of [paths.operatorSocket, paths.viewerSocket]) {
     try {
-      return new SocketClient(path, paths.nonces, await open(path));
+      return new SocketClient(path, paths.nonces, patience, await open(path));
     } catch (error) {
       const code = systemCode(error);
       if (code === 'EACCES' || code === 'EPERM') denied = error;
@@ -60,13 +63,15 @@ class SocketClient implements Client {
   readonly host = 'agent';
   readonly #path: string;
   readonly #nonces: string;
+  readonly #patience: Patience;
   readonly #open = new Set<Socket>();
   /** The connection that showed that somebody listens; the first request uses it. */
   #first: Socket | undefined;
 
-  constructor(path: string, nonces: string, first: Socket) {
+  constructor(path: string, nonces: string, patience: Patience, first: Socket) {
     this.#path = path;
     this.#nonces = nonces;
+    this.#patience = patience;
     this.#first = this.#watch(first);
   }
 
@@ -81,6 +86,7 @@ class SocketClient implements Client {
   ): AsyncGenerator<Output<Name>> {
     const connection = await this.#connect();
     const stop = () => connection.destroy();
+    const unwatch = this.#watchSilence(connection);
     signal?.addEventListener('abort', stop, { once: true });
     try {
       if (signal?.aborted) return;
@@ -95,6 +101,7 @@ class SocketClient implements Client {
       if (signal?.aborted) return;
       throw unreachable(error);
     } finally {
+      unwatch();
       signal?.removeEventListener('abort', stop);
       connection.destroy();
     }
@@ -115,6 +122,7 @@ class SocketClient implements Client {
     const stop = () => connection.destroy();
     const deadline = answerWithin[endpoints[name].method];
     const timer = setTimeout(() => connection.destroy(tooSlow(deadline)), deadline);
+    const unwatch = this.#watchSilence(connection);
     signal?.addEventListener('abort', stop, { once: true });
     try {
       return await read(await this.#send(connection, name, input));
@@ -123,6 +131,7 @@ class SocketClient implements Client {
       throw unreachable(error);
     } finally {
       clearTimeout(timer);
+      unwatch();
       signal?.removeEventListener('abort', stop);
       connection.destroy();
     }
@@ -142,6 +151,32 @@ class SocketClient implements Client {
       );
     } finally {
       if (nonce !== undefined) await removeNonce(this.#nonces, nonce);
+    }
+  }
+
+  /** Gives up a connection whose agent neither says anything nor answers that it lives. */
+  #watchSilence(connection: Socket): () => void {
+    const { tick, giveUpAfter } = this.#patience;
+    return watchSilence(
+      {
+        heard: () => connection.bytesRead,
+        ask: (signal) => this.#ping(signal),
+        giveUp: () => connection.destroy(silentFor(tick * giveUpAfter)),
+      },
+      this.#patience,
+    );
+  }
+
+  /** Any answer will do: whoever answers lives. */
+  async #ping(signal: AbortSignal): Promise<void> {
+    const connection = this.#watch(await open(this.#path));
+    const stop = () => connection.destroy();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      await exchange(connection, { ...endpoints.ping, headers: headersFor(undefined, undefined) }, undefined);
+    } finally {
+      signal.removeEventListener('abort', stop);
+      connection.destroy();
     }
   }
 
@@ -168,6 +203,13 @@ class SocketClient implements Client {
 function tooSlow(deadline: number): ApplianceError {
   return new ApplianceError('agent_unreachable', `the agent did not answer within ${deadline / 1_000} s`, {
     hint: 'look at its log and restart it; every verb also works without an agent',
+  });
+}
+
+function silentFor(duration: number): ApplianceError {
+  return new ApplianceError('agent_unreachable', `the agent has not said a word for ${duration / 1_000} s`, {
+    left: 'it may be stopped or starved; an operation that it runs goes on when it does, or is settled at its next start',
+    hint: 'start it again: sudo /opt/appliance/bin/appliance-service restart; then look: appliance status',
   });
 }
 

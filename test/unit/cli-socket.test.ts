@@ -1,5 +1,9 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connectSocket } from '../../src/api/socket.ts';
 import { type Paths, pathsFor } from '../../src/lib/paths.ts';
@@ -146,6 +150,77 @@ describe('hanging up', () => {
     })();
     await expect(seen).rejects.toMatchObject({ code: 'agent_unreachable' });
     await closing;
+  });
+});
+
+describe('an agent that is stopped, not dead', () => {
+  const patience = { tick: 100, askAfter: 5, giveUpAfter: 30 };
+  let agent: ChildProcess | undefined;
+  afterEach(async () => {
+    if (!agent || agent.exitCode !== null || agent.signalCode !== null) return;
+    const ended = once(agent, 'exit');
+    agent.kill('SIGKILL');
+    await ended;
+  });
+
+  /** A stage in a process of its own, which can be stopped. */
+  async function startAgent(stepTime: number): Promise<ChildProcess> {
+    const entry = join(import.meta.dirname, '../e2e/stage/serve.ts');
+    agent = spawn(process.execPath, ['--no-warnings', entry, place.root, String(stepTime)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    if (agent.stdout) await once(agent.stdout, 'data');
+    return agent;
+  }
+  const patient = async () => {
+    const found = await connectSocket(paths, patience);
+    if (!found) throw new Error('nobody listens');
+    return found;
+  };
+  const first = (stream: AsyncIterable<unknown>) => stream[Symbol.asyncIterator]().next();
+  const silent = { code: 'agent_unreachable', exit: 8, hint: expect.stringContaining('appliance-service restart') };
+
+  it.each(['logs', 'events'] as const)('ends a stream of %s that it had begun', async (name) => {
+    const running = await startAgent(60_000);
+    const seen = (async () => {
+      for await (const _ of (await patient()).stream(name, { follow: true, tail: 1 })) running.kill('SIGSTOP');
+    })();
+    // The stage publishes an event when something begins.
+    if (name === 'events')
+      void (await patient())
+        .stream('deploy', { tag: 'v1' })
+        .next()
+        .catch(() => undefined);
+    await expect(seen).rejects.toMatchObject(silent);
+  });
+
+  it('ends one that it never begins, and a question', async () => {
+    (await startAgent(60_000)).kill('SIGSTOP');
+    await expect(first((await patient()).stream('deploy', { tag: 'v1' }))).rejects.toMatchObject(silent);
+    await expect((await patient()).ask('plan', { tag: 'v1' })).rejects.toMatchObject(silent);
+  });
+
+  it('waits for as long as it answers that it lives', async () => {
+    await startAgent(5_000);
+    const states: string[] = [];
+    for await (const event of (await patient()).stream('deploy', { tag: 'v1.1' })) {
+      states.push(event.event);
+      if (states.filter((state) => state === 'step').length === 2) break;
+    }
+    expect(states).toContain('step');
+  });
+
+  it('waits for one that is busy for a while', async () => {
+    const running = await startAgent(5_000);
+    let lines = 0;
+    for await (const _ of (await patient()).stream('logs', { follow: true, tail: 1 })) {
+      lines += 1;
+      if (lines === 3) break;
+      running.kill('SIGSTOP');
+      await delay(1_000);
+      running.kill('SIGCONT');
+    }
+    expect(lines).toBe(3);
   });
 });
 
