@@ -19,7 +19,7 @@ export interface LocalTools {
   /**
    * Reads and checks a configuration file.
    * @param file default: the one of this appliance
-   * @returns every mistake with its place; none when the file is good
+   * @returns every mistake with its place; none when the file is good, and then what it may not do as it is meant
    * @throws ApplianceError `config_missing`
    */
   checkConfig(options: { readonly root: string | undefined; readonly file: string | undefined }): Promise<ConfigCheck>;
@@ -52,6 +52,7 @@ export interface LocalTools {
 interface ConfigCheck {
   readonly file: string;
   readonly problems: readonly ConfigProblem[];
+  readonly warnings: readonly ConfigProblem[];
 }
 
 export interface ConfigProblem {

@@ -4,7 +4,8 @@ import { LineCounter, parseDocument } from 'yaml';
 import { ensureDirectory, readIfPresent, writeFileAtomic } from '../host/files.ts';
 import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
 import { formatBytes } from '../lib/units.ts';
-import { crossCheck } from './cross-checks.ts';
+import { adviseOn } from './advice.ts';
+import { type CrossIssue, crossCheck } from './cross-checks.ts';
 import { explodingAlias, explosionText } from './expansion.ts';
 import { locate } from './locate.ts';
 import { type ConfigProblem, explain, pathText } from './problems.ts';
@@ -16,7 +17,7 @@ const maxSize = 1024 * 1024;
 const lastGood = 'config.last-good.yaml';
 
 export type ParsedConfig =
-  | { readonly config: Config; readonly problems: readonly [] }
+  | { readonly config: Config; readonly problems: readonly []; readonly warnings: readonly ConfigProblem[] }
   | { readonly config: null; readonly problems: readonly ConfigProblem[] };
 
 /** Reads the text of an appliance.yaml. Pure; finds all mistakes, not just the first. */
@@ -54,8 +55,9 @@ export function parseConfig(text: string): ParsedConfig {
     return { config: null, problems: inOrder(issues.map(({ path, message, key }) => problem(path, message, key))) };
   }
   const issues = crossCheck(parsed.data);
-  if (issues.length === 0) return { config: parsed.data, problems: [] };
-  return { config: null, problems: inOrder(issues.map(({ path, message }) => problem(path, message))) };
+  const placed = (found: readonly CrossIssue[]) => inOrder(found.map(({ path, message }) => problem(path, message)));
+  if (issues.length > 0) return { config: null, problems: placed(issues) };
+  return { config: parsed.data, problems: [], warnings: placed(adviseOn(parsed.data)) };
 }
 
 function keyTextAt(text: string, offset: number): string {

@@ -110,7 +110,11 @@ export const configSchema = z.strictObject({
       bake: duration
         .prefault('0s')
         .describe('how long the new colour is watched after the shift before the deploy is done'),
-      drain: duration.prefault('30s').describe('how long requests in flight may take before an old colour is stopped'),
+      drain: duration
+        .prefault('60s')
+        .describe(
+          'how long requests in flight may take before an old colour is stopped; at least the longest routes[].timeout',
+        ),
       retire: z
         .enum(['keep-warm', 'stop', 'remove'])
         .default('keep-warm')
@@ -155,4 +159,3 @@ export const configSchema = z.strictObject({
 export type Config = z.output<typeof configSchema>;
 type ServiceConfig = Config['services'][string];
 export type ProbeConfig = NonNullable<ServiceConfig['probe']>;
-export type RouteConfig = Config['routes'][number];

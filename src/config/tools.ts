@@ -16,9 +16,14 @@ export const localTools = {
   checkConfig: async (options: {
     readonly root: string | undefined;
     readonly file: string | undefined;
-  }): Promise<{ readonly file: string; readonly problems: readonly ConfigProblem[] }> => {
+  }): Promise<{
+    readonly file: string;
+    readonly problems: readonly ConfigProblem[];
+    readonly warnings: readonly ConfigProblem[];
+  }> => {
     const file = options.file ?? pathsFor(options.root).config;
-    return { file, problems: parseConfig(await readConfigText(file)).problems };
+    const parsed = parseConfig(await readConfigText(file));
+    return { file, problems: parsed.problems, warnings: parsed.config ? parsed.warnings : [] };
   },
   showConfig: async (options: { readonly root: string | undefined }) =>
     effective(await loadConfig(pathsFor(options.root).config)),

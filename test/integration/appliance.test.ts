@@ -345,10 +345,7 @@ describe('a running agent and appliance.yaml', () => {
 
   it('takes up a change without being restarted', async () => {
     expect((await lab.json(['config', 'show'])).exitCode).toBe(0);
-    await writeFile(
-      lab.config,
-      good.replace('persistent: [./models]', 'persistent: [./models]\ndeploy: { strategy: recreate }'),
-    );
+    await writeFile(lab.config, good.replace('deploy: { drain: 120s }', 'deploy: { drain: 120s, strategy: recreate }'));
     expect(await actionsOf()).toContain('"strategy":"recreate"');
     await writeFile(lab.config, good);
     expect(await actionsOf()).toContain('"strategy":"blue-green"');

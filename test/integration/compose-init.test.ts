@@ -24,7 +24,7 @@ test('a draft for a real Compose project is a configuration that loads', async (
   const draft = await localTools.draftConfig({ compose: join(project, 'compose.yaml') });
   expect(draft.text).not.toContain('geheim');
   const path = await localTools.writeConfig({ root, text: draft.text, force: false });
-  expect(await localTools.checkConfig({ root, file: undefined })).toEqual({ file: path, problems: [] });
+  expect(await localTools.checkConfig({ root, file: undefined })).toEqual({ file: path, problems: [], warnings: [] });
   expect(await loadConfig(path)).toMatchObject({
     name: 'deploy',
     source: { repository: join(root, 'repository'), compose: ['deploy/compose.yaml'], envFile: join(project, '.env') },
@@ -36,7 +36,7 @@ test('a draft for a real Compose project is a configuration that loads', async (
     },
     routes: [{ path: '/', service: 'backend', port: 8000 }],
   });
-  expect(await localTools.showConfig({ root })).toMatchObject({ deploy: { drain: 30_000 } });
+  expect(await localTools.showConfig({ root })).toMatchObject({ deploy: { drain: 60_000 } });
   expect(draft.notes).toContain('store is core: a ready-made image with a named volume: it keeps data');
 });
 

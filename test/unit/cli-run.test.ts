@@ -313,6 +313,7 @@ describe('configuration files', () => {
     checkConfig: async ({ file }: { file: string | undefined }) => ({
       file: file ?? '/etc/x.yaml',
       problems: file ? [] : problems,
+      warnings: file === 'odd.yaml' ? problems : [],
     }),
     draftConfig: async () => ({ text: 'name: x\n', notes: ['backend is an app: it has a build'] }),
     writeConfig: async () => '/etc/x.yaml',
@@ -326,7 +327,15 @@ describe('configuration files', () => {
     expect(bad.stdout).toContain('/etc/x.yaml:3:5: services.backend.role: write app, core, …');
     expect(await run('config check good.yaml', { tools })).toMatchObject({ exit: 0, stdout: '✓ good.yaml is good\n' });
     const json = await run('config check --json', { tools });
-    expect(documents(json.stdout)).toEqual([{ file: '/etc/x.yaml', verdict: 'fail', problems }]);
+    expect(documents(json.stdout)).toEqual([{ file: '/etc/x.yaml', verdict: 'fail', problems, warnings: [] }]);
+  });
+
+  it('config check gives warnings with their places, and exit 0', async () => {
+    const odd = await run('config check odd.yaml', { tools });
+    expect(odd.exit).toBe(0);
+    expect(odd.stdout).toBe(
+      '✓ odd.yaml is good; 1 warning\n  odd.yaml:3:5: services.backend.role: write app, core, …\n',
+    );
   });
 
   it('config show, config schema and init answer', async () => {

@@ -32,7 +32,7 @@ describe('a good file', () => {
       source: { compose: ['compose.yaml'], profiles: [] },
       routes: [{ path: '/', timeout: 60_000, maxBody: 10_485_760 }],
       edge: { http: '127.0.0.1:8080', https: '127.0.0.1:8443' },
-      deploy: { strategy: 'blue-green', healthTimeout: 60_000, drain: 30_000, retire: 'keep-warm' },
+      deploy: { strategy: 'blue-green', healthTimeout: 60_000, drain: 60_000, retire: 'keep-warm' },
       network: { pool: '10.213.0.0/16' },
     });
   });
@@ -43,6 +43,24 @@ describe('a good file', () => {
       '  web: &app\n    role: app\n    probe: { type: tcp, port: 1 }\n  other: { <<: *app }\n',
     );
     expect(parseConfig(text).config?.services.other?.probe).toMatchObject({ type: 'tcp', port: 1 });
+  });
+});
+
+describe('a file that is good but may not do what is meant', () => {
+  const warnings = (text: string) => {
+    const parsed = parseConfig(text);
+    return parsed.config ? parsed.warnings.map((warning) => problemText('f', warning)) : undefined;
+  };
+
+  test('a drain that is shorter than the longest request is warned of with its place', () => {
+    expect(warnings(`${good}deploy: { drain: 59s }\n`)).toEqual([
+      'f:11:11: deploy.drain: 59.0 s is shorter than the 1 min 00 s that requests to / may take; one that takes longer is cut when its colour is stopped or cleared',
+    ]);
+    expect(warnings(`${good}deploy: { drain: 1m }\n`)).toEqual([]);
+  });
+
+  test('the defaults are no reason to warn', () => {
+    expect(warnings(good)).toEqual([]);
   });
 });
 
@@ -215,7 +233,7 @@ test('the effective configuration shows no credentials of the repository', () =>
   expect(JSON.stringify(effective(config))).not.toContain('geheim');
   expect(effective(config)).toMatchObject({
     source: { repository: 'https://***@git.example/demo.git' },
-    deploy: { drain: 30_000 },
+    deploy: { drain: 60_000 },
   });
   expect(maskUrl('https://token@host/x')).toBe('https://***@host/x');
   expect(maskUrl('ssh://git@host/x')).toBe('ssh://git@host/x');
@@ -227,6 +245,6 @@ test('the JSON Schema describes what is written, not what the program reads', ()
   expect(configJsonSchema()).toMatchObject({
     additionalProperties: false,
     required: expect.not.arrayContaining(['deploy']),
-    properties: { deploy: { properties: { drain: { type: 'string', default: '30s' } } } },
+    properties: { deploy: { properties: { drain: { type: 'string', default: '60s' } } } },
   });
 });

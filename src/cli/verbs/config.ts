@@ -7,15 +7,17 @@ import type { ConfigProblem } from '../wiring.ts';
 
 export async function check(call: Call<'config check'>, session: Session): Promise<number> {
   const tools = await session.wiring.tools();
-  const { file, problems } = await tools.checkConfig({ root: session.globals.root, file: call.args.file });
+  const { file, problems, warnings } = await tools.checkConfig({ root: session.globals.root, file: call.args.file });
   const good = problems.length === 0;
-  session.answer({ file, verdict: good ? 'pass' : 'fail', problems }, () =>
+  const lines = (found: readonly ConfigProblem[]) =>
+    found.map((problem) => speak(session.out, `  ${problemLine(file, problem)}`));
+  session.answer({ file, verdict: good ? 'pass' : 'fail', problems, warnings }, () =>
     good
-      ? [`${mark(session.out, 'pass')} ${file} is good`]
-      : [
-          `${mark(session.out, 'fail')} ${file} has ${count(problems.length, 'mistake')}`,
-          ...problems.map((problem) => speak(session.out, `  ${problemLine(file, problem)}`)),
-        ],
+      ? [
+          `${mark(session.out, 'pass')} ${file} is good${warnings.length > 0 ? `; ${count(warnings.length, 'warning')}` : ''}`,
+          ...lines(warnings),
+        ]
+      : [`${mark(session.out, 'fail')} ${file} has ${count(problems.length, 'mistake')}`, ...lines(problems)],
   );
   return good ? exitCodes.done : exitCodes.usage;
 }
