@@ -73,7 +73,7 @@ export function createHandlers(
     release: async ({ tag }) => detailOf(a, a.store.find(tag)),
     diff: async ({ from, to }) => {
       const [old, now] = [a.store.find(from), a.store.find(to)];
-      const changes = diffReleases(await a.store.view(old.id), await a.store.view(now.id));
+      const changes = diffReleases(await a.store.view(old.id), await a.store.view(now.id), a.config.routes);
       return { from: old.tag, to: now.tag, changes };
     },
     pin: async ({ tag, pinned }, { actor }) => {

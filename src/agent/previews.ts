@@ -1,13 +1,17 @@
 import type { ParsedInput } from '../api/routes.ts';
 import type { Change, Plan } from '../api/schema.ts';
 import { diffReleases, hashValues } from '../capabilities/releases/diff.ts';
+import { releaseId } from '../capabilities/releases/store.ts';
 import { type Project, servicesOf, topologyOf } from '../capabilities/stack/index.ts';
+import { adviseOn } from '../config/advice.ts';
+import { pathText } from '../config/problems.ts';
+import type { Config } from '../config/schema.ts';
 import { availableMemory } from '../host/memory.ts';
-import type { Colour } from '../lib/colour.ts';
+import { type Colour, colours } from '../lib/colour.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { PlannedStep } from '../operations/step.ts';
 import { type DeployFacts, idleColour, planDeploy, planResolve, type Strategy } from '../recipes/deploy.ts';
-import type { ReleaseFacts } from '../recipes/facts.ts';
+import type { Observed, ReleaseFacts } from '../recipes/facts.ts';
 import { commitOf, peek } from '../recipes/resolve.ts';
 import { planRollback, type RollbackPath, rollbackPath } from '../recipes/rollback.ts';
 import type { Appliance } from './appliance.ts';
@@ -30,17 +34,13 @@ export class Previews {
     const notes: string[] = [];
     const commit = await commitOf(resolve, input.tag, input.acceptMovedTag, (text) => notes.push(text), signal);
     const seen = await peek(resolve, input.tag, commit, signal);
-    const known = store.all().find((release) => release.tag === input.tag && release.commit === commit);
-    const manifest = known && (await store.manifest(known.id));
-    const same =
-      known && manifest?.model === seen.content.model && manifest.environment.sha256 === seen.content.environment.sha256
-        ? known
-        : undefined;
+    const id = releaseId(input.tag, commit, seen.content);
+    const same = store.all().find((release) => release.id === id);
     const observed = await observer.observe();
     const release: ReleaseFacts = same
       ? await observer.releaseFacts(same.id)
       : {
-          id: `${input.tag}-new`,
+          id,
           tag: input.tag,
           schema: seen.project.schema,
           migrates: servicesOf(seen.project, 'migrate').length > 0,
@@ -66,6 +66,7 @@ export class Previews {
     const resolving = planResolve(input, steps);
     const planned = planDeploy(facts, steps);
     if (planned.length === 0) notes.push(`${input.tag} is live already`);
+    notes.push(...drainNotes(config, observed));
     notes.push(...seen.project.notes, ...(await this.#coreNotes(seen.project)), ...(await this.#memoryNotes(strategy)));
     const from = observed.live ? await store.view(observed.live.release) : null;
     const to = same
@@ -82,7 +83,7 @@ export class Previews {
       strategy,
       colour: planned.length === 0 ? (observed.live?.colour ?? null) : idleColour(observed),
       steps: planned.length === 0 ? resolving : [...resolving, ...planned],
-      changes: diffReleases(from, to),
+      changes: diffReleases(from, to, config.routes),
       notes,
       downtimeOf: strategy === 'recreate' ? downtimeSteps : [],
     });
@@ -112,7 +113,7 @@ export class Previews {
   }
 
   async showRollback(input: ParsedInput<'planRollback'>): Promise<Plan> {
-    const { store, steps } = this.#a;
+    const { store, steps, config } = this.#a;
     const target = this.#plans.rollbackTarget(input.tag);
     const facts = await this.#plans.rollbackFacts(target, agentActor);
     const path = rollbackPath(facts);
@@ -124,7 +125,7 @@ export class Previews {
       strategy: path,
       colour: path === 'none' ? (live?.colour ?? null) : idleColour(facts.observed),
       steps: planRollback(facts, steps),
-      changes: diffReleases(live ? await store.view(live.release) : null, await store.view(target.id)),
+      changes: diffReleases(live ? await store.view(live.release) : null, await store.view(target.id), config.routes),
       notes: [pathNotes[path](target.tag)],
       downtimeOf: [],
     });
@@ -158,6 +159,13 @@ export class Previews {
       ),
     };
   }
+}
+
+/** A colour that is cleared may still serve the routes of an older release. */
+function drainNotes({ deploy, routes }: Config, observed: Observed): string[] {
+  const held = colours.flatMap((colour) => observed.colours[colour].topology?.routes ?? []);
+  const advice = adviseOn({ deploy, routes: [...routes, ...held] });
+  return advice.map(({ path, message }) => `${pathText(path)}: ${message}`);
 }
 
 /** With strategy `recreate`, users wait while these run. */

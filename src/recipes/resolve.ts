@@ -134,6 +134,7 @@ async function resolveInto(
       image: imageRef,
       built: builtBy !== null,
     })),
+    routes: project.routes,
     environment: { keys: Object.keys(environment.values).sort(), sha256: environment.sha256 },
     files: project.files,
     // Where the checkout happens to be is not part of what the release is.

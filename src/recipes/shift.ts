@@ -36,11 +36,16 @@ export function shiftSteps(wish: ShiftWish, steps: Steps): PlannedStep[] {
       { topologies },
       {
         title: `tell the edge where ${to} listens`,
-        cause: 'addresses belong to the release; unchanged ones need no reload',
+        cause: 'addresses and routes belong to the release; unchanged ones need no reload',
       },
     ),
     steps.shiftTraffic.plan(
-      { from: observed.weights ?? allOn(live?.colour ?? to), to: allOn(to), release: release.tag },
+      {
+        from: observed.weights ?? allOn(live?.colour ?? to),
+        to: allOn(to),
+        release: release.tag,
+        path: topologies[to].proofPath,
+      },
       { title: `shift traffic to ${to} (${release.tag})`, cause: `${release.tag} is to serve`, pivot: true },
     ),
     steps.recordLive.plan(

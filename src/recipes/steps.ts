@@ -27,7 +27,13 @@ export interface Steps {
   readonly startColour: StepType<OnColour>;
   readonly waitHealthy: StepType<OnColour & { readonly timeout: number }>;
   readonly configureEdge: StepType<{ readonly topologies: Readonly<Record<Colour, Topology | null>> }>;
-  readonly shiftTraffic: StepType<{ readonly from: Weights; readonly to: Weights; readonly release: string }>;
+  readonly shiftTraffic: StepType<{
+    readonly from: Weights;
+    readonly to: Weights;
+    readonly release: string;
+    /** A path that the release answers when it is healthy. */
+    readonly path?: string | undefined;
+  }>;
   readonly recordLive: StepType<
     OnColour & { readonly actor: string; readonly previous: Omit<LiveFacts, 'tag'> | null }
   >;

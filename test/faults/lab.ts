@@ -42,6 +42,8 @@ export interface Version {
   /** Version of the database schema that it brings; it migrates only when the database is older. */
   readonly schema: number;
   readonly readableFrom?: number;
+  /** Name of the service that answers requests, as appliance.yaml knows it by then; `backend` by default. */
+  readonly service?: string;
   /** Containers of the service; another number means that the edge must be told other addresses. */
   readonly replicas?: number;
   /** Answers 503 to everything. */
@@ -99,6 +101,7 @@ export class FaultLab {
   async release(tag: string, version: Version): Promise<void> {
     const values: Record<string, string> = {
       TAG: tag,
+      SERVICE: version.service ?? 'backend',
       SCHEMA: String(version.schema),
       READABLE_FROM: String(version.readableFrom ?? 1),
       REPLICAS: String(version.replicas ?? 2),

@@ -135,6 +135,15 @@ describe('deploy', () => {
     expect(argsOf(plan, 'record-live')).toMatchObject({ previous: { release: 'v1-id', colour: 'blue', since: 5 } });
   });
 
+  it('proves the shift by a path that the new release answers', () => {
+    const on = (colour: Colour) => ({ ...topology(colour, 'v2'), routes: [], proofPath: '/new/health' });
+    const plan = planDeploy(
+      facts(release('v2'), v1Live(), { topologies: { blue: on('blue'), green: on('green') } }),
+      steps,
+    );
+    expect(argsOf(plan, 'shift-traffic')).toMatchObject({ path: '/new/health' });
+  });
+
   it('builds before it clears what stands on the idle colour', () => {
     const actions = planDeploy(
       facts(release('v2', { imagesPresent: false }), v1Live(standing('green', 'v0'))),

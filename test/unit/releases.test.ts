@@ -142,7 +142,7 @@ describe('diff', () => {
       },
       { SAME: '1', CHANGED: 'new-hash', NEW: 'y' },
     );
-    expect(diffReleases(from, to)).toEqual([
+    expect(diffReleases(from, to, [])).toEqual([
       { area: 'schema', name: 'schema', kind: 'changed', from: '1', to: '2' },
       { area: 'topology', name: 'web', kind: 'changed', from: '1 ×', to: '3 ×' },
       { area: 'image', name: 'web', kind: 'changed', from: 'web:1', to: 'web:2' },
@@ -150,7 +150,26 @@ describe('diff', () => {
       { area: 'environment', name: 'GONE', kind: 'removed', from: null, to: null },
       { area: 'environment', name: 'NEW', kind: 'added', from: null, to: null },
     ]);
-    expect(diffReleases(from, from)).toEqual([]);
+    expect(diffReleases(from, from, [])).toEqual([]);
+  });
+
+  it('shows routes that came, went and changed; those of appliance.yaml hold where none were recorded', () => {
+    const route = (path: string, service = 'web') => ({ path, service, port: 80, timeout: 60_000, maxBody: 2 ** 20 });
+    const old = view({ routes: [route('/'), route('/old/'), route('/same/')] });
+    const now = view({ routes: [{ ...route('/', 'shop'), timeout: 90_000 }, route('/same/'), route('/new/')] });
+    const changes = [
+      {
+        area: 'topology',
+        name: '/',
+        kind: 'changed',
+        from: 'web:80, 1 min 00 s, 1.0 MiB',
+        to: 'shop:80, 1 min 30 s, 1.0 MiB',
+      },
+      { area: 'topology', name: '/new/', kind: 'added', from: null, to: 'web:80, 1 min 00 s, 1.0 MiB' },
+      { area: 'topology', name: '/old/', kind: 'removed', from: 'web:80, 1 min 00 s, 1.0 MiB', to: null },
+    ];
+    expect(diffReleases(old, now, [])).toEqual(changes);
+    expect(diffReleases(view({}), now, [route('/'), route('/old/'), route('/same/')])).toEqual(changes);
   });
 });
 

@@ -12,7 +12,7 @@ import {
 } from '../../src/capabilities/stack/index.ts';
 import { escapeDollar, modelText, unescapeDollar } from '../../src/capabilities/stack/model.ts';
 import { startOrder } from '../../src/capabilities/stack/start-order.ts';
-import { configSchema } from '../../src/config/schema.ts';
+import { configSchema, probeSchema } from '../../src/config/schema.ts';
 import { ApplianceError } from '../../src/lib/errors.ts';
 import { topologySchema } from '../../src/lib/topology.ts';
 import { imageIds, project } from './stack-project.ts';
@@ -137,6 +137,19 @@ test('the topology names the addresses that the model fixes', () => {
   const text = colourModel(request).text;
   for (const address of Object.values(topology.addresses).flat())
     expect(text).toContain(`"ipv4_address": "${address}"`);
+});
+
+test('the topology carries the routes of the release, and a path to prove it by; an old release has neither', () => {
+  const route = (path: string, service: string) => ({ path, service, port: 8000, timeout: 60_000, maxBody: 1 });
+  const routes = [route('/', 'web'), route('/api/', 'api')];
+  const services = project.services.map((service) =>
+    service.name === 'api'
+      ? { ...service, probe: probeSchema.parse({ type: 'http', port: 8000, path: '/api/health' }) }
+      : service,
+  );
+  const recorded = topologyOf({ ...request, project: { ...project, services, routes } });
+  expect(topologySchema.parse(recorded)).toMatchObject({ routes, proofPath: '/api/health' });
+  expect(Object.keys(topologyOf(request))).toEqual(['colour', 'release', 'addresses']);
 });
 
 test('before the first deploy the core is the edge alone', () => {

@@ -2,11 +2,11 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { reachable } from '../../src/capabilities/traffic/addresses.ts';
-import { objection, probePath } from '../../src/capabilities/traffic/arrival.ts';
+import { objection } from '../../src/capabilities/traffic/arrival.ts';
 import { generationOf, renderEdge } from '../../src/capabilities/traffic/render.ts';
-import { routeFor } from '../../src/capabilities/traffic/routes.ts';
 import type { Topologies } from '../../src/capabilities/traffic/topologies.ts';
 import { type Config, configSchema } from '../../src/config/schema.ts';
+import { proofPath, type Route, routeFor } from '../../src/lib/routes.ts';
 import type { Topology } from '../../src/lib/topology.ts';
 
 const services = {
@@ -65,9 +65,9 @@ describe('renderEdge', () => {
 
   test('leaves a colour without the service without a pool, and only that colour', () => {
     const text = renderEdge(config(), both);
-    expect(text).toContain('upstream appliance_blue_web_3001');
-    expect(text).not.toContain('upstream appliance_green_web_3001');
-    expect(text).toContain('upstream appliance_green_backend_8000');
+    expect(text).toContain('upstream appliance_blue_10.213.0.13_3001');
+    expect(text).not.toMatch(/upstream appliance_green_\S+_3001/);
+    expect(text).toContain('upstream appliance_green_10.213.1.11_8000');
   });
 
   test('never repeats what was sent and is not idempotent', () => {
@@ -112,6 +112,88 @@ describe('renderEdge', () => {
   });
 });
 
+describe('renderEdge of two releases with routes of their own', () => {
+  const route = (path: string, service: string, about: Partial<Route> = {}): Route => ({
+    ...{ path, service, port: 8000, timeout: 60_000, maxBody: 10 },
+    ...about,
+  });
+  const blue = { ...topology('blue', 'v1', { backend: ['10.213.0.11'], web: ['10.213.0.12'] }) };
+  const green = { ...topology('green', 'v2', { api: ['10.213.1.11'], web: ['10.213.1.12'] }) };
+  const render = (blueRoutes: Route[], greenRoutes: Route[]) =>
+    renderEdge(config(), { blue: { ...blue, routes: blueRoutes }, green: { ...green, routes: greenRoutes } });
+  /** The text of a block, without those inside of it. */
+  const blockOf = (text: string, head: string) =>
+    text
+      .slice(text.indexOf(`${head} {`))
+      .split('\n')
+      .slice(1)
+      .join('\n')
+      .split(/^\s*}$/m)[0];
+
+  test('a renamed service: each colour gets its own, without a reload', () => {
+    const text = render([route('/', 'backend')], [route('/', 'api')]);
+    expect(blockOf(text, 'map $appliance_colour $appliance_to_1')?.trim().split(/\n\s*/)).toEqual([
+      'blue appliance_blue_10.213.0.11_8000;',
+      'green appliance_green_10.213.1.11_8000;',
+      'default "";',
+    ]);
+    expect(blockOf(text, 'location "/"')).toContain('proxy_pass http://$appliance_to_1;');
+    const before = { ...green, addresses: { backend: ['10.213.1.11'] }, routes: [route('/', 'backend')] };
+    expect(renderEdge(config(), { blue: { ...blue, routes: before.routes }, green: before })).toBe(text);
+  });
+
+  test('a path of one colour alone: the other gets what its own routes say, or 404', () => {
+    const text = render([route('/api/', 'backend')], [route('/api/', 'api'), route('/api/new', 'web')]);
+    expect(blockOf(text, 'location "/api/new"')).toContain('proxy_pass http://$appliance_to_2;');
+    expect(blockOf(text, 'map $appliance_colour $appliance_to_2')?.trim().split(/\n\s*/)).toEqual([
+      'blue appliance_blue_10.213.0.11_8000;',
+      'green appliance_green_10.213.1.12_8000;',
+      'default "";',
+    ]);
+    const alone = render([route('/api/', 'backend')], [route('/', 'web')]);
+    expect(blockOf(alone, 'map $appliance_colour $appliance_to_1')).toContain('blue none;');
+    expect(blockOf(alone, 'location "/"')?.trim().split('\n')[0]).toBe('if ($appliance_to_1 = none) { return 404; }');
+    expect(blockOf(alone, 'location "/api/"')).not.toContain('none');
+  });
+
+  test('a prefix that ends in a slash on one colour alone is led to its slash there, and only there', () => {
+    const text = render([route('/', 'web'), route('/a b/', 'backend')], [route('/', 'web')]);
+    expect(blockOf(text, 'location = "/a b"')?.trim().split(/\n\s*/)).toEqual(
+      expect.arrayContaining([
+        'if ($appliance_to_3 = slash) { return 301 "/a%20b/$is_args$args"; }',
+        'proxy_pass http://$appliance_to_3;',
+      ]),
+    );
+    const both = [route('/', 'web'), route('/a b/', 'web')];
+    expect(render(both, both)).not.toContain('slash');
+  });
+
+  test('the larger timeout and body of both hold', () => {
+    const text = render(
+      [route('/', 'web', { timeout: 5_000, maxBody: 70 })],
+      [route('/', 'web', { timeout: 90_000, maxBody: 7 })],
+    );
+    expect(blockOf(text, 'location "/"')).toContain('client_max_body_size 70;');
+    expect(blockOf(text, 'location "/"')).toContain('proxy_read_timeout 90000ms;');
+  });
+
+  test('the same routes make the same text, whatever their order and wherever they were recorded', () => {
+    const mine = config().routes;
+    expect(render([...mine], [...mine].reverse())).toBe(renderEdge(config(), { blue, green }));
+    expect(render(mine, mine)).toBe(
+      renderEdge(config({ routes: routes.slice(2) }), {
+        blue: { ...blue, routes: mine },
+        green: { ...green, routes: mine },
+      }),
+    );
+  });
+
+  test('a colour that is not there borrows the paths of the other', () => {
+    const text = renderEdge(config(), { blue: null, green: { ...green, routes: [route('/only', 'api')] } });
+    expect(blockOf(text, 'location "/only"')).toContain('if ($appliance_to_1 = "") { return 503; }');
+  });
+});
+
 describe('routeFor', () => {
   test.each([
     ['/api/x', '/api/'],
@@ -138,8 +220,10 @@ describe('reachable', () => {
 
 describe('the proof of a shift', () => {
   test('asks a probe that the routes lead to, else the first route', () => {
-    expect(probePath(config())).toBe('/health');
-    expect(probePath(config({ routes: routes.slice(2) }))).toBe('/');
+    const apps = [{ name: 'backend', probe: { type: 'http', port: 8000, path: '/health' } }];
+    expect(proofPath(config().routes, apps)).toBe('/health');
+    expect(proofPath(config({ routes: routes.slice(2) }).routes, apps)).toBe('/');
+    expect(proofPath(config().routes, [{ name: 'web', probe: null }])).toBe('/api/');
   });
 
   const good = { status: 200, release: 'v1.0', edge: '' };

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { type Route, routeSchema } from '../../lib/routes.ts';
+import { formatBytes, formatDuration } from '../../lib/units.ts';
 import type { Manifest, SealedImages } from './manifest.ts';
 
 export interface Change {
@@ -26,6 +28,7 @@ const nothing: ReleaseView = {
     createdAt: '',
     schema: null,
     services: [],
+    routes: [],
     environment: { keys: [], sha256: '' },
     files: {},
     model: '',
@@ -34,8 +37,11 @@ const nothing: ReleaseView = {
   environment: {},
 };
 
-/** What differs between two releases, for people. Environment values are never shown, only that they changed. */
-export function diffReleases(from: ReleaseView | null, to: ReleaseView): Change[] {
+/**
+ * What differs between two releases, for people. Environment values are never shown, only that they changed.
+ * @param configured routes of appliance.yaml, which hold for releases that were recorded without theirs
+ */
+export function diffReleases(from: ReleaseView | null, to: ReleaseView, configured: readonly Route[]): Change[] {
   const old = from ?? nothing;
   const shortImages = (view: ReleaseView): Record<string, string> =>
     Object.fromEntries(
@@ -49,6 +55,11 @@ export function diffReleases(from: ReleaseView | null, to: ReleaseView): Change[
     ...entries('schema', { schema: schemaOf(old) }, { schema: schemaOf(to) }),
     ...entries('service', rolesOf(old), rolesOf(to)),
     ...entries('topology', replicasOf(old), replicasOf(to)),
+    ...entries('topology', routesOf(old, configured), routesOf(to, configured)).map((change) => ({
+      ...change,
+      from: routeText(change.from),
+      to: routeText(change.to),
+    })),
     ...entries('image', shortImages(old), shortImages(to)),
     ...entries('environment', old.environment, to.environment).map((change) => ({ ...change, from: null, to: null })),
     ...entries('file', old.manifest.files, to.manifest.files).map((change) => ({
@@ -79,6 +90,16 @@ const rolesOf = ({ manifest }: ReleaseView): Record<string, string> =>
   Object.fromEntries(manifest.services.map((s) => [s.name, s.role]));
 const replicasOf = ({ manifest }: ReleaseView): Record<string, string> =>
   Object.fromEntries(manifest.services.filter((s) => s.role === 'app').map((s) => [s.name, `${s.replicas} ×`]));
+const routesOf = ({ manifest }: ReleaseView, configured: readonly Route[]): Record<string, string> =>
+  Object.fromEntries((manifest.routes ?? configured).map(({ path, ...route }) => [path, JSON.stringify(route)]));
+const detailSchema = routeSchema.omit({ path: true });
+
+/** `backend:8000, 1 min 00 s, 10.0 MiB` */
+function routeText(json: string | null): string | null {
+  if (json === null) return null;
+  const { service, port, timeout, maxBody } = detailSchema.parse(JSON.parse(json));
+  return `${service}:${port}, ${formatDuration(timeout)}, ${formatBytes(maxBody)}`;
+}
 
 /** Key → sha256 of the value: tells whether a value changed without telling the value. */
 export function hashValues(environment: Readonly<Record<string, string>>): Record<string, string> {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { routeSchema } from '../../lib/routes.ts';
 
 /**
  * A release as one immutable unit (DESIGN §1.1). The manifest never changes once its directory exists; what the builder
@@ -17,6 +18,8 @@ export const manifestSchema = z.object({
   services: z.array(
     z.object({ name: z.string(), role: z.string(), replicas: z.number().int(), image: z.string(), built: z.boolean() }),
   ),
+  /** Which requests go to which service; absent where the release was made before releases held them. */
+  routes: z.array(routeSchema).optional(),
   environment: z.object({ keys: z.array(z.string()), sha256: z.string() }),
   /** Content of everything that Compose's own hash ignores: configs, secrets, mounted files (docker/compose#13045). */
   files: z.record(z.string(), z.string()),

@@ -71,6 +71,14 @@ export interface NewRelease {
   readonly model: (now: ReleaseFiles, final: ReleaseFiles) => string;
 }
 
+/** The id of a release: its tag, and the beginning of a hash of what it is made of. */
+export function releaseId(tag: string, commit: string, content: NewRelease['content']): string {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([tag, commit, content]))
+    .digest('hex');
+  return `${tag}-${hash.slice(0, 10)}`;
+}
+
 /** Files of one release. `source` is the tree of its commit; `directory` also holds the frozen configs and secrets. */
 export interface ReleaseFiles {
   readonly directory: string;
@@ -118,10 +126,7 @@ export class ReleaseStore {
       await mkdir(staging.directory, { mode: 0o711 });
       await mkdir(staging.source, { mode: 0o755 });
       const release = await fill(staging);
-      const hash = createHash('sha256')
-        .update(JSON.stringify([tag, commit, release.content]))
-        .digest('hex');
-      const id = `${tag}-${hash.slice(0, 10)}`;
+      const id = releaseId(tag, commit, release.content);
       const createdAt = this.#clock.now();
       const manifest: Manifest = { format: 1, id, tag, commit, createdAt: timestamp(createdAt), ...release.content };
       await writeFileAtomic(staging.model, release.model(staging, this.files(id)), 0o600);

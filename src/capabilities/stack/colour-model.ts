@@ -1,5 +1,6 @@
 import type { Colour } from '../../lib/colour.ts';
 import { ApplianceError } from '../../lib/errors.ts';
+import { proofPath } from '../../lib/routes.ts';
 import type { Topology } from '../../lib/topology.ts';
 import { hostAddress, plan } from './addresses.ts';
 import { type ComposeModel, modelText, type Service } from './model.ts';
@@ -70,14 +71,20 @@ function instances({ project, subnet }: Pick<ColourRequest, 'project' | 'subnet'
   );
 }
 
-/** Where the app services of a release listen in a colour: what the edge forwards to. */
+/** Where the app services of a release listen in a colour and which requests they get: what the edge forwards to. */
 export function topologyOf(request: Pick<ColourRequest, 'project' | 'subnet' | 'colour' | 'tag'>): Topology {
   const addresses: Record<string, string[]> = {};
   for (const { service, address } of instances(request)) {
     addresses[service.name] ??= [];
     addresses[service.name]?.push(address);
   }
-  return { colour: request.colour, release: request.tag, addresses };
+  const { routes } = request.project;
+  return {
+    colour: request.colour,
+    release: request.tag,
+    addresses,
+    ...(routes && { routes, proofPath: proofPath(routes, servicesOf(request.project, 'app')) }),
+  };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { type Config, type ProbeConfig, probeSchema } from '../../config/schema.ts';
+import { routeSchema } from '../../lib/routes.ts';
 import { composeModelSchema } from './model.ts';
 
 const roles = ['app', 'core', 'migrate', 'job', 'ignore'] as const;
@@ -30,6 +31,8 @@ export const projectSchema = z.object({
   model: composeModelSchema,
   /** In the order of their names. */
   services: z.array(projectServiceSchema),
+  /** Which requests go to which service. Absent in a release that was made before releases held them. */
+  routes: z.array(routeSchema).optional(),
   /** Named volumes that each colour has of its own. */
   perColour: z.array(z.string()),
   /** Version of the database schema that the release brings, and the oldest one that it can read. */

@@ -65,6 +65,7 @@ async function resolveIn(directory: string, request: ResolveRequest): Promise<Re
   return {
     model,
     services: describe(config, model),
+    routes: config.routes,
     perColour: config.volumes.perColour,
     schema: model['x-appliance']?.schema ?? null,
     files,

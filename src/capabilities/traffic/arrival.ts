@@ -4,7 +4,6 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Colour } from '../../lib/colour.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { reachable } from './addresses.ts';
-import { routeFor } from './routes.ts';
 
 /** Answers in a row, over kept and over new connections, that prove where all requests go. */
 const wanted = 20;
@@ -19,16 +18,6 @@ export interface Arrival {
   readonly edge: string;
 }
 
-/** A path that a healthy application answers: that of a probe where the routes lead to it, else the first route's. */
-export function probePath(config: Config): string {
-  for (const [name, { role, probe }] of Object.entries(config.services)) {
-    if (role !== 'app' || probe?.type !== 'http') continue;
-    const route = routeFor(config.routes, probe.path);
-    if (route?.service === name && route.port === probe.port) return probe.path;
-  }
-  return config.routes[0]?.path ?? '/';
-}
-
 /** Why an answer is no proof that the release serves, or undefined when it is one. */
 export function objection(arrival: Arrival, release: string): string | undefined {
   if (arrival.edge !== '') return `the edge itself answered ${arrival.status} (${arrival.edge})`;
@@ -40,6 +29,8 @@ interface ArrivalRequest {
   readonly config: Config;
   readonly clock: Clock;
   readonly release: string;
+  /** What is asked: a path that the release answers when it is healthy. */
+  readonly path: string;
   /** Milliseconds to try. */
   readonly within: number;
 }
@@ -61,7 +52,7 @@ export async function awaitPreview(
   about: ArrivalRequest & { readonly colour: Colour },
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const target = targetOf(about.config);
+  const target = targetOf(about);
   const headers = { 'x-appliance-preview': about.colour };
   try {
     const [plain, preview] = [await ask(target, undefined, {}, signal), await ask(target, undefined, headers, signal)];
@@ -72,16 +63,17 @@ export async function awaitPreview(
   return proven(about, headers, signal);
 }
 
-function targetOf(config: Config): Target {
-  return { ...reachable(config.edge.http), path: probePath(config) };
+function targetOf({ config, path }: ArrivalRequest): Target {
+  return { ...reachable(config.edge.http), path };
 }
 
 async function proven(
-  { config, clock, release, within }: ArrivalRequest,
+  about: ArrivalRequest,
   headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const target = targetOf(config);
+  const { clock, release, within } = about;
+  const target = targetOf(about);
   const kept = new Agent({ keepAlive: true, maxSockets: 1 });
   const deadline = clock.monotonic() + within;
   let inRow = 0;

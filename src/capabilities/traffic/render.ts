@@ -7,6 +7,7 @@ import { accessLogFormat } from './log-format.ts';
 import { block, map } from './nginx-text.ts';
 import { renderPools } from './routes.ts';
 import { renderControlServer, renderPublicServer, renderStrangersServer } from './servers.ts';
+import { targetsOf } from './targets.ts';
 import type { Topologies } from './topologies.ts';
 
 const generationLine = /^# generation (\S+)$/m;
@@ -16,11 +17,11 @@ export function generationOf(text: string): string | undefined {
 }
 
 /**
- * The whole nginx configuration of the edge. Pure: the same input gives the same text, byte for byte. Tags are no part of
- * it: a release that listens where another one did needs no reload, and a reload loses requests of clients that keep
- * idle connections and do not retry.
- * @param topologies where the services of each colour listen; null for a colour that is not there, whose requests get
- *   the maintenance page
+ * The whole nginx configuration of the edge. Pure: the same input gives the same text, byte for byte. Tags and names of
+ * services are no part of it: a release that listens where another one did needs no reload, and a reload loses requests
+ * of clients that keep idle connections and do not retry.
+ * @param topologies where the services of each colour listen and which requests they get; null for a colour that is not
+ *   there, whose requests get the maintenance page
  * @throws ApplianceError `config_invalid` when a domain, range, path or tag cannot stand in a configuration
  */
 export function renderEdge(config: Config, topologies: Topologies): string {
@@ -31,6 +32,7 @@ export function renderEdge(config: Config, topologies: Topologies): string {
 
 function renderBody(config: Config, topologies: Topologies): string {
   const rate = config.edge.rateLimit;
+  const targets = targetsOf(config, topologies);
   const http = block('http', [
     'include /usr/share/appliance/features.conf;',
     'include /etc/nginx/mime.types;',
@@ -68,11 +70,11 @@ function renderBody(config: Config, topologies: Topologies): string {
     'ssl_session_cache shared:appliance_tls:4m;',
     'ssl_session_timeout 1h;',
     'ssl_session_tickets off;',
-    ...renderPools(config, topologies),
+    ...renderPools(targets),
     renderControlServer(),
     renderStrangersServer(),
-    renderPublicServer(config, serverNames(config), 'http'),
-    renderPublicServer(config, serverNames(config), 'https'),
+    renderPublicServer(config, targets, serverNames(config), 'http'),
+    renderPublicServer(config, targets, serverNames(config), 'https'),
   ]);
   return `${[
     'load_module modules/ngx_http_js_module.so;',

@@ -5,6 +5,7 @@ import { addHeaders, hiddenHeaders, type Scheme } from './headers.ts';
 import { block } from './nginx-text.ts';
 import { renderOwnAnswers } from './own-answers.ts';
 import { renderLocations } from './routes.ts';
+import type { Targets } from './targets.ts';
 
 const acme = block('location ^~ /.well-known/acme-challenge/', ['alias /edge/acme/;', 'default_type text/plain;']);
 
@@ -36,7 +37,7 @@ export function renderStrangersServer(): string {
 }
 
 /** The server that forwards to the application, one per scheme, so that nothing asks for the scheme at run time. */
-export function renderPublicServer(config: Config, names: readonly string[], scheme: Scheme): string {
+export function renderPublicServer(config: Config, targets: Targets, names: readonly string[], scheme: Scheme): string {
   return block('server', [
     ...(scheme === 'https' ? ['listen 443 ssl;', 'http2 on;'] : ['listen 80;']),
     `server_name ${names.join(' ')};`,
@@ -66,7 +67,7 @@ export function renderPublicServer(config: Config, names: readonly string[], sch
     ...renderOwnAnswers(scheme),
     acme,
     ...renderInternalPages(scheme),
-    ...renderLocations(config),
+    ...renderLocations(config, targets),
   ]);
 }
 

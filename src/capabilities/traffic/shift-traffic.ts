@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { nothingListens, weightsSchema } from '../../host/nginx.ts';
 import { colours, type Weights } from '../../lib/colour.ts';
 import { ApplianceError, asApplianceError } from '../../lib/errors.ts';
+import { proofPath } from '../../lib/routes.ts';
 import type { Finding } from '../../lib/verdict.ts';
 import { defineStep, type StepContext, type StepType } from '../../operations/step.ts';
 import { awaitArrival, awaitPreview } from './arrival.ts';
@@ -13,12 +14,15 @@ export interface ShiftTrafficArgs {
   readonly to: Weights;
   /** Tag that every answer carries when `to` gives everything to one colour. */
   readonly release: string;
+  /** A path that the release answers when it is healthy. Default: one by the routes and probes of appliance.yaml. */
+  readonly path?: string | undefined;
 }
 
 const argsSchema: z.ZodType<ShiftTrafficArgs> = z.object({
   from: weightsSchema,
   to: weightsSchema,
   release: z.string(),
+  path: z.string().optional(),
 });
 
 /** Milliseconds for the proof that the answers come from the release. */
@@ -40,13 +44,10 @@ export function shiftTrafficStep(parts: TrafficParts): StepType<ShiftTrafficArgs
   });
 }
 
-async function apply(
-  parts: TrafficParts,
-  { from, to, release }: ShiftTrafficArgs,
-  context: StepContext,
-): Promise<string> {
+async function apply(parts: TrafficParts, args: ShiftTrafficArgs, context: StepContext): Promise<string> {
+  const { from, to, release } = args;
   const { signal } = context;
-  await assertReachable(parts, { from, to, release }, context);
+  await assertReachable(parts, args, context);
   // The file first: an edge that restarts between the two lines comes up with the new weights, not the old ones.
   await saveWeights(parts, to);
   try {
@@ -65,10 +66,7 @@ async function apply(
   await moveMarker(parts, to);
   if (!isWhole(to)) return describeWeights(to);
   context.progress(`waiting for answers of ${release}`);
-  const objection = await awaitArrival(
-    { config: parts.config, clock: parts.clock, release, within: arrivalTimeout },
-    signal,
-  );
+  const objection = await awaitArrival({ ...proofOf(parts, args), within: arrivalTimeout }, signal);
   if (objection !== undefined) {
     throw new ApplianceError('step_failed', `after the shift not every answer comes from ${release}: ${objection}`, {
       hint: 'look at the log of the edge: appliance logs edge',
@@ -77,20 +75,28 @@ async function apply(
   return `${describeWeights(to)}, proven by answers of ${release}`;
 }
 
+/** What is asked for as proof that the release answers. */
+function proofOf({ config, clock }: TrafficParts, { release, path }: ShiftTrafficArgs) {
+  const apps = Object.entries(config.services)
+    .filter(([, { role }]) => role === 'app')
+    .map(([name, { probe }]) => ({ name, probe: probe ?? null }));
+  return { config, clock, release, path: path ?? proofPath(config.routes, apps) };
+}
+
 /**
  * Asks for the colour through the edge while nobody else gets it: healthy containers are no proof that the edge has a
  * route to them.
  */
 async function assertReachable(
   parts: TrafficParts,
-  { from, to, release }: ShiftTrafficArgs,
+  args: ShiftTrafficArgs,
   { signal, progress }: StepContext,
 ): Promise<void> {
+  const { from, to, release } = args;
   const colour = colours.find((known) => to[known] === 100);
   if (colour === undefined || sameWeights(await weightsHeld(parts, from, signal), to)) return;
   progress(`asking ${colour} through the edge`);
-  const { config, clock } = parts;
-  const objection = await awaitPreview({ config, clock, release, colour, within: previewTimeout }, signal);
+  const objection = await awaitPreview({ ...proofOf(parts, args), colour, within: previewTimeout }, signal);
   if (objection === undefined) return;
   throw new ApplianceError('step_failed', `the edge does not get answers of ${release} from ${colour}: ${objection}`, {
     left: `no request was sent there; traffic stays at ${describeWeights(from)}`,
