@@ -186,11 +186,7 @@ describe('an agent that is stopped, not dead', () => {
       for await (const _ of (await patient()).stream(name, { follow: true, tail: 1 })) running.kill('SIGSTOP');
     })();
     // The stage publishes an event when something begins.
-    if (name === 'events')
-      void (await patient())
-        .stream('deploy', { tag: 'v1' })
-        .next()
-        .catch(() => undefined);
+    if (name === 'events') first((await patient()).stream('deploy', { tag: 'v1' })).catch(() => undefined);
     await expect(seen).rejects.toMatchObject(silent);
   });
 
