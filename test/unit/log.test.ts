@@ -1,0 +1,48 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execaSync } from 'execa';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { createLog } from '../../src/lib/log.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'log-'));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+it('goes on when a full disk has room again', async ({ skip }) => {
+  const mount = (size: string, ...more: string[]) =>
+    execaSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, ...more, 'tmpfs', directory], { reject: false });
+  if (mount('4k').exitCode !== 0) return skip('a tmpfs cannot be mounted here');
+  try {
+    const path = join(directory, 'agent.log');
+    const log = await createLog(path);
+    const text = () => readFileSync(path, 'utf8');
+    await vi.waitFor(() => {
+      log.info('x'.repeat(500));
+      expect(text().length).toBe(4_096);
+    });
+    const complaints = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    await vi.waitFor(() => {
+      log.info('no room');
+      expect(complaints).toHaveBeenCalledWith(expect.stringContaining('the log cannot be written'));
+    });
+    complaints.mockRestore();
+    execaSync('mount', ['-o', 'remount,size=1m', directory]);
+    await vi.waitFor(
+      () => {
+        log.info('room again');
+        expect(text()).toContain('room again');
+      },
+      { timeout: 15_000 },
+    );
+    await log.flush();
+    const [lost] = text()
+      .split('\n')
+      .filter((line) => line.includes('"lost"'));
+    expect(JSON.parse(lost ?? '')).toMatchObject({ level: 40, lost: expect.any(Number), msg: 'lines were lost' });
+  } finally {
+    execaSync('umount', [directory]);
+  }
+});
