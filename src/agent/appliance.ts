@@ -10,13 +10,14 @@ import { bake, createStackSteps, projectSchema, type StackRelease } from '../cap
 import { createTraffic } from '../capabilities/traffic/index.ts';
 import { loadConfig, readEnvironment, secretValues } from '../config/index.ts';
 import type { Config } from '../config/schema.ts';
+import { Ballast } from '../host/ballast.ts';
 import { composeHands } from '../host/compose.ts';
 import { Engine } from '../host/docker.ts';
 import { readJson } from '../host/files.ts';
 import { SourceRepository } from '../host/git.ts';
-import { type Database, openDatabase } from '../host/sqlite.ts';
+import { type Database, openDatabase, openReadOnly } from '../host/sqlite.ts';
 import type { Clock } from '../lib/clock.ts';
-import { ApplianceError } from '../lib/errors.ts';
+import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
 import { AuditLog, auditMigrations } from '../operations/audit.ts';
 import { Journal, journalMigrations } from '../operations/journal.ts';
@@ -44,6 +45,7 @@ export interface Appliance {
   readonly operations: Operations;
   readonly observer: Observer;
   readonly watch: ContainerWatch;
+  readonly ballast: Ballast;
   readonly resolve: ResolveDeps;
   readonly steps: Steps;
   close(): void;
@@ -58,6 +60,8 @@ export interface ApplianceOptions {
   readonly hub?: EventHub;
   /** Told of each transition after it stands in the journal and before the work goes on. */
   readonly onTransition?: (event: RunnerEvent) => void | Promise<void>;
+  /** Told of what went wrong and cannot be written down. */
+  readonly onError?: (error: ApplianceError) => void;
 }
 
 /** The modules whose tables the state database holds. */
@@ -146,8 +150,19 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
       operations.onRunnerEvent(event);
       await options.onTransition?.(event);
     },
+    onWrite: (operation, state) => operations.onRunnerWrite(operation, state),
   });
-  const operations: Operations = new Operations({ journal, audit, hub, clock, runner, urgentKinds });
+  const ballast = new Ballast(paths.lib);
+  const operations: Operations = new Operations({
+    journal,
+    audit,
+    hub,
+    clock,
+    runner,
+    urgentKinds,
+    makeRoom: () => void ballast.secure(),
+    onError: options.onError ?? (() => undefined),
+  });
   return {
     config,
     paths,
@@ -162,15 +177,28 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     operations,
     observer,
     watch,
+    ballast,
     resolve,
     steps,
     close: () => database.close(),
   };
 }
 
-/** Opens the database of the appliance as its one writer. */
+/** Opens the database of the appliance as its one writer; on a full disk, in the space that is kept back. */
 export function openState(paths: Paths): Database {
+  mkdirSync(paths.lib, { recursive: true, mode: 0o755 });
+  new Ballast(paths.lib).secure();
   return openDatabase(paths.state, stateModules);
+}
+
+/** Opens it for reading beside the writer; on a full disk, in the space that is kept back if nothing else is left. */
+export function openStateForReading(paths: Paths): Database {
+  try {
+    return openReadOnly(paths.state);
+  } catch (error) {
+    if (asApplianceError(error).code !== 'disk_full' || !new Ballast(paths.lib).secure()) throw error;
+    return openReadOnly(paths.state);
+  }
 }
 
 /** Step types by the name that the journal knows them by. */

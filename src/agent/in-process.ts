@@ -6,11 +6,11 @@ import type { Caller, Handlers } from '../api/handlers.ts';
 import { type Input, type Output, type RouteName, routes } from '../api/routes.ts';
 import { dispatch, isStream } from '../api/server.ts';
 import { acquireExclusive, type Exclusive } from '../host/exclusive.ts';
-import { openDatabase, openReadOnly } from '../host/sqlite.ts';
+import { openDatabase } from '../host/sqlite.ts';
 import { systemClock, timestamp } from '../lib/clock.ts';
 import { ApplianceError } from '../lib/errors.ts';
 import { type Paths, pathsFor } from '../lib/paths.ts';
-import { type Appliance, openAppliance, openState, stateModules } from './appliance.ts';
+import { type Appliance, openAppliance, openState, openStateForReading, stateModules } from './appliance.ts';
 import { createHandlers } from './handlers.ts';
 import { processActor } from './identity.ts';
 import { tidy } from './tidy.ts';
@@ -120,7 +120,7 @@ class InProcessClient implements Client {
     const database = lock
       ? openState(this.#paths)
       : existsSync(this.#paths.state)
-        ? openReadOnly(this.#paths.state)
+        ? openStateForReading(this.#paths)
         : openDatabase(':memory:', stateModules);
     const appliance = await openAppliance({ paths: this.#paths, clock: systemClock, database });
     const handlers = createHandlers(appliance, {

@@ -1,13 +1,14 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { OperationResult } from '../api/schema.ts';
 import { serve } from '../api/server.ts';
 import { keepLastGood } from '../config/index.ts';
 import { type Clock, systemClock, timestamp } from '../lib/clock.ts';
 import { asApplianceError } from '../lib/errors.ts';
-import { createLog } from '../lib/log.ts';
+import { createLog, type Log } from '../lib/log.ts';
 import { pathsFor } from '../lib/paths.ts';
 import type { RunnerEvent } from '../operations/runner.ts';
-import { openAppliance, openState } from './appliance.ts';
+import { type Appliance, openAppliance, openState } from './appliance.ts';
 import { EventHub } from './events.ts';
 import { type Generation, Generations } from './generations.ts';
 import { createHandlers } from './handlers.ts';
@@ -21,6 +22,9 @@ const lockWait = 20_000;
 const accessLog = { maxBytes: 50_000_000, keep: 5 } as const;
 /** Milliseconds between two looks at its size. */
 const rotationPeriod = 60_000;
+
+/** Milliseconds between two looks at the space that is kept back, and at what a full disk has left open. */
+const upkeepPeriod = 5_000;
 
 /** How long a status waits for the first look at the engine, in milliseconds. */
 const firstLook = 2_000;
@@ -56,6 +60,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
         clock,
         database,
         hub,
+        onError: (error) => log.error({ error: error.message }, 'cannot be written down'),
         ...(options.onTransition ? { onTransition: options.onTransition } : {}),
       });
       await keepLastGood(paths.config, paths.lib);
@@ -96,17 +101,22 @@ export async function runAgent(options: AgentOptions): Promise<number> {
         ),
     });
     log.info({ pid: process.pid, name: config.name }, 'agent started');
-    for (const { operation, kind, result } of await settling)
-      log.warn({ operation, kind, result }, 'settled an operation that was cut short');
+    logSettled(log, await settling);
     const rotation = setInterval(() => {
       generations.current.appliance.traffic
         .rotateAccessLog(accessLog)
         .catch((error: unknown) => log.warn({ error: asApplianceError(error).message }, 'access log not rotated'));
     }, rotationPeriod);
+    const upkeep = setInterval(() => {
+      keepRoom(generations.current.appliance, log, stop.signal).catch((error: unknown) =>
+        log.warn({ error: asApplianceError(error).message }, 'no upkeep'),
+      );
+    }, upkeepPeriod);
     if (!stop.signal.aborted)
       await new Promise((resolve) => stop.signal.addEventListener('abort', resolve, { once: true }));
     log.info('agent stopping');
     clearInterval(rotation);
+    clearInterval(upkeep);
     const last = generations.current;
     last.appliance.operations.interrupt();
     await last.appliance.operations.idle();
@@ -123,4 +133,15 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     lock.release();
     await log.flush();
   }
+}
+
+function logSettled(log: Log, results: readonly OperationResult[]): void {
+  for (const { operation, kind, result } of results)
+    log.warn({ operation, kind, result }, 'settled an operation that was cut short');
+}
+
+/** Keeps space back for a full disk, and settles what such a day has left open once there is room again. */
+async function keepRoom({ ballast, operations }: Appliance, log: Log, signal: AbortSignal): Promise<void> {
+  if (ballast.roomy) logSettled(log, await operations.recover(signal));
+  if (!operations.running() && (await ballast.restore())) log.info('space is kept back for a full disk');
 }

@@ -4,7 +4,7 @@ import { type Clock, timestamp } from '../lib/clock.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import { formatDuration } from '../lib/units.ts';
 import type { AuditLog } from '../operations/audit.ts';
-import type { Actor, Journal, OperationRecord, StepRecord } from '../operations/journal.ts';
+import type { Actor, Journal, OperationRecord, StepRecord, StepState } from '../operations/journal.ts';
 import { recover } from '../operations/recovery.ts';
 import type { Planner, Runner, RunnerEvent, RunOutcome } from '../operations/runner.ts';
 import type { EventHub } from './events.ts';
@@ -25,19 +25,25 @@ export interface OperationDeps {
   readonly runner: Runner;
   /** Kinds of operations that are finished rather than taken back when they were cut short. */
   readonly urgentKinds: ReadonlySet<string>;
+  /** Gives up the space that is kept back, if the disk is full. */
+  readonly makeRoom: () => void;
+  /** Told of what went wrong and cannot be written down. */
+  readonly onError: (error: ApplianceError) => void;
 }
 
-interface Current {
-  readonly id: string;
+/** Whose turn it is: one operation at a time. */
+interface Turn {
+  id: string;
   /** Resolves when it has ended, or was refused. */
   readonly done: Promise<void>;
   readonly abort: AbortController;
+  readonly end: () => void;
 }
 
 /** Runs one operation at a time and tells what happens. The lock between processes is held by whoever owns this object. */
 export class Operations {
   readonly #deps: OperationDeps;
-  #current: Current | undefined;
+  #current: Turn | undefined;
 
   constructor(deps: OperationDeps) {
     this.#deps = deps;
@@ -70,21 +76,19 @@ export class Operations {
     prepare: () => Promise<Prepared> | Prepared,
     signal: AbortSignal,
   ): AsyncGenerator<ApplianceEvent> {
-    await this.#turn(wish.kind, wish.wait, signal);
     const id = `${wish.kind}-${randomBytes(5).toString('hex')}`;
+    const turn = await this.#turn(id, wish.kind, wish.wait, signal);
     const events = this.#deps.hub.subscribe(signal);
-    const abort = new AbortController();
-    const { promise: done, resolve } = Promise.withResolvers<void>();
-    this.#current = { id, done, abort };
     try {
+      if (this.#deps.urgentKinds.has(wish.kind)) this.#deps.makeRoom();
+      await this.#settleOpen(turn.abort.signal);
       const prepared = await prepare();
       this.#begin(id, wish, prepared);
-      void this.#run(id, () => this.#deps.runner.run(id, prepared.phases, abort.signal)).finally(resolve);
+      void this.#run(id, () => this.#deps.runner.run(id, prepared.phases, turn.abort.signal), turn);
     } catch (thrown) {
       const error = asApplianceError(thrown);
-      this.#deps.audit.append(this.#now(), wish.actor, wish.kind, null, `refused: ${error.code}`);
-      this.#current = undefined;
-      resolve();
+      this.#auditRefusal(wish, error);
+      turn.end();
       await events.return(undefined);
       throw error;
     }
@@ -108,20 +112,39 @@ export class Operations {
     yield* ofOperation(events, id);
   }
 
-  /** Finishes or takes back what was open when the last writer ended. */
+  /**
+   * Finishes or takes back what is open: since the last writer ended, or since the disk was full.
+   * @returns how each has ended; nothing while something runs
+   */
   async recover(signal: AbortSignal): Promise<OperationResult[]> {
-    const { journal, runner, urgentKinds } = this.#deps;
+    const open = this.#current ? [] : this.#deps.journal.open();
+    const [first] = open;
+    if (!first) return [];
+    const turn = this.#take(first.id);
+    const both = AbortSignal.any([signal, turn.abort.signal]);
     const results: OperationResult[] = [];
-    for (const record of journal.open()) {
-      const abort = new AbortController();
-      const { promise: done, resolve } = Promise.withResolvers<void>();
-      this.#current = { id: record.id, done, abort };
-      const both = AbortSignal.any([signal, abort.signal]);
-      const result = await this.#run(record.id, () => recover(record, { journal, runner, urgentKinds }, both));
-      resolve();
-      results.push(result);
+    for (const record of open) {
+      turn.id = record.id;
+      const work = (): Promise<RunOutcome> => recover(record, this.#deps, both);
+      results.push(await this.#run(record.id, work, record === open.at(-1) ? turn : undefined));
     }
     return results;
+  }
+
+  /** Settles what a full disk has left open, within the turn of the next operation. @throws ApplianceError `disk_full` */
+  async #settleOpen(signal: AbortSignal): Promise<void> {
+    for (const record of this.#deps.journal.open()) {
+      const { error, result } = await this.#run(record.id, () => recover(record, this.#deps, signal), undefined);
+      if (this.#deps.journal.operation(record.id)?.result !== 'running') continue;
+      throw new ApplianceError(
+        'disk_full',
+        `the ${record.kind} before it is still open (${result}): ${error?.message}`,
+        {
+          left: error?.left,
+          hint: error?.hint,
+        },
+      );
+    }
   }
 
   /** Asks the running operation to stop and take back what it did. */
@@ -132,6 +155,12 @@ export class Operations {
   /** Resolves when nothing runs any more. */
   async idle(): Promise<void> {
     while (this.#current) await this.#current.done;
+  }
+
+  /** Makes room for what brings the machine back to a known state, and for nothing else. */
+  onRunnerWrite(operation: string, state: StepState): void {
+    const back = state === 'failed' || state === 'undoing' || state === 'undone';
+    if (back || this.#deps.urgentKinds.has(this.#deps.journal.operation(operation)?.kind ?? '')) this.#deps.makeRoom();
   }
 
   /** Passes on what the runner tells. */
@@ -181,8 +210,8 @@ export class Operations {
     };
   }
 
-  /** Waits until nothing else runs. @throws ApplianceError `busy` */
-  async #turn(kind: string, wait: number, signal: AbortSignal): Promise<void> {
+  /** Waits until nothing else runs, and takes the turn in that very instant. @throws ApplianceError `busy` */
+  async #turn(id: string, kind: string, wait: number, signal: AbortSignal): Promise<Turn> {
     const { clock } = this.#deps;
     const until = clock.monotonic() + wait;
     while (this.#current) {
@@ -191,6 +220,22 @@ export class Operations {
       await Promise.race([this.#current.done, clock.sleep(left, signal)]);
       signal.throwIfAborted();
     }
+    return this.#take(id);
+  }
+
+  #take(id: string): Turn {
+    const { promise: done, resolve } = Promise.withResolvers<void>();
+    const turn: Turn = {
+      id,
+      done,
+      abort: new AbortController(),
+      end: () => {
+        this.#current = undefined;
+        resolve();
+      },
+    };
+    this.#current = turn;
+    return turn;
   }
 
   /** Title of the step that an operation is at. */
@@ -213,27 +258,69 @@ export class Operations {
   #begin(id: string, wish: { kind: string; input: unknown; actor: Actor }, prepared: Prepared): void {
     const { journal, audit, hub, clock } = this.#deps;
     const { target, origin } = prepared;
-    journal.begin({ id, kind: prepared.kind, target, origin, input: wish.input, actor: wish.actor }, clock.now());
-    audit.append(this.#now(), wish.actor, prepared.kind, target, 'begun');
+    journal.atomically(() => {
+      journal.begin({ id, kind: prepared.kind, target, origin, input: wish.input, actor: wish.actor }, clock.now());
+      audit.append(this.#now(), wish.actor, prepared.kind, target, 'begun');
+    });
     const record = journal.operation(id);
     if (record) hub.publish(this.#startedEvent(record));
   }
 
-  async #run(id: string, work: () => Promise<RunOutcome>): Promise<OperationResult> {
-    const { journal, audit, hub, clock } = this.#deps;
-    let outcome: RunOutcome;
+  /** Runs an operation to its end. Never throws. @param turn ends with it */
+  async #run(id: string, work: () => Promise<RunOutcome>, turn: Turn | undefined): Promise<OperationResult> {
+    let result: OperationResult;
     try {
-      outcome = await work();
+      this.#end(id, await this.#outcome(work));
+      result = this.result(id);
     } catch (thrown) {
-      outcome = { result: 'failed', error: asApplianceError(thrown) };
+      result = this.#leftOpen(id, asApplianceError(thrown));
     }
-    journal.end(id, outcome.result, clock.now(), outcome.error?.toBody() ?? null);
-    const record = journal.operation(id);
-    const result = this.result(id);
-    if (record) audit.append(this.#now(), record.actor, record.kind, record.target, outcome.result);
-    this.#current = undefined;
-    hub.publish({ event: 'operation-ended', time: this.#now(), operation: id, kind: result.kind, result });
+    turn?.end();
+    const { kind } = result;
+    this.#deps.hub.publish({ event: 'operation-ended', time: this.#now(), operation: id, kind, result });
     return result;
+  }
+
+  /** @throws ApplianceError `disk_full` when the journal cannot be written, so that nobody knows how far it came */
+  async #outcome(work: () => Promise<RunOutcome>): Promise<RunOutcome> {
+    try {
+      return await work();
+    } catch (thrown) {
+      const error = asApplianceError(thrown);
+      if (error.code === 'disk_full') throw error;
+      return { result: 'failed', error };
+    }
+  }
+
+  #end(id: string, { result, error }: RunOutcome): void {
+    const { journal, audit, clock, makeRoom } = this.#deps;
+    makeRoom();
+    journal.atomically(() => {
+      journal.end(id, result, clock.now(), error?.toBody() ?? null);
+      const record = journal.operation(id);
+      if (record) audit.append(this.#now(), record.actor, record.kind, record.target, result);
+    });
+  }
+
+  /** How an operation has ended for its caller when its end cannot be written: open, until there is room. */
+  #leftOpen(id: string, cause: ApplianceError): OperationResult {
+    this.#deps.onError(cause);
+    const result = this.result(id);
+    const error = new ApplianceError('manual_intervention', `the ${result.kind} is left open: ${cause.message}`, {
+      left: 'traffic goes on; once there is space the agent finishes it or takes it back by itself',
+      hint: 'free some space below the state directory, then look: appliance status; without an agent: appliance up',
+      cause,
+    });
+    return { ...result, result: 'manual', error: error.toBody() };
+  }
+
+  /** A refusal that cannot be written down is still a refusal. */
+  #auditRefusal({ actor, kind }: { kind: string; actor: Actor }, error: ApplianceError): void {
+    try {
+      this.#deps.audit.append(this.#now(), actor, kind, null, `refused: ${error.code}`);
+    } catch (thrown) {
+      this.#deps.onError(asApplianceError(thrown));
+    }
   }
 
   #startedEvent(record: OperationRecord): ApplianceEvent {

@@ -28,6 +28,8 @@ export function acquireExclusive(path: string, holder: Holder): Exclusive | { re
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   const database = new Sqlite(path, { timeout: 0 });
   try {
+    // Nothing is ever written, so no journal is needed on the disk, which may be full.
+    database.pragma('journal_mode = MEMORY');
     database.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     database.close();
@@ -35,13 +37,22 @@ export function acquireExclusive(path: string, holder: Holder): Exclusive | { re
       return { heldBy: readHolder(path) };
     throw error;
   }
-  writeFileSync(`${path}.holder`, JSON.stringify(holder), { mode: 0o644 });
+  nameHolder(path, holder);
   return {
     release: () => {
       rmSync(`${path}.holder`, { force: true });
       database.close();
     },
   };
+}
+
+/** The kernel holds the lock; that nobody can be told who has it (a full disk) is no reason not to work. */
+function nameHolder(path: string, holder: Holder): void {
+  try {
+    writeFileSync(`${path}.holder`, JSON.stringify(holder), { mode: 0o644 });
+  } catch {
+    rmSync(`${path}.holder`, { force: true });
+  }
 }
 
 function readHolder(path: string): Holder | null {

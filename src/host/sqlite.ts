@@ -1,7 +1,7 @@
 import { accessSync, chmodSync, constants, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Sqlite from 'better-sqlite3';
-import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
+import { ApplianceError, asApplianceError, messageOf, systemCode } from '../lib/errors.ts';
 
 export type Database = Sqlite.Database;
 
@@ -14,7 +14,8 @@ export interface Migrations {
 /**
  * Opens a database for its one writer: WAL, `synchronous=FULL`, integrity checked, every module brought up to date in
  * one transaction.
- * @throws ApplianceError `state_corrupt` when the file is damaged or newer than this program; it is left as it is
+ * @throws ApplianceError `state_corrupt` when the file is damaged or newer than this program; it is left as it is;
+ *   `disk_full`
  */
 export function openDatabase(path: string, modules: readonly Migrations[]): Database {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
@@ -31,16 +32,25 @@ export function openDatabase(path: string, modules: readonly Migrations[]): Data
     return database;
   } catch (error) {
     database.close();
-    if (error instanceof ApplianceError) throw error;
-    throw corrupt(path, messageOf(error), error);
+    const told = asApplianceError(error);
+    throw told.code === 'internal' ? corrupt(path, messageOf(error), error) : told;
   }
 }
 
-/** Opens a database for reading beside its writer. */
+/**
+ * Opens a database for reading beside its writer.
+ * @throws ApplianceError `disk_full`: after a writer that ended well, even a reader must write the index of the WAL
+ */
 export function openReadOnly(path: string): Database {
   const database = open(path, { readonly: true, fileMustExist: true });
-  database.pragma('busy_timeout = 5000');
-  return database;
+  try {
+    database.pragma('busy_timeout = 5000');
+    database.pragma('schema_version');
+    return database;
+  } catch (error) {
+    database.close();
+    throw asApplianceError(error);
+  }
 }
 
 function open(path: string, options: Sqlite.Options): Database {
@@ -89,7 +99,8 @@ function migrate(database: Database, path: string, modules: readonly Migrations[
         );
       }
       for (const script of scripts.slice(version)) database.exec(script);
-      write.run(module, scripts.length);
+      // Nothing is written when nothing has changed: the disk may be full.
+      if (version < scripts.length) write.run(module, scripts.length);
     }
   })();
 }

@@ -121,7 +121,7 @@ export function systemCode(thrown: unknown): string | undefined {
 export function asApplianceError(thrown: unknown): ApplianceError {
   if (thrown instanceof ApplianceError) return thrown;
   if (
-    ['ENOSPC', 'SQLITE_FULL'].includes(systemCode(thrown) ?? '') ||
+    ['ENOSPC', 'EDQUOT', 'SQLITE_FULL', 'SQLITE_IOERR_SHMSIZE'].includes(systemCode(thrown) ?? '') ||
     /no space left on device/i.test(messageOf(thrown))
   ) {
     return new ApplianceError('disk_full', `no space left on the device: ${messageOf(thrown)}`, {

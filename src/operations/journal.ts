@@ -203,6 +203,11 @@ export class Journal {
       .run(result, at, error === null ? null : JSON.stringify(error), operation);
   }
 
+  /** All of it is written, or nothing. */
+  atomically(work: () => void): void {
+    this.#db.transaction(work).immediate();
+  }
+
   operation(id: string): OperationRecord | undefined {
     const row = this.#db.prepare('SELECT * FROM operations WHERE id = ?').get(id);
     return row === undefined ? undefined : operationRow.parse(row);

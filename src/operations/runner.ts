@@ -25,6 +25,8 @@ export interface RunnerDeps {
   /** Every step type that a plan may name. */
   readonly steps: ReadonlyMap<string, Pick<StepType<never>, 'action' | 'bind'>>;
   readonly onEvent: (event: RunnerEvent) => void | Promise<void>;
+  /** Told of each transition before it is written: the disk may be full, and space may be kept back for it. */
+  readonly onWrite?: (operation: string, state: StepState) => void;
   /** How long an aborted step may take to notice, in milliseconds, before it is left behind. Default: 15,000. */
   readonly abortGrace?: number;
 }
@@ -53,7 +55,9 @@ export class Runner {
   }
 
   /**
-   * Plans and runs an operation that stands in the journal. Never throws: the outcome says how it ended.
+   * Plans and runs an operation that stands in the journal. The outcome says how it ended.
+   * @throws ApplianceError only when the journal cannot be written (`disk_full`): the operation stays open then, and
+   *   `recover` settles it once there is room
    * @param phases planners; each sees the machine as the steps before it left it
    */
   async run(operation: string, phases: readonly Planner[], signal: AbortSignal): Promise<RunOutcome> {
@@ -227,7 +231,8 @@ export class Runner {
     detail: string,
     finding?: unknown,
   ): Promise<void> {
-    const { journal, clock, onEvent } = this.#deps;
+    const { journal, clock, onEvent, onWrite } = this.#deps;
+    onWrite?.(operation, state);
     journal.step(operation, record.position, state, clock.now(), {
       detail,
       ...(finding === undefined ? {} : { finding }),
