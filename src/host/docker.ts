@@ -113,6 +113,38 @@ export class Engine {
 
   /** Removes a container by force, keeping its named volumes. */
   async remove(id: string): Promise<void> {
+  /** Lets a paused container go on. */
+  async unpause(id: string): Promise<void> {
+    // 500 "is not paused" on engines before 24, 409 since.
+    await tolerate([404, 409, 500], () => guard('unpause', () => this.#docker.getContainer(id).unpause()));
+  }
+
+  /**
+   * Puts a container onto a network. A network that is not there is left to whoever makes it.
+   * @param as.address fixed IPv4 address; the engine chooses one when absent
+   * @param as.aliases further names of the container on that network
+   */
+  async connect(
+    network: string,
+    id: string,
+    as: { readonly address?: string; readonly aliases: readonly string[] },
+  ): Promise<void> {
+    const endpoint = {
+      Aliases: [...as.aliases],
+      ...(as.address === undefined ? {} : { IPAMConfig: { IPv4Address: as.address } }),
+    };
+    await tolerate([404], () =>
+      guard('connect', () => this.#docker.getNetwork(network).connect({ Container: id, EndpointConfig: endpoint })),
+    );
+  }
+
+  /** Takes a container off a network. */
+  async disconnect(network: string, id: string): Promise<void> {
+    await tolerate([404], () =>
+      guard('disconnect', () => this.#docker.getNetwork(network).disconnect({ Container: id, Force: true })),
+    );
+  }
+
     await tolerate([404, 409], () =>
       guard('remove', () => this.#docker.getContainer(id).remove({ force: true, v: true })),
     );

@@ -81,6 +81,9 @@ describe('askHealth', () => {
       start: refuse,
       restart: refuse,
       stop: refuse,
+      unpause: refuse,
+      connect: refuse,
+      disconnect: refuse,
       remove: refuse,
       exec,
       logs: () => {

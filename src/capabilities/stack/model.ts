@@ -110,6 +110,16 @@ export function replicasOf(service: Service): number {
   return service.scale ?? service.deploy?.replicas ?? 1;
 }
 
+/** What the engine calls a network of a model. */
+export function networkName(model: ComposeModel, key: string): string {
+  const networks = model.networks;
+  if (typeof networks !== 'object' || networks === null) return key;
+  const network: unknown = Object.entries(networks).find(([name]) => name === key)?.[1];
+  if (typeof network === 'object' && network !== null && 'name' in network && typeof network.name === 'string')
+    return network.name;
+  return key;
+}
+
 /** Whether the Compose file gives the service a healthcheck of its own. */
 export function hasHealthcheck(service: Service): boolean {
   const check = service.healthcheck;

@@ -1,7 +1,7 @@
 import type { ContainerDetail, ContainerSummary } from '../../../host/docker.ts';
 import type { Finding } from '../../../lib/verdict.ts';
 import type { PlannedProject } from '../colour-model.ts';
-import type { ComposeModel, Service } from '../model.ts';
+import { type ComposeModel, networkName, type Service } from '../model.ts';
 import { labelKeys } from '../transform.ts';
 import type { StackEngine } from './deps.ts';
 
@@ -43,7 +43,8 @@ export async function lastLines(
 }
 
 /**
- * Compares the machine with a planned project: every service has its container, which runs or has ended as it should.
+ * Compares the machine with a planned project: every service has its container, which runs on its networks or has
+ * ended as it should.
  * @param how.exactly also from the pinned image, at its fixed address, and with nothing else in the project
  */
 export async function compareWithModel(
@@ -83,6 +84,9 @@ function differences(
   const problems: string[] = [];
   const ended = detail.labels[labelKeys.role] === 'job' && detail.state === 'exited' && detail.exitCode === 0;
   if (!detail.running && !ended) problems.push(`${name} is ${detail.state} (exit status ${detail.exitCode})`);
+  if (detail.running)
+    for (const network of Object.keys(service.networks ?? {}).map((key) => networkName(model, key)))
+      if (detail.addresses[network] === undefined) problems.push(`${name} is not on the network ${network}`);
   if (!exactly) return problems;
   if (detail.imageId !== service.image) problems.push(`${name} runs ${detail.imageId}, not ${service.image}`);
   if (detail.running)
@@ -97,13 +101,4 @@ function wrongAddresses(networks: Service['networks'], model: ComposeModel, deta
     const actual = detail.addresses[networkName(model, key)] ?? '';
     return actual === wanted ? [] : [`${actual || 'no address'} instead of ${wanted}`];
   });
-}
-
-function networkName(model: ComposeModel, key: string): string {
-  const networks = model.networks;
-  if (typeof networks !== 'object' || networks === null) return key;
-  const network: unknown = Object.entries(networks).find(([name]) => name === key)?.[1];
-  if (typeof network === 'object' && network !== null && 'name' in network && typeof network.name === 'string')
-    return network.name;
-  return key;
 }

@@ -17,6 +17,9 @@ export type StackEngine = Pick<
   | 'image'
   | 'tagImage'
   | 'start'
+  | 'unpause'
+  | 'connect'
+  | 'disconnect'
   | 'restart'
   | 'stop'
   | 'remove'
@@ -95,16 +98,6 @@ export async function writeModel(
     onLine: (line) => context.progress(withoutSecrets(line.trim(), secrets)),
     secrets,
   };
-}
-
-/**
- * Puts a project into a state that `up` can start from: no earlier call still at work, nothing left of an interrupted
- * recreate, all volumes there.
- */
-export async function prepareProject(deps: StackDeps, planned: PlannedProject): Promise<void> {
-  await deps.compose.endOrphans(planned.projectName, deps.modelDirectory);
-  for (const volume of planned.volumes) if (volume.ours) await deps.compose.ensureVolume(volume);
-  await deps.compose.repairInterruptedRecreate(planned.projectName);
 }
 
 /** Flags of every `up`: nothing is built or pulled behind a release's back, nothing foreign is left in the project. */

@@ -6,7 +6,8 @@ import { defineStep, type StepContext } from '../../../operations/step.ts';
 import { colourProject, migrateModel } from '../colour-model.ts';
 import { labelKeys } from '../transform.ts';
 import { lastLines } from './containers.ts';
-import { prepareProject, type StackDeps, writeModel } from './deps.ts';
+import { type StackDeps, writeModel } from './deps.ts';
+import { prepareProject } from './prepare.ts';
 import { lateComers } from './retire.ts';
 
 /** Milliseconds between two looks at a running migration. */

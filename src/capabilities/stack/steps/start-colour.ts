@@ -5,7 +5,8 @@ import { defineStep, type StepContext } from '../../../operations/step.ts';
 import { colourModel, type PlannedProject } from '../colour-model.ts';
 import { labelKeys } from '../transform.ts';
 import { compareWithModel, containersOf, lastLines, serviceOf } from './containers.ts';
-import { prepareProject, type StackDeps, type StackRelease, stageFlags, upFlags, writeModel } from './deps.ts';
+import { type StackDeps, type StackRelease, stageFlags, upFlags, writeModel } from './deps.ts';
+import { prepareProject, reattach } from './prepare.ts';
 import { clearColour, removeContainers } from './retire.ts';
 import { untilHealthy } from './watch.ts';
 
@@ -29,6 +30,7 @@ export function startColour(deps: StackDeps) {
       const { release, planned } = await plan({ release: id, colour });
       await prepareProject(deps, planned);
       await removeOtherReleases(deps, planned.projectName, id, context);
+      await reattach(deps, planned);
       const call = await writeModel(deps, `${colour}.json`, planned, context, release.secrets);
       try {
         for (const { services, gates } of planned.stages.slice(0, -1)) {

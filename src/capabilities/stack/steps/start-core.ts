@@ -3,8 +3,9 @@ import { ApplianceError } from '../../../lib/errors.ts';
 import { defineStep, type StepContext } from '../../../operations/step.ts';
 import type { PlannedProject } from '../colour-model.ts';
 import { compareWithModel, containersOf, lastLines, serviceOf } from './containers.ts';
-import { prepareProject, type StackDeps, startMissingFlags, upFlags, writeModel } from './deps.ts';
+import { type StackDeps, startMissingFlags, upFlags, writeModel } from './deps.ts';
 import { askHealth, healthcheckArguments } from './health.ts';
+import { prepareProject, reattach } from './prepare.ts';
 
 /** Milliseconds between two looks at the core while it starts. */
 const pause = 250;
@@ -29,8 +30,11 @@ export function startCore(deps: StackDeps) {
       const core = await deps.core(release);
       await prepareProject(deps, core);
       await removeNeverStarted(deps, core.projectName);
+      await reattach(deps, core);
       const call = await writeModel(deps, 'core.json', core, context, []);
       await deps.compose.up({ ...call, flags: replace ? upFlags : startMissingFlags });
+      // A network that somebody removed is there again only now.
+      await reattach(deps, core);
       await settled(deps, core, context);
       return `${Object.keys(core.model.services).length} core services run`;
     },
@@ -41,12 +45,12 @@ export function startCore(deps: StackDeps) {
   });
 }
 
-/** Waits until every core container is healthy by its probe, its healthcheck, or (with neither) because it runs. */
 /** A container that could not be started keeps the definition that was wrong; as it never ran, nothing is lost with it. */
 async function removeNeverStarted({ engine }: StackDeps, projectName: string): Promise<void> {
   for (const { id, state } of await containersOf(engine, projectName)) if (state === 'created') await engine.remove(id);
 }
 
+/** Waits until every core container is healthy by its probe, its healthcheck, or (with neither) because it runs. */
 async function settled(deps: StackDeps, core: PlannedProject, context: StepContext): Promise<void> {
   const { engine } = deps;
   const deadline = context.clock.monotonic() + deps.timeouts.core;

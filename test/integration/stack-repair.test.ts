@@ -1,0 +1,78 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { logLineSchema, operationResultSchema, planSchema, releaseSchema, statusSchema } from '../../src/api/schema.ts';
+import { Engine } from '../../src/host/docker.ts';
+import { FaultLab } from '../faults/lab.ts';
+import { docker } from './stack-support.ts';
+
+// Somebody did something to the containers or to appliance.yaml by hand: `status` notices, `up` puts it right.
+const name = 'repairtest';
+const port = 28_420;
+let lab: FaultLab;
+
+beforeAll(async () => {
+  lab = await FaultLab.make({ name, port, pool: '10.228.0.0/16' });
+  for (const tag of ['r1', 'r2']) {
+    await lab.release(tag, { schema: 1 });
+    const { exitCode, stdout } = await lab.run(['deploy', tag, '--yes', '--json']);
+    expect(exitCode, stdout).toBe(0);
+  }
+});
+afterAll(() => lab?.destroy());
+
+const up = async (...more: string[]) => {
+  const { exitCode, stdout, stderr } = await lab.run(['up', ...more, '--json']);
+  expect(exitCode, `${stdout}\n${stderr}`).toBe(0);
+};
+const status = async () => statusSchema.parse(JSON.parse((await lab.run(['status', '--json'])).stdout));
+/** Which release answers through the edge; undefined when nobody does in five seconds. */
+const served = async (at = port): Promise<string | undefined> => {
+  const answer = await fetch(`http://127.0.0.1:${at}/health`, { signal: AbortSignal.timeout(5_000) }).catch(
+    () => undefined,
+  );
+  return answer?.headers.get('x-appliance-release') ?? undefined;
+};
+
+describe('up after a hand has been at the containers', () => {
+  it('lets go on what somebody has paused', async () => {
+    const paused = [`${name}-core-edge-1`, `${name}-core-store-1`, `${name}-green-backend-2-1`];
+    await docker('pause', ...paused);
+    expect((await status()).verdict).toBe('fail');
+    await up();
+    expect(await docker('inspect', '--format={{.State.Paused}}', ...paused)).toBe('false\nfalse\nfalse');
+    expect(await served()).toBe('r2');
+    expect((await status()).verdict).toBe('pass');
+  });
+
+  it.each([
+    ['the edge', `${name}-core-edge-1`],
+    ['a core service', `${name}-core-store-1`],
+    ['a replica', `${name}-green-backend-1-1`],
+  ])('brings %s back onto its network, with its address and its names', async (_, container) => {
+    const format = `--format={{with index .NetworkSettings.Networks "${name}-green"}}{{with .IPAMConfig}}{{.IPv4Address}}{{end}}|{{range .Aliases}}{{.}}|{{end}}{{end}}`;
+    const before = await docker('inspect', format, container);
+    await docker('network', 'disconnect', `${name}-green`, container);
+    await up();
+    const [address, ...aliases] = (await docker('inspect', format, container)).split('|');
+    const [wanted, ...names] = before.split('|');
+    expect(address).toBe(wanted);
+    expect(aliases).toEqual(expect.arrayContaining(names));
+    expect(await served()).toBe('r2');
+    expect((await status()).verdict).toBe('pass');
+  });
+
+  it('also when the edge was taken off both networks and given another address', async () => {
+    const edge = `${name}-core-edge-1`;
+    for (const colour of ['blue', 'green']) await docker('network', 'disconnect', `${name}-${colour}`, edge);
+    await docker('network', 'connect', `${name}-green`, edge);
+    await up();
+    expect(await served()).toBe('r2');
+    const at = await docker(
+      'inspect',
+      `--format={{(index .NetworkSettings.Networks "${name}-green").IPAddress}}`,
+      edge,
+    );
+    expect(at).toBe('10.228.1.2');
+  });
+});
