@@ -105,6 +105,23 @@ describe('configuring the edge', () => {
     await awaitEdge(lab.traffic);
   });
 
+  test('an edge that hangs: where nothing was installed, undo does not wait for it', async () => {
+    await lab.configure(only('v9')); // An earlier change, with all that it keeps for its undo.
+    const before = await readFile(conf(), 'utf8');
+    await docker('pause', lab.container);
+    try {
+      const step = lab.traffic.configureEdge.bind({ topologies: only('v7') });
+      await expect(step.apply(context())).rejects.toMatchObject({ code: 'edge_unreachable' });
+      const began = performance.now();
+      await step.undo?.(context());
+      expect(performance.now() - began).toBeLessThan(1_000);
+      expect(await readFile(conf(), 'utf8')).toBe(before);
+    } finally {
+      await docker('unpause', lab.container);
+      await awaitEdge(lab.traffic);
+    }
+  });
+
   test('starts with the maintenance page where the configuration on disk is broken, and is mended by the next', async () => {
     await docker('stop', lab.container);
     await writeFile(conf(), 'this is no configuration');

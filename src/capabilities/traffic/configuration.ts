@@ -23,6 +23,11 @@ export async function forget({ files }: TrafficParts): Promise<void> {
   await rm(files.next, { force: true });
 }
 
+/** Whether a change was installed that is not forgotten yet. */
+export async function changed({ files }: TrafficParts): Promise<boolean> {
+  return (await readIfPresent(files.pending)) !== undefined || (await readIfPresent(files.previous)) !== undefined;
+}
+
 /** Ends a change that nginx is known to serve; the previous configuration stays for undo. */
 export async function settle({ files }: TrafficParts): Promise<void> {
   await rm(files.pending, { force: true });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ensureDirectory, readIfPresent, writeFileAtomic } from '../../host/files.ts';
 import { defineStep, type StepContext, type StepType } from '../../operations/step.ts';
-import { forget, install, reload, restore, runningGeneration, settle } from './configuration.ts';
+import { changed, forget, install, reload, restore, runningGeneration, settle } from './configuration.ts';
 import type { TrafficParts } from './deps.ts';
 import { generationOf, renderEdge } from './render.ts';
 import { type Topologies, topologiesSchema } from './topologies.ts';
@@ -52,15 +52,14 @@ async function configure(
   const { signal } = context;
   const wanted = renderEdge(parts.config, topologies);
   const generation = generationOf(wanted) ?? '';
+  const installed = (await readIfPresent(files.conf)) === wanted;
+  // "pending" tells a change that was cut short, whose undo still needs the previous text, from no change at all.
+  const cutShort = installed && (await readIfPresent(files.pending))?.trim() === generation;
+  // What an earlier change has kept for its undo is not this one's.
+  if (!cutShort) await forget(parts);
   const running = await runningGeneration(parts, signal);
-  if ((await readIfPresent(files.conf)) === wanted) {
-    // "pending" tells a change that was cut short, whose undo still needs the previous text, from no change at all.
-    const cutShort = (await readIfPresent(files.pending))?.trim() === generation;
-    if (!cutShort) await forget(parts);
-    if (running === generation && !cutShort) return 'unchanged, no reload';
-  } else {
-    await install(parts, wanted, signal);
-  }
+  if (!installed) await install(parts, wanted, signal);
+  else if (running === generation && !cutShort) return 'unchanged, no reload';
   context.progress('waiting until nginx answers with the new configuration');
   try {
     await reload(parts, generation, signal);
@@ -75,6 +74,8 @@ async function configure(
 
 async function undo(parts: TrafficParts, { topologies }: ConfigureEdgeArgs, { signal }: StepContext): Promise<void> {
   const { files } = parts;
+  // Nothing was installed, or all of it is taken back: an edge that does not answer need not be waited for.
+  if (!(await changed(parts))) return;
   if ((await readIfPresent(files.conf)) === renderEdge(parts.config, topologies)) await restore(parts);
   const generation = generationOf((await readIfPresent(files.conf)) ?? '');
   const running = await runningGeneration(parts, signal);
