@@ -1,10 +1,12 @@
-import type { ReleaseDetail, ReleaseSummary, Status } from '../api/schema.ts';
-import type { ReleaseRecord } from '../capabilities/releases/store.ts';
+import type { ReleaseDetail, ReleaseSummary, ServiceStatus, Status } from '../api/schema.ts';
+import type { Live, ReleaseRecord } from '../capabilities/releases/store.ts';
+import { containerNames, labelKeys } from '../capabilities/stack/index.ts';
 import { timestamp } from '../lib/clock.ts';
 import { allOn, type Colour, otherColour } from '../lib/colour.ts';
 import type { ApplianceError } from '../lib/errors.ts';
 import { combine, type Finding } from '../lib/verdict.ts';
 import type { Appliance } from './appliance.ts';
+import { edgeAddress } from './edge-address.ts';
 
 /** Version of this program; set by the bundler. */
 export const version = process.env.APPLIANCE_VERSION ?? '0.0.0-source';
@@ -17,6 +19,10 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
   const services = a.watch.services();
   const weights = await a.traffic.weights();
   const reachable = await edgeAnswers(a);
+  const edge = edgeAddress(
+    a.config.edge,
+    a.watch.details().find(({ labels, running }) => running && labels[labelKeys.role] === 'edge'),
+  );
   const release = live && { tag: a.store.get(live.release).tag, colour: live.colour, since: timestamp(live.since) };
   const findings: Finding[] = [
     release
@@ -25,7 +31,8 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
     reachable
       ? { id: 'edge', verdict: 'pass', observed: 'the edge answers' }
       : { id: 'edge', verdict: 'fail', observed: 'the edge does not answer', hint: 'appliance up' },
-    ...serviceFindings(a, release?.colour ?? null),
+    ...edge.findings,
+    ...(await serviceFindings(a, live)),
   ];
   if (configProblem) {
     findings.push({
@@ -57,7 +64,7 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
     certificates: [],
     alerts: [],
     verdict: combine(findings.map(({ verdict }) => verdict)),
-    edge: { http: `http://${a.config.edge.http}`, https: `https://${a.config.edge.https}`, reachable },
+    edge: { http: `http://${edge.http}`, https: `https://${edge.https}`, reachable },
     agent,
     findings,
   };
@@ -89,8 +96,8 @@ function warmRelease(a: Appliance, live: Colour): Status['warm'] {
   return tag !== undefined && sound ? { tag, colour } : null;
 }
 
-/** The live colour and the core must run; the other colour may do as it likes. */
-function serviceFindings(a: Appliance, live: string | null): Finding[] {
+/** The live colour and the core must be there and run; the other colour may do as it likes. */
+async function serviceFindings(a: Appliance, live: Live | null): Promise<Finding[]> {
   if (a.watch.problem) {
     return [
       {
@@ -112,22 +119,39 @@ function serviceFindings(a: Appliance, live: string | null): Finding[] {
   );
   const relevant = a.watch
     .services()
-    .filter(({ colour, name }) => (colour === null || colour === live) && !finished.has(name));
+    .filter(({ colour, name }) => (colour === null || colour === live?.colour) && !finished.has(name));
   const bad = relevant.filter(({ state, health }) => state !== 'running' || health === 'unhealthy');
   if (relevant.length === 0)
     return [{ id: 'services', verdict: 'fail', observed: 'nothing runs', hint: 'appliance up' }];
+  const there = new Set(relevant.map(({ name }) => name));
+  const missing = (await wantedServices(a, live)).filter((name) => !there.has(name));
+  const problems = [
+    ...missing.map((name) => `${name}: no container`),
+    ...bad.map(({ name, state, health }) => `${name}: ${health ?? state}`),
+  ];
+  const hint = missing.length > 0 ? 'appliance up' : bad[0] && adviceFor(bad[0]);
   return [
     {
       id: 'services',
-      verdict: bad.length === 0 ? 'pass' : 'fail',
-      observed:
-        bad.length === 0
-          ? `${relevant.length} run`
-          : bad.map(({ name, state, health }) => `${name}: ${health ?? state}`).join(', '),
+      verdict: problems.length === 0 ? 'pass' : 'fail',
+      observed: problems.length === 0 ? `${relevant.length} run` : problems.join(', '),
       samples: relevant.length,
-      ...(bad[0] ? { hint: `appliance logs ${bad[0].name}` } : {}),
+      ...(hint === undefined ? {} : { hint }),
     },
   ];
+}
+
+/** What `up` starts again needs no look at its log. */
+function adviceFor({ name, state }: Pick<ServiceStatus, 'name' | 'state'>): string {
+  return state === 'paused' ? 'appliance up' : `appliance logs ${name}`;
+}
+
+/** Names of the containers that the core and the live release consist of. */
+async function wantedServices(a: Appliance, live: Live | null): Promise<string[]> {
+  const core = await a.core.services();
+  if (!live) return core;
+  const { services } = await a.store.manifest(live.release);
+  return [...core, ...services.filter(({ role }) => role === 'app').flatMap(containerNames)];
 }
 
 export async function summaryOf(a: Appliance, release: ReleaseRecord): Promise<ReleaseSummary> {

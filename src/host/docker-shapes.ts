@@ -45,8 +45,16 @@ export const inspectSchema = z.object({
     FinishedAt: z.string().default(''),
     Health: z.object({ Status: z.string() }).nullish(),
   }),
-  Config: z.object({ Image: z.string(), Labels: labels, Tty: z.boolean().default(false) }),
-  NetworkSettings: z.object({ Networks: z.record(z.string(), z.object({ IPAddress: z.string() })).nullish() }),
+  Config: z.object({
+    Image: z.string(),
+    Labels: labels,
+    Tty: z.boolean().default(false),
+    StopTimeout: z.number().nullish(),
+  }),
+  NetworkSettings: z.object({
+    Networks: z.record(z.string(), z.object({ IPAddress: z.string() })).nullish(),
+    Ports: z.record(z.string(), z.array(z.object({ HostIp: z.string(), HostPort: z.string() })).nullish()).nullish(),
+  }),
 });
 
 export interface ContainerDetail {
@@ -66,6 +74,10 @@ export interface ContainerDetail {
   readonly restarts: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly tty: boolean;
+  /** Seconds that it gets to end by itself when nobody says otherwise (`stop_grace_period`); null: the engine's 10. */
+  readonly stopTimeout: number | null;
+  /** Port inside (`80/tcp`) → where on the host it is published right now (`127.0.0.1:8080`, `[::]:8080`). */
+  readonly published: Readonly<Record<string, readonly string[]>>;
   /** Network name → IPv4 address. */
   readonly addresses: Readonly<Record<string, string>>;
 }

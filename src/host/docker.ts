@@ -94,6 +94,15 @@ export class Engine {
       tty: c.Config.Tty,
       addresses: Object.fromEntries(
         Object.entries(c.NetworkSettings.Networks ?? {}).map(([name, n]) => [name, n.IPAddress]),
+      stopTimeout: c.Config.StopTimeout ?? null,
+      published: Object.fromEntries(
+        Object.entries(c.NetworkSettings.Ports ?? {}).map(([port, bindings]) => [
+          port,
+          (bindings ?? []).map(
+            ({ HostIp, HostPort }) => `${HostIp.includes(':') ? `[${HostIp}]` : HostIp}:${HostPort}`,
+          ),
+        ]),
+      ),
       ),
     };
   }

@@ -76,3 +76,40 @@ describe('up after a hand has been at the containers', () => {
     expect(at).toBe('10.228.1.2');
   });
 });
+
+describe('status', () => {
+  it('misses a replica and a core service that were removed by hand', async () => {
+    await docker('rm', '--force', `${name}-green-backend-2-1`);
+    const seen = await status();
+    expect(seen.verdict).toBe('fail');
+    expect(seen.findings.find(({ id }) => id === 'services')).toMatchObject({
+      verdict: 'fail',
+      observed: 'backend-2: no container',
+      hint: 'appliance up',
+    });
+    await docker('rm', '--force', `${name}-core-store-1`);
+    expect((await status()).findings.find(({ id }) => id === 'services')?.observed).toContain('store: no container');
+    await up();
+    expect((await status()).verdict).toBe('pass');
+  });
+
+  it('says where the edge really answers after a change of edge.http, and what makes it true', async () => {
+    const good = await readFile(lab.config, 'utf8');
+    await writeFile(lab.config, good.replace(String(port), String(port + 10)));
+    const seen = await status();
+    expect(seen.verdict).toBe('fail');
+    expect(seen.edge).toMatchObject({ http: `http://127.0.0.1:${port}`, https: `https://127.0.0.1:${port + 1}` });
+    expect(seen.findings.find(({ id }) => id === 'edge-address')).toMatchObject({
+      verdict: 'fail',
+      observed: `the edge is published at 127.0.0.1:${port} (edge.http)`,
+      expected: `127.0.0.1:${port + 10}`,
+      hint: 'appliance up --core',
+    });
+    await up('--core');
+    expect(await status()).toMatchObject({ verdict: 'pass', edge: { http: `http://127.0.0.1:${port + 10}` } });
+    expect(await served(port + 10)).toBe('r2');
+    await writeFile(lab.config, good);
+    await up('--core');
+    expect(await served()).toBe('r2');
+  });
+});

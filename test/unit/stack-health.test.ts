@@ -21,6 +21,8 @@ const detail: ContainerDetail = {
   restarts: 0,
   labels: {},
   tty: false,
+  stopTimeout: null,
+  published: {},
   addresses: {},
 };
 
@@ -79,11 +81,11 @@ describe('askHealth', () => {
       image: refuse,
       tagImage: refuse,
       start: refuse,
-      restart: refuse,
-      stop: refuse,
       unpause: refuse,
       connect: refuse,
       disconnect: refuse,
+      restart: refuse,
+      stop: refuse,
       remove: refuse,
       exec,
       logs: () => {

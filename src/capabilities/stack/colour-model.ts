@@ -58,15 +58,20 @@ interface Instance {
   readonly address: string;
 }
 
+/** Names of the containers of an app service: its own, or `backend-1`, `backend-2` when there are several. */
+export function containerNames({ name, replicas }: Pick<ProjectService, 'name' | 'replicas'>): string[] {
+  return replicas === 1 ? [name] : Array.from({ length: replicas }, (_, index) => `${name}-${index + 1}`);
+}
+
 /** App containers with their fixed addresses, in the order of their names. */
 function instances({ project, subnet }: Pick<ColourRequest, 'project' | 'subnet'>): Instance[] {
   let host: number = plan.firstApp;
   return servicesOf(project, 'app').flatMap((service) =>
-    Array.from({ length: service.replicas }, (_, index) => {
+    containerNames(service).map((name) => {
       if (host > plan.lastApp) throw new ApplianceError('compose_invalid', 'a colour has room for 118 app containers');
       const address = hostAddress(subnet, host);
       host += 1;
-      return { service, name: service.replicas === 1 ? service.name : `${service.name}-${index + 1}`, address };
+      return { service, name, address };
     }),
   );
 }

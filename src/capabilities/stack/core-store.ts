@@ -74,6 +74,13 @@ export class CoreStore {
     return subnets;
   }
 
+  /** Names of the services that the core consists of; none before it was taken over. */
+  async services(): Promise<string[]> {
+    const definition = await this.#definition();
+    if (!definition) return [];
+    return ['edge', ...(definition.project ? servicesOf(definition.project, 'core').map(({ name }) => name) : [])];
+  }
+
   /** Core services that a project describes otherwise than they were taken over. @returns their names */
   async differences(wanted: Project): Promise<string[]> {
     const definition = await this.#definition();

@@ -11,7 +11,7 @@
  *
  * Resolving and freezing read and write files, the steps act; the rest are pure functions.
  */
-export { colourModel, migrateModel, topologyOf } from './colour-model.ts';
+export { colourModel, containerNames, migrateModel, topologyOf } from './colour-model.ts';
 export { type CoreRequest, coreModel } from './core-model.ts';
 export { freezeProject } from './freeze.ts';
 export { imagesModel, plannedImages } from './images.ts';
