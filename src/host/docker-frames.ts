@@ -15,7 +15,3 @@ export function readFrames(buffer: Buffer): { frames: LogChunk[]; consumed: numb
   }
   return { frames, consumed: offset };
 }
-
-export function demultiplex(buffer: Buffer): LogChunk[] {
-  return readFrames(buffer).frames;
-}

@@ -1,9 +1,11 @@
+import { IncomingMessage } from 'node:http';
 import { PassThrough, type Readable } from 'node:stream';
+import { StringDecoder } from 'node:string_decoder';
 import Docker from 'dockerode';
 import { z } from 'zod';
 import { ApplianceError } from '../lib/errors.ts';
 import { guard, orAbsent, tolerate } from './docker-failures.ts';
-import { demultiplex, readFrames } from './docker-frames.ts';
+import { readFrames } from './docker-frames.ts';
 import {
   type ContainerDetail,
   type ContainerSummary,
@@ -92,8 +94,6 @@ export class Engine {
       restarts: c.RestartCount,
       labels: c.Config.Labels,
       tty: c.Config.Tty,
-      addresses: Object.fromEntries(
-        Object.entries(c.NetworkSettings.Networks ?? {}).map(([name, n]) => [name, n.IPAddress]),
       stopTimeout: c.Config.StopTimeout ?? null,
       published: Object.fromEntries(
         Object.entries(c.NetworkSettings.Ports ?? {}).map(([port, bindings]) => [
@@ -103,6 +103,8 @@ export class Engine {
           ),
         ]),
       ),
+      addresses: Object.fromEntries(
+        Object.entries(c.NetworkSettings.Networks ?? {}).map(([name, n]) => [name, n.IPAddress]),
       ),
     };
   }
@@ -111,17 +113,6 @@ export class Engine {
     await tolerate([304], () => guard('start', () => this.#docker.getContainer(id).start()));
   }
 
-  /** @param seconds how long the container may take to end by itself */
-  async stop(id: string, seconds: number): Promise<void> {
-    await tolerate([304, 404], () => guard('stop', () => this.#docker.getContainer(id).stop({ t: seconds })));
-  }
-
-  async restart(id: string, seconds: number): Promise<void> {
-    await guard('restart', () => this.#docker.getContainer(id).restart({ t: seconds }));
-  }
-
-  /** Removes a container by force, keeping its named volumes. */
-  async remove(id: string): Promise<void> {
   /** Lets a paused container go on. */
   async unpause(id: string): Promise<void> {
     // 500 "is not paused" on engines before 24, 409 since.
@@ -154,6 +145,17 @@ export class Engine {
     );
   }
 
+  /** @param seconds how long the container may take to end by itself */
+  async stop(id: string, seconds: number): Promise<void> {
+    await tolerate([304, 404], () => guard('stop', () => this.#docker.getContainer(id).stop({ t: seconds })));
+  }
+
+  async restart(id: string, seconds: number): Promise<void> {
+    await guard('restart', () => this.#docker.getContainer(id).restart({ t: seconds }));
+  }
+
+  /** Removes a container by force, keeping its named volumes. */
+  async remove(id: string): Promise<void> {
     await tolerate([404, 409], () =>
       guard('remove', () => this.#docker.getContainer(id).remove({ force: true, v: true })),
     );
@@ -311,26 +313,22 @@ export class Engine {
       readonly signal: AbortSignal;
     },
   ): AsyncGenerator<LogChunk> {
-    const common = {
+    const { follow, since, tail, signal } = options;
+    const query = {
       stdout: true,
       stderr: true,
       timestamps: true,
-      ...(options.since === undefined ? {} : { since: options.since }),
-      ...(options.tail === undefined ? {} : { tail: options.tail }),
-      abortSignal: options.signal,
+      follow,
+      ...(since === undefined ? {} : { since }),
+      ...(tail === undefined ? {} : { tail }),
     };
-    const handle = this.#docker.getContainer(container.id);
-    if (!options.follow) {
-      const buffer = await guard('logs', () => handle.logs({ ...common, follow: false }));
-      yield* container.tty ? [{ stream: 'stdout' as const, text: buffer.toString() }] : demultiplex(buffer);
-      return;
-    }
-    const stream = await guard('logs', () => handle.logs({ ...common, follow: true }));
+    const stream = await guard('logs', () => this.#stream(`/containers/${container.id}/logs?`, query, signal));
+    const text = new StringDecoder('utf8');
     let rest = Buffer.alloc(0);
     for await (const chunk of stream) {
       const data = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk);
       if (container.tty) {
-        yield { stream: 'stdout', text: data.toString() };
+        yield { stream: 'stdout', text: text.write(data) };
         continue;
       }
       rest = Buffer.concat([rest, data]);
@@ -338,6 +336,21 @@ export class Engine {
       rest = rest.subarray(consumed);
       yield* frames;
     }
+  }
+
+  /** An answer as it comes. dockerode itself keeps a log that is not followed in memory until it is whole. */
+  #stream(path: string, query: Readonly<Record<string, unknown>>, abortSignal: AbortSignal): Promise<IncomingMessage> {
+    const statusCodes = { 200: true, 404: 'no such container', 500: 'server error' };
+    return new Promise((resolve, reject) => {
+      this.#docker.modem.dial(
+        { path, method: 'GET', isStream: true, statusCodes, options: { ...query }, abortSignal },
+        (error, answer) => {
+          if (error) reject(error);
+          else if (answer instanceof IncomingMessage) resolve(answer);
+          else reject(new TypeError(`the engine did not answer ${path} with a stream`));
+        },
+      );
+    });
   }
 }
 
