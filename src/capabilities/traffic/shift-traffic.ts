@@ -100,7 +100,7 @@ async function assertReachable(
   if (objection === undefined) return;
   throw new ApplianceError('step_failed', `the edge does not get answers of ${release} from ${colour}: ${objection}`, {
     left: `no request was sent there; traffic stays at ${describeWeights(from)}`,
-    hint: 'compare routes and edge in appliance.yaml with the release, and look at the log of the edge: appliance logs edge; after a change of edge.http or edge.https: appliance up --core',
+    hint: 'compare routes in appliance.yaml with where the services of the release listen, and deploy it again; look at the log of the edge: appliance logs edge; after a change of edge.http or edge.https: appliance up --core',
   });
 }
 
