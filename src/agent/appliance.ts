@@ -194,10 +194,10 @@ export function openState(paths: Paths): Database {
 /** Opens it for reading beside the writer; on a full disk, in the space that is kept back if nothing else is left. */
 export function openStateForReading(paths: Paths): Database {
   try {
-    return openReadOnly(paths.state);
+    return openReadOnly(paths.state, stateModules);
   } catch (error) {
     if (asApplianceError(error).code !== 'disk_full' || !new Ballast(paths.lib).secure()) throw error;
-    return openReadOnly(paths.state);
+    return openReadOnly(paths.state, stateModules);
   }
 }
 

@@ -38,19 +38,36 @@ export function openDatabase(path: string, modules: readonly Migrations[]): Data
 }
 
 /**
- * Opens a database for reading beside its writer.
+ * Opens a database for reading beside its writer. One that an older program wrote, and that no writer has brought up to
+ * date yet, is read from a copy in memory.
  * @throws ApplianceError `disk_full`: after a writer that ended well, even a reader must write the index of the WAL
  */
-export function openReadOnly(path: string): Database {
+export function openReadOnly(path: string, modules: readonly Migrations[] = []): Database {
   const database = open(path, { readonly: true, fileMustExist: true });
   try {
     database.pragma('busy_timeout = 5000');
     database.pragma('schema_version');
-    return database;
+    return isOlder(database, modules) ? migratedCopy(database, path, modules) : database;
   } catch (error) {
     database.close();
     throw asApplianceError(error);
   }
+}
+
+function isOlder(database: Database, modules: readonly Migrations[]): boolean {
+  if (modules.length === 0) return false;
+  const read = database.prepare<[string], { version: number }>('SELECT version FROM schema_versions WHERE module = ?');
+  return modules.some(({ module, scripts }) => (read.get(module)?.version ?? 0) < scripts.length);
+}
+
+function migratedCopy(database: Database, path: string, modules: readonly Migrations[]): Database {
+  const image = database.serialize();
+  database.close();
+  // Bytes 18 and 19 say that there is a WAL (sqlite.org/fileformat.html); a database in memory has none.
+  image.fill(1, 18, 20);
+  const copy = new Sqlite(image);
+  migrate(copy, path, modules);
+  return copy;
 }
 
 function open(path: string, options: Sqlite.Options): Database {
