@@ -37,6 +37,9 @@ interface Turn {
   /** Resolves when it has ended, or was refused. */
   readonly done: Promise<void>;
   readonly abort: AbortController;
+  /** When it began and when its step began, by the clock that is never set; undefined when another process began it. */
+  readonly since: number | undefined;
+  stepSince?: number;
   readonly end: () => void;
 }
 
@@ -120,7 +123,7 @@ export class Operations {
     const open = this.#current ? [] : this.#deps.journal.open();
     const [first] = open;
     if (!first) return [];
-    const turn = this.#take(first.id);
+    const turn = this.#take(first.id, undefined);
     const both = AbortSignal.any([signal, turn.abort.signal]);
     const results: OperationResult[] = [];
     for (const record of open) {
@@ -174,6 +177,7 @@ export class Operations {
     } else {
       const { position: index, step, detail, elapsed } = event;
       const state = eventState(event.state);
+      if (this.#current) this.#current.stepSince = this.#deps.clock.monotonic() - elapsed;
       this.#deps.hub.publish({
         event: 'step',
         time,
@@ -190,7 +194,7 @@ export class Operations {
 
   /** The last line of `deploy --json` (CONTRACT "JSON shapes"). */
   result(id: string): OperationResult {
-    const { journal, clock } = this.#deps;
+    const { journal } = this.#deps;
     const record = journal.operation(id);
     if (!record) throw new ApplianceError('operation_not_found', `there is no operation ${id}`);
     const steps = journal.steps(id);
@@ -202,8 +206,9 @@ export class Operations {
       result: record.result === 'running' ? 'failed' : record.result,
       startedAt: timestamp(record.startedAt),
       actor: record.actor.user,
-      seconds: ((record.endedAt ?? clock.now()) - record.startedAt) / 1_000,
-      shiftSeconds: record.shiftedAt === null ? null : (record.shiftedAt - record.startedAt) / 1_000,
+      seconds: this.#elapsed(record) / 1_000,
+      shiftSeconds:
+        record.shiftedAt === null ? null : (record.shiftElapsed ?? between(record.startedAt, record.shiftedAt)) / 1_000,
       steps: steps.map(report),
       verdicts: steps.flatMap((step) => (step.finding ? [step.finding] : [])),
       ...(record.error ? { error: record.error } : {}),
@@ -220,15 +225,16 @@ export class Operations {
       await Promise.race([this.#current.done, clock.sleep(left, signal)]);
       signal.throwIfAborted();
     }
-    return this.#take(id);
+    return this.#take(id, clock.monotonic());
   }
 
-  #take(id: string): Turn {
+  #take(id: string, since: number | undefined): Turn {
     const { promise: done, resolve } = Promise.withResolvers<void>();
     const turn: Turn = {
       id,
       done,
       abort: new AbortController(),
+      since,
       end: () => {
         this.#current = undefined;
         resolve();
@@ -246,8 +252,9 @@ export class Operations {
   #busy(kind: string): ApplianceError {
     const running = this.running();
     if (!running) return new ApplianceError('busy', 'another operation is just beginning', { hint: 'try again' });
-    const age = formatDuration(this.#deps.clock.now() - Date.parse(running.startedAt));
-    const target = this.#deps.journal.operation(running.id)?.target;
+    const record = this.#deps.journal.operation(running.id);
+    const age = formatDuration(Math.round(record ? this.#elapsed(record) : 0));
+    const target = record?.target;
     return new ApplianceError(
       'busy',
       `${running.kind}${target ? ` ${target}` : ''} is running: begun by ${running.actor.user}${running.actor.ssh ? ` from ${running.actor.ssh}` : ''} ${age} ago, now at "${this.#title(running.id) ?? 'its plan'}" (${running.progress} %)`,
@@ -270,7 +277,7 @@ export class Operations {
   async #run(id: string, work: () => Promise<RunOutcome>, turn: Turn | undefined): Promise<OperationResult> {
     let result: OperationResult;
     try {
-      this.#end(id, await this.#outcome(work));
+      this.#end(id, await this.#outcome(work), turn?.since);
       result = this.result(id);
     } catch (thrown) {
       result = this.#leftOpen(id, asApplianceError(thrown));
@@ -292,11 +299,12 @@ export class Operations {
     }
   }
 
-  #end(id: string, { result, error }: RunOutcome): void {
+  #end(id: string, { result, error }: RunOutcome, since: number | undefined): void {
     const { journal, audit, clock, makeRoom } = this.#deps;
     makeRoom();
     journal.atomically(() => {
-      journal.end(id, result, clock.now(), error?.toBody() ?? null);
+      const elapsed = since === undefined ? undefined : clock.monotonic() - since;
+      journal.end(id, result, clock.now(), error?.toBody() ?? null, elapsed);
       const record = journal.operation(id);
       if (record) audit.append(this.#now(), record.actor, record.kind, record.target, result);
     });
@@ -323,6 +331,13 @@ export class Operations {
     }
   }
 
+  /** Milliseconds that an operation took, or has taken so far. */
+  #elapsed({ id, elapsed, startedAt, endedAt }: OperationRecord): number {
+    const { clock } = this.#deps;
+    const since = this.#current?.id === id ? this.#current.since : undefined;
+    return elapsed ?? (since === undefined ? between(startedAt, endedAt ?? clock.now()) : clock.monotonic() - since);
+  }
+
   #startedEvent(record: OperationRecord): ApplianceEvent {
     return {
       event: 'operation-started',
@@ -336,8 +351,11 @@ export class Operations {
   }
 
   #stepEvent(operation: string, step: StepRecord): ApplianceEvent {
-    const time = timestamp(step.endedAt ?? step.startedAt ?? this.#deps.clock.now());
-    const seconds = ((step.endedAt ?? this.#deps.clock.now()) - (step.startedAt ?? this.#deps.clock.now())) / 1_000;
+    const { clock } = this.#deps;
+    const time = timestamp(step.endedAt ?? step.startedAt ?? clock.now());
+    const begun = this.#current?.id === operation ? this.#current.stepSince : undefined;
+    const running = begun === undefined ? 0 : clock.monotonic() - begun;
+    const seconds = (step.endedAt === null ? running : tookOf(step)) / 1_000;
     const { position: index, detail } = step;
     const { action: name, title } = step.plan;
     return { event: 'step', time, operation, index, name, title, state: eventState(step.state), seconds, detail };
@@ -379,9 +397,19 @@ function report(step: StepRecord): StepReport {
   return {
     name: step.plan.action,
     state: states[step.state],
-    seconds: step.startedAt === null ? 0 : ((step.endedAt ?? step.startedAt) - step.startedAt) / 1_000,
+    seconds: tookOf(step) / 1_000,
     detail: step.detail,
   };
+}
+
+/** Milliseconds by the wall clock, for what nobody measured: two processes have no other clock in common. */
+function between(from: number, to: number): number {
+  return Math.max(0, to - from);
+}
+
+/** Milliseconds that a step took. */
+function tookOf({ elapsed, startedAt, endedAt }: StepRecord): number {
+  return elapsed ?? (startedAt === null ? 0 : between(startedAt, endedAt ?? startedAt));
 }
 
 /** The events of one operation, up to and with its end. */

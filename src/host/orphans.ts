@@ -19,8 +19,8 @@ export async function endOrphans(marks: readonly string[]): Promise<number[]> {
     if (!marks.every((mark) => argv.includes(mark))) continue;
     if (kill(pid)) found.push(pid);
   }
-  const deadline = Date.now() + patience;
-  while ((await Promise.all(found.map(isRunning))).includes(true) && Date.now() < deadline) await delay(20);
+  const deadline = performance.now() + patience;
+  while ((await Promise.all(found.map(isRunning))).includes(true) && performance.now() < deadline) await delay(20);
   return found;
 }
 

@@ -35,6 +35,10 @@ export const journalMigrations: Migrations = {
        finding TEXT,
        PRIMARY KEY (operation, position)
      ) STRICT;`,
+    // Milliseconds that passed, whatever the wall clock was set to meanwhile; null where nobody was there to measure.
+    `ALTER TABLE operations ADD COLUMN elapsed INTEGER;
+     ALTER TABLE operations ADD COLUMN shift_elapsed INTEGER;
+     ALTER TABLE steps ADD COLUMN elapsed INTEGER;`,
   ],
 };
 
@@ -70,6 +74,8 @@ const operationRow = z
     started_at: z.number(),
     ended_at: z.number().nullable(),
     shifted_at: z.number().nullable(),
+    elapsed: z.number().nullable(),
+    shift_elapsed: z.number().nullable(),
     error: json(errorSchema).nullable(),
   })
   .transform((row) => ({
@@ -85,6 +91,10 @@ const operationRow = z
     startedAt: row.started_at,
     endedAt: row.ended_at,
     shiftedAt: row.shifted_at,
+    /** Milliseconds that it took; null when more than one process worked on it. */
+    elapsed: row.elapsed,
+    /** Milliseconds until traffic had shifted; null likewise. */
+    shiftElapsed: row.shift_elapsed,
     error: row.error,
   }));
 export type OperationRecord = z.output<typeof operationRow>;
@@ -96,6 +106,7 @@ const stepRow = z
     state: z.enum(stepStates),
     started_at: z.number().nullable(),
     ended_at: z.number().nullable(),
+    elapsed: z.number().nullable(),
     detail: z.string(),
     finding: json(findingSchema).nullable(),
   })
@@ -105,6 +116,8 @@ const stepRow = z
     state: row.state,
     startedAt: row.started_at,
     endedAt: row.ended_at,
+    /** Milliseconds that it took, without taking it back. */
+    elapsed: row.elapsed,
     detail: row.detail,
     finding: row.finding,
   }));
@@ -122,6 +135,7 @@ export interface NewOperation {
 /** Operations that are kept; older ones are forgotten, so that the history stays bounded. */
 const keptOperations = 1_000;
 
+/** In the order in which they were begun, which the wall clock does not know: rows are numbered as they come. */
 export class Journal {
   readonly #db: Database;
 
@@ -147,7 +161,7 @@ export class Journal {
     this.#db
       .prepare(
         `DELETE FROM operations WHERE result <> 'running' AND id NOT IN
-           (SELECT id FROM operations ORDER BY started_at DESC LIMIT ${keptOperations})`,
+           (SELECT id FROM operations ORDER BY rowid DESC LIMIT ${keptOperations})`,
       )
       .run();
   }
@@ -174,18 +188,19 @@ export class Journal {
     position: number,
     state: StepState,
     at: number,
-    about: { detail?: string; finding?: unknown } = {},
+    about: { detail?: string; finding?: unknown; elapsed?: number } = {},
   ): void {
     const ended = state === 'applying' || state === 'undoing' ? null : at;
     this.#db
       .prepare(
         `UPDATE steps SET state = ?, started_at = coalesce(started_at, ?), ended_at = ?,
-           detail = coalesce(?, detail), finding = coalesce(?, finding) WHERE operation = ? AND position = ?`,
+           elapsed = coalesce(?, elapsed), detail = coalesce(?, detail), finding = coalesce(?, finding) WHERE operation = ? AND position = ?`,
       )
       .run(
         state,
         at,
         ended,
+        rounded(about.elapsed),
         about.detail ?? null,
         about.finding === undefined ? null : JSON.stringify(about.finding),
         operation,
@@ -193,14 +208,18 @@ export class Journal {
       );
   }
 
-  shifted(operation: string, at: number): void {
-    this.#db.prepare('UPDATE operations SET shifted_at = coalesce(shifted_at, ?) WHERE id = ?').run(at, operation);
+  /** @param elapsed milliseconds since it began, if that was measured */
+  shifted(operation: string, at: number, elapsed?: number): void {
+    this.#db
+      .prepare('UPDATE operations SET shifted_at = ?, shift_elapsed = ? WHERE id = ? AND shifted_at IS NULL')
+      .run(at, rounded(elapsed), operation);
   }
 
-  end(operation: string, result: OperationOutcome, at: number, error: RecordedError | null): void {
+  /** @param elapsed milliseconds since it began, if that was measured */
+  end(operation: string, result: OperationOutcome, at: number, error: RecordedError | null, elapsed?: number): void {
     this.#db
-      .prepare('UPDATE operations SET result = ?, ended_at = ?, error = ? WHERE id = ?')
-      .run(result, at, error === null ? null : JSON.stringify(error), operation);
+      .prepare('UPDATE operations SET result = ?, ended_at = ?, error = ?, elapsed = ? WHERE id = ?')
+      .run(result, at, error === null ? null : JSON.stringify(error), rounded(elapsed), operation);
   }
 
   /** All of it is written, or nothing. */
@@ -223,14 +242,14 @@ export class Journal {
   open(): OperationRecord[] {
     return z
       .array(operationRow)
-      .parse(this.#db.prepare("SELECT * FROM operations WHERE result = 'running' ORDER BY started_at").all());
+      .parse(this.#db.prepare("SELECT * FROM operations WHERE result = 'running' ORDER BY rowid").all());
   }
 
   /** Newest first. */
   recent(limit: number): OperationRecord[] {
     return z
       .array(operationRow)
-      .parse(this.#db.prepare('SELECT * FROM operations ORDER BY started_at DESC LIMIT ?').all(limit));
+      .parse(this.#db.prepare('SELECT * FROM operations ORDER BY rowid DESC LIMIT ?').all(limit));
   }
 
   /**
@@ -241,12 +260,16 @@ export class Journal {
     const rows = z.array(z.object({ ms: z.number() })).parse(
       this.#db
         .prepare(
-          `SELECT ended_at - started_at AS ms FROM steps
-           WHERE json_extract(plan, '$.action') = ? AND state = 'verified' ORDER BY started_at DESC LIMIT 9`,
+          `SELECT coalesce(elapsed, max(0, ended_at - started_at)) AS ms FROM steps
+           WHERE json_extract(plan, '$.action') = ? AND state = 'verified' ORDER BY rowid DESC LIMIT 9`,
         )
         .all(action),
     );
     const sorted = rows.map((row) => row.ms).sort((a, b) => a - b);
     return sorted[Math.floor(sorted.length / 2)] ?? null;
   }
+}
+
+function rounded(ms: number | undefined): number | null {
+  return ms === undefined ? null : Math.round(ms);
 }

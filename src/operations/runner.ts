@@ -49,6 +49,8 @@ const undoPause = 3_000;
  */
 export class Runner {
   readonly #deps: RunnerDeps;
+  /** When operations began that this process has begun, by the clock that is never set. */
+  readonly #begun = new Map<string, number>();
 
   constructor(deps: RunnerDeps) {
     this.#deps = deps;
@@ -61,6 +63,15 @@ export class Runner {
    * @param phases planners; each sees the machine as the steps before it left it
    */
   async run(operation: string, phases: readonly Planner[], signal: AbortSignal): Promise<RunOutcome> {
+    this.#begun.set(operation, this.#deps.clock.monotonic());
+    try {
+      return await this.#phases(operation, phases, signal);
+    } finally {
+      this.#begun.delete(operation);
+    }
+  }
+
+  async #phases(operation: string, phases: readonly Planner[], signal: AbortSignal): Promise<RunOutcome> {
     let outcome: RunOutcome = { result: 'done', error: null };
     for (const plan of phases) {
       try {
@@ -135,7 +146,7 @@ export class Runner {
           },
         );
       }
-      if (plan.pivot) this.#deps.journal.shifted(operation, clock.now());
+      if (plan.pivot) this.#shifted(operation);
       await this.#mark(operation, record, 'verified', started, detail, finding);
       return null;
     } catch (thrown) {
@@ -150,6 +161,12 @@ export class Runner {
       await this.#mark(operation, record, 'failed', started, error.message);
       return error;
     }
+  }
+
+  #shifted(operation: string): void {
+    const { journal, clock } = this.#deps;
+    const begun = this.#begun.get(operation);
+    journal.shifted(operation, clock.now(), begun === undefined ? undefined : clock.monotonic() - begun);
   }
 
   async #undoStep(operation: string, record: StepRecord): Promise<ApplianceError | null> {
@@ -233,8 +250,11 @@ export class Runner {
   ): Promise<void> {
     const { journal, clock, onEvent, onWrite } = this.#deps;
     onWrite?.(operation, state);
+    const elapsed = clock.monotonic() - started;
+    const forward = state === 'applied' || state === 'verified' || state === 'failed';
     journal.step(operation, record.position, state, clock.now(), {
       detail,
+      ...(forward ? { elapsed } : {}),
       ...(finding === undefined ? {} : { finding }),
     });
     await onEvent({
@@ -243,7 +263,7 @@ export class Runner {
       position: record.position,
       step: record.plan,
       state,
-      elapsed: clock.monotonic() - started,
+      elapsed,
       detail,
     });
   }

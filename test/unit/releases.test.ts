@@ -66,7 +66,7 @@ describe('retention', () => {
     ...about,
   });
   const explain = (all: RetentionCandidate[], releases: number, bytes = 10_000) =>
-    decideRetention(all, { releases, bytes }).map(
+    decideRetention([...all].reverse(), { releases, bytes }).map(
       ({ tag, keep, reason }) => `${keep ? 'keep' : 'drop'} ${tag}: ${reason}`,
     );
 

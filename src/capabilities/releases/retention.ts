@@ -22,7 +22,8 @@ export interface RetentionDecision {
 /**
  * Which releases keep their images. Pure. Live, warm and pinned releases and the one before the live one are always
  * kept; the others, newest first, as long as both limits allow. Age plays no part: a set must not empty itself
- * while nobody deploys.
+ * while nobody deploys, and the clock of a host may be set.
+ * @param candidates newest first
  * @param limits.releases how many releases are kept in all
  * @param limits.bytes how much their images may take in all
  */
@@ -30,9 +31,11 @@ export function decideRetention(
   candidates: readonly RetentionCandidate[],
   limits: { readonly releases: number; readonly bytes: number },
 ): RetentionDecision[] {
-  const newestFirst = [...candidates]
-    .filter((c) => c.state !== 'gone')
-    .sort((a, b) => (b.deployedAt ?? 0) - (a.deployedAt ?? 0));
+  const present = candidates.filter((c) => c.state !== 'gone');
+  const newestFirst = [
+    ...present.filter((c) => c.deployedAt !== null),
+    ...present.filter((c) => c.deployedAt === null),
+  ];
   const previous = newestFirst.find((c) => c.state !== 'live' && c.deployedAt !== null);
   const untouchable = (c: RetentionCandidate): string | null => {
     if (c.state === 'live') return 'it is live';

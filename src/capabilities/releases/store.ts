@@ -31,6 +31,10 @@ export const releaseMigrations: Migrations = {
      CREATE INDEX releases_by_tag ON releases (tag);
      CREATE TABLE live (one INTEGER PRIMARY KEY CHECK (one = 1), release TEXT NOT NULL, colour TEXT NOT NULL, since INTEGER NOT NULL) STRICT;
      CREATE TABLE database_schema (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, readable_from INTEGER NOT NULL) STRICT;`,
+    // The order in which things happened, which the times do not tell once the clock of the host was set.
+    `ALTER TABLE releases ADD COLUMN resolved_order INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE releases ADD COLUMN deployed_order INTEGER;
+     UPDATE releases SET resolved_order = resolved_at, deployed_order = deployed_at;`,
   ],
 };
 
@@ -97,6 +101,9 @@ function filesIn(directory: string): ReleaseFiles {
   };
 }
 
+/** SQL of a number above all that stand in the order so far. */
+const nextOrder = '(SELECT coalesce(max(max(resolved_order, coalesce(deployed_order, 0))), 0) + 1 FROM releases)';
+
 const environmentSchema = z.record(z.string(), z.string());
 
 /** All releases of this appliance: one directory each, and an index of what was deployed when and by whom. */
@@ -135,8 +142,8 @@ export class ReleaseStore {
       await this.#install(staging.directory, id);
       this.#db
         .prepare(
-          `INSERT INTO releases (id, tag, commit_id, created_at, resolved_at) VALUES (?, ?, ?, ?, ?)
-           ON CONFLICT (id) DO UPDATE SET resolved_at = excluded.resolved_at`,
+          `INSERT INTO releases (id, tag, commit_id, created_at, resolved_at, resolved_order) VALUES (?, ?, ?, ?, ?, ${nextOrder})
+           ON CONFLICT (id) DO UPDATE SET resolved_at = excluded.resolved_at, resolved_order = excluded.resolved_order`,
         )
         .run(id, tag, commit, createdAt, createdAt);
       return this.get(id);
@@ -167,14 +174,16 @@ export class ReleaseStore {
   /** The latest release made of a tag: the one that was deployed last, else the one that was made last. */
   ofTag(tag: string): ReleaseRecord | undefined {
     const found = this.#db
-      .prepare('SELECT * FROM releases WHERE tag = ? ORDER BY deployed_at DESC NULLS LAST, created_at DESC LIMIT 1')
+      .prepare('SELECT * FROM releases WHERE tag = ? ORDER BY deployed_order DESC NULLS LAST, rowid DESC LIMIT 1')
       .get(tag);
     return found === undefined ? undefined : row.parse(found);
   }
 
   /** The release that a tag stands for today, as the last `add` found it. @throws ApplianceError `release_not_found` */
   lastResolved(tag: string): ReleaseRecord {
-    const found = this.#db.prepare('SELECT * FROM releases WHERE tag = ? ORDER BY resolved_at DESC LIMIT 1').get(tag);
+    const found = this.#db
+      .prepare('SELECT * FROM releases WHERE tag = ? ORDER BY resolved_order DESC LIMIT 1')
+      .get(tag);
     if (found === undefined) throw this.#unknown(tag);
     return row.parse(found);
   }
@@ -204,7 +213,7 @@ export class ReleaseStore {
       .array(row)
       .parse(
         this.#db
-          .prepare('SELECT * FROM releases ORDER BY coalesce(deployed_at, created_at) DESC, created_at DESC')
+          .prepare('SELECT * FROM releases ORDER BY coalesce(deployed_order, resolved_order) DESC, rowid DESC')
           .all(),
       );
   }
@@ -214,7 +223,7 @@ export class ReleaseStore {
     return found === undefined ? null : liveRow.parse(found);
   }
 
-  /** The release that was live before the current one, by deployment time. */
+  /** The release that was live before the current one, in the order of deployments. */
   previous(): ReleaseRecord | undefined {
     const live = this.live();
     return this.all().find((release) => release.deployedAt !== null && release.id !== live?.release);
@@ -232,7 +241,9 @@ export class ReleaseStore {
         )
         .run(id, colour, now);
       this.#db
-        .prepare('UPDATE releases SET deployed_at = ?, actor = ?, verdict = ? WHERE id = ?')
+        .prepare(
+          `UPDATE releases SET deployed_at = ?, deployed_order = ${nextOrder}, actor = ?, verdict = ? WHERE id = ?`,
+        )
         .run(now, about.actor, about.verdict, id);
     })();
   }
