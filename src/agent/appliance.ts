@@ -29,6 +29,7 @@ import { ContainerWatch } from './containers.ts';
 import { EventHub } from './events.ts';
 import { Observer } from './observer.ts';
 import { Operations } from './operations.ts';
+import { assertOwner, claim } from './owner.ts';
 
 /** Everything that belongs to one appliance, put together. The only place where capabilities meet. */
 export interface Appliance {
@@ -72,7 +73,7 @@ const urgentKinds: ReadonlySet<string> = new Set(['rollback', 'up', 'down', 'res
 
 /**
  * Puts an appliance together from its configuration.
- * @throws ApplianceError `config_missing`, `config_invalid`
+ * @throws ApplianceError `config_missing`, `config_invalid` (also for another name than the state directory belongs to)
  */
 export async function openAppliance(options: ApplianceOptions): Promise<Appliance> {
   const { paths, clock, database } = options;
@@ -83,6 +84,8 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
   const audit = new AuditLog(database);
   const hub = options.hub ?? new EventHub();
   const store = new ReleaseStore({ database, directory: paths.releases, clock });
+  const claimed = { paths, name: config.name, releases: store.all().length };
+  await (database.readonly || database.memory ? assertOwner(claimed) : claim(claimed));
   const release = (id: string): Promise<StackRelease> => loadRelease(store, id);
   const core = new CoreStore({ config, paths, engine, release, releaseDirectory: (id) => store.files(id).directory });
   const traffic = createTraffic({

@@ -1,7 +1,7 @@
 import type { Handlers } from '../api/handlers.ts';
 import type { RouteName } from '../api/routes.ts';
 import { readIfPresent } from '../host/files.ts';
-import { ApplianceError, asApplianceError } from '../lib/errors.ts';
+import { type ApplianceError, asApplianceError } from '../lib/errors.ts';
 import type { Appliance } from './appliance.ts';
 
 /** An appliance as its configuration says, with whatever follows the engine for it. */
@@ -74,18 +74,6 @@ export class Generations {
     this.#text = text;
     try {
       const next = await this.#open();
-      const { name } = this.#current.appliance.config;
-      if (next.appliance.config.name !== name) {
-        await next.stop();
-        throw new ApplianceError(
-          'config_invalid',
-          `the name of the appliance cannot change from ${name} to ${next.appliance.config.name}: its containers, networks and volumes bear it`,
-          {
-            left: 'the agent goes on with the last good configuration',
-            hint: `write name: ${name} again`,
-          },
-        );
-      }
       await this.#current.stop();
       this.#current = next;
       this.#problem = undefined;

@@ -113,3 +113,34 @@ describe('status', () => {
     expect(await served()).toBe('r2');
   });
 });
+
+describe('another name in appliance.yaml under the same root, while no agent runs', () => {
+  it('is refused (exit 2), and nothing is touched', async () => {
+    const good = await readFile(lab.config, 'utf8');
+    const containers = () => docker('ps', '--all', '--no-trunc', '--quiet', '--filter', `label=appliance.name=${name}`);
+    const before = await containers();
+    await writeFile(lab.config, good.replace(`name: ${name}`, 'name: repairother'));
+    for (const verb of [['up'], ['deploy', 'r1', '--yes'], ['down', '--yes'], ['status'], ['agent', '--foreground']]) {
+      const { exitCode, stdout, stderr } = await lab.run([...verb, '--json']);
+      expect(exitCode, verb.join(' ')).toBe(2);
+      expect(stdout + stderr).toContain(`cannot change from ${name} to repairother`);
+    }
+    await writeFile(lab.config, good);
+    expect(await containers()).toBe(before);
+    expect(await docker('ps', '--all', '--quiet', '--filter', 'label=appliance.name=repairother')).toBe('');
+    expect((await status()).verdict).toBe('pass');
+  });
+
+  it('may be corrected as long as nothing bears it', async () => {
+    const fresh = await FaultLab.make({ name: 'repairtypo', port: port + 2, pool: '10.228.8.0/21' });
+    try {
+      expect((await fresh.run(['deploy', 'nosuchtag', '--yes'])).exitCode).not.toBe(0);
+      const text = await readFile(fresh.config, 'utf8');
+      await writeFile(fresh.config, text.replace('name: repairtypo', 'name: repairright'));
+      const { exitCode, stdout } = await fresh.run(['releases', '--json']);
+      expect(exitCode, stdout).toBe(0);
+    } finally {
+      await fresh.destroy();
+    }
+  });
+});
