@@ -95,7 +95,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     exec: (argv, about) => execInEdge(engine, config.name, argv, about),
   });
   const watch = new ContainerWatch({ engine, clock, name: config.name });
-  const observer = new Observer({ config, engine, store, core, traffic, release });
+  const observer = new Observer({ config, clock, engine, store, core, traffic, release });
   const resolve: ResolveDeps = {
     config,
     store,

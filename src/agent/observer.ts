@@ -4,6 +4,7 @@ import type { CoreStore } from '../capabilities/stack/core-store.ts';
 import { labelKeys, type StackRelease, servicesOf, topologyOf } from '../capabilities/stack/index.ts';
 import type { Config } from '../config/schema.ts';
 import type { ContainerSummary, Engine } from '../host/docker.ts';
+import type { Clock } from '../lib/clock.ts';
 import { type Colour, colours, type Weights } from '../lib/colour.ts';
 import { ApplianceError } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
@@ -12,6 +13,7 @@ import type { ColourFacts, Observed, ReleaseFacts } from '../recipes/facts.ts';
 
 export interface ObserverDeps {
   readonly config: Config;
+  readonly clock: Clock;
   readonly engine: Engine;
   readonly store: ReleaseStore;
   readonly core: CoreStore;
@@ -34,6 +36,7 @@ export class Observer {
     const [blue, green] = await Promise.all(colours.map((colour) => this.#colour(colour, containers)));
     if (!blue || !green) throw new RangeError('there are two colours');
     return {
+      at: this.#deps.clock.now(),
       live: live && { ...live, tag: store.get(live.release).tag },
       colours: { blue, green },
       weights: await traffic.weights(),

@@ -10,7 +10,14 @@ import { availableMemory } from '../host/memory.ts';
 import { type Colour, colours } from '../lib/colour.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { PlannedStep } from '../operations/step.ts';
-import { type DeployFacts, idleColour, planDeploy, planResolve, type Strategy } from '../recipes/deploy.ts';
+import {
+  type DeployFacts,
+  idleColour,
+  planDeploy,
+  planResolve,
+  type Strategy,
+  warmInTheWay,
+} from '../recipes/deploy.ts';
 import type { Observed, ReleaseFacts } from '../recipes/facts.ts';
 import { commitOf, peek } from '../recipes/resolve.ts';
 import { planRollback, type RollbackPath, rollbackPath } from '../recipes/rollback.ts';
@@ -66,6 +73,8 @@ export class Previews {
     const resolving = planResolve(input, steps);
     const planned = planDeploy(facts, steps);
     if (planned.length === 0) notes.push(`${input.tag} is live already`);
+    const displaced = warmInTheWay(release, idleColour(observed), observed);
+    if (planned.length > 0 && displaced !== null) notes.push(roomNote(displaced, idleColour(observed)));
     notes.push(...drainNotes(config, observed));
     notes.push(...seen.project.notes, ...(await this.#coreNotes(seen.project)), ...(await this.#memoryNotes(strategy)));
     const from = observed.live ? await store.view(observed.live.release) : null;
@@ -118,15 +127,17 @@ export class Previews {
     const facts = await this.#plans.rollbackFacts(target, agentActor);
     const path = rollbackPath(facts);
     const { live } = facts.observed;
+    const to = idleColour(facts.observed);
+    const displaced = path === 'none' ? null : warmInTheWay(facts.release, to, facts.observed);
     return this.#describe({
       kind: 'rollback',
       from: live?.tag ?? null,
       to: target.tag,
       strategy: path,
-      colour: path === 'none' ? (live?.colour ?? null) : idleColour(facts.observed),
+      colour: path === 'none' ? (live?.colour ?? null) : to,
       steps: planRollback(facts, steps),
       changes: diffReleases(live ? await store.view(live.release) : null, await store.view(target.id), config.routes),
-      notes: [pathNotes[path](target.tag)],
+      notes: [pathNotes[path](target.tag), ...(displaced === null ? [] : [roomNote(displaced, to)])],
       downtimeOf: [],
     });
   }
@@ -178,6 +189,9 @@ const downtimeSteps = [
   'configure-edge',
   'shift-traffic',
 ];
+
+const roomNote = (tag: string, colour: Colour): string =>
+  `${tag} is warm on ${colour} and makes room: from then on, even if this fails, a rollback to ${tag} starts it again from its images`;
 
 const pathNotes: Readonly<Record<RollbackPath, (tag: string) => string>> = {
   none: (tag) => `${tag} is live already`,

@@ -119,7 +119,8 @@ export class Runner {
         };
       }
     }
-    return { result: pivoted ? 'rolled_back' : 'failed', error: why };
+    const lasting = begun.flatMap(({ plan }) => this.#bind(plan).lasting?.() ?? []);
+    return { result: pivoted ? 'rolled_back' : 'failed', error: withLasting(why, lasting) };
   }
 
   async #runStep(operation: string, record: StepRecord, signal: AbortSignal): Promise<ApplianceError | null> {
@@ -267,4 +268,12 @@ export class Runner {
       detail,
     });
   }
+}
+
+/** An error that also says what could not be taken back. */
+function withLasting(error: ApplianceError, lasting: readonly string[]): ApplianceError {
+  if (lasting.length === 0) return error;
+  const { code, message, hint, cause } = error;
+  const left = [...(error.left === undefined ? [] : [error.left]), ...lasting].join('; ');
+  return new ApplianceError(code, message, { left, hint, cause });
 }

@@ -43,6 +43,8 @@ export interface BoundStep {
   verify?(context: StepContext): Promise<Finding>;
   /** Takes back what apply did, also when apply was cut short or never began. */
   undo?(context: StepContext): Promise<void>;
+  /** What stays as apply left it although the step was undone, for people; null when nothing does. */
+  lasting?(): string | null;
 }
 
 /** A step type: a name, the shape of its arguments, and what it does with them. */
@@ -67,11 +69,12 @@ interface StepDefinition<Args> {
   apply(args: Args, context: StepContext): Promise<string>;
   verify?(args: Args, context: StepContext): Promise<Finding>;
   undo?(args: Args, context: StepContext): Promise<void>;
+  lasting?(args: Args): string | null;
 }
 
 /** Makes a step type out of a definition; the arguments that come back from the journal are parsed again. */
 export function defineStep<Args>(definition: StepDefinition<Args>): StepType<Args> {
-  const { verify, undo } = definition;
+  const { verify, undo, lasting } = definition;
   return {
     action: definition.action,
     plan: (args, about) => ({
@@ -89,6 +92,7 @@ export function defineStep<Args>(definition: StepDefinition<Args>): StepType<Arg
         apply: (context) => definition.apply(args, context),
         ...(verify ? { verify: (context: StepContext) => verify(args, context) } : {}),
         ...(undo ? { undo: (context: StepContext) => undo(args, context) } : {}),
+        ...(lasting ? { lasting: () => lasting(args) } : {}),
       };
     },
   };

@@ -4,7 +4,7 @@ import type { Topology } from '../lib/topology.ts';
 import type { PlannedStep } from '../operations/step.ts';
 import type { Observed, ReleaseFacts } from './facts.ts';
 import { shiftSteps } from './shift.ts';
-import type { Steps } from './steps.ts';
+import type { Removal, Steps } from './steps.ts';
 
 /** Free space below which nothing is built, in bytes: a full disk would hurt what is running. */
 const minimumFreeBytes = 1_000_000_000;
@@ -140,6 +140,20 @@ export function startCore(release: ReleaseFacts, steps: Steps): PlannedStep {
   );
 }
 
+/** The tag of a warm release that a deploy or a cold rollback takes the place of; null when there is none. */
+export function warmInTheWay(release: Pick<ReleaseFacts, 'id'>, to: Colour, observed: Observed): string | null {
+  const there = observed.colours[to];
+  return there.running && there.release !== release.id ? (there.topology?.release ?? null) : null;
+}
+
+/** Removes a colour; one that has had no traffic for longer than requests may take has nothing to finish. */
+export function removal(colour: Colour, observed: Observed, { deploy }: Config): Removal {
+  const { live, weights, at } = observed;
+  const idle =
+    live?.colour !== colour && (weights?.[colour] ?? 0) === 0 && (live === null || at - live.since >= deploy.drain);
+  return { colour, graceSeconds: deploy.drain / 1_000, idle };
+}
+
 /** Whatever else stands on the colour goes first: its fixed addresses are needed. It gets no traffic. */
 export function clearSteps(
   release: ReleaseFacts,
@@ -152,7 +166,7 @@ export function clearSteps(
   if (!there.occupied || there.release === release.id) return [];
   return [
     steps.removeColour.plan(
-      { colour, graceSeconds: config.deploy.drain / 1_000 },
+      { ...removal(colour, observed, config), warm: warmInTheWay(release, colour, observed) },
       {
         title: `clear ${colour}`,
         cause: 'it holds an older release without traffic',
@@ -182,18 +196,16 @@ export function migrateSteps(release: ReleaseFacts, colour: Colour, config: Conf
 function retireSteps(observed: Observed, config: Config, steps: Steps): PlannedStep[] {
   const { live } = observed;
   if (!live || config.deploy.retire === 'keep-warm' || !observed.colours[live.colour].occupied) return [];
-  const step = config.deploy.retire === 'stop' ? steps.stopColour : steps.removeColour;
-  return [
-    step.plan(
-      { colour: live.colour, graceSeconds: config.deploy.drain / 1_000 },
-      {
-        title: `${config.deploy.retire} ${live.colour} (${live.tag})`,
-        cause: `policy deploy.retire: ${config.deploy.retire}`,
-        optional: true,
-        deadline: config.deploy.drain + 60_000,
-      },
-    ),
-  ];
+  const wish = { colour: live.colour, graceSeconds: config.deploy.drain / 1_000 };
+  const about = {
+    title: `${config.deploy.retire} ${live.colour} (${live.tag})`,
+    cause: `policy deploy.retire: ${config.deploy.retire}`,
+    optional: true,
+    deadline: config.deploy.drain + 60_000,
+  };
+  return config.deploy.retire === 'stop'
+    ? [steps.stopColour.plan(wish, about)]
+    : [steps.removeColour.plan({ ...wish, idle: false, warm: null }, about)];
 }
 
 function retain(steps: Steps): PlannedStep {

@@ -31,6 +31,8 @@ export interface LiveFacts {
 
 /** The machine as the planners see it. */
 export interface Observed {
+  /** When it was looked at, in milliseconds since 1970. */
+  readonly at: number;
   readonly live: LiveFacts | null;
   readonly colours: Readonly<Record<Colour, ColourFacts>>;
   /** What the edge does; null when it does not answer. */

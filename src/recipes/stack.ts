@@ -2,7 +2,7 @@ import type { Config } from '../config/schema.ts';
 import { type Colour, colours } from '../lib/colour.ts';
 import type { Topology } from '../lib/topology.ts';
 import type { PlannedStep } from '../operations/step.ts';
-import { buildSteps, migrateSteps } from './deploy.ts';
+import { buildSteps, migrateSteps, removal } from './deploy.ts';
 import type { Observed, ReleaseFacts } from './facts.ts';
 import { shiftSteps } from './shift.ts';
 import type { Steps } from './steps.ts';
@@ -61,16 +61,21 @@ export function planDown(
   facts: { readonly observed: Observed; readonly volumes: boolean; readonly config: Config },
   steps: Steps,
 ): PlannedStep[] {
-  const { drain } = facts.config.deploy;
+  const { observed, config } = facts;
+  const occupied = colours.filter((colour) => observed.colours[colour].occupied);
   return [
-    ...colours
-      .filter((colour) => facts.observed.colours[colour].occupied)
-      .map((colour) =>
-        steps.removeColour.plan(
-          { colour, graceSeconds: drain / 1_000 },
-          { title: `stop ${colour}`, cause: 'everything is to stop', deadline: drain + 60_000 },
-        ),
-      ),
+    ...(occupied.length > 0
+      ? [
+          steps.removeColours.plan(
+            { removals: occupied.map((colour) => removal(colour, observed, config)) },
+            {
+              title: `stop ${occupied.join(' and ')}`,
+              cause: 'everything is to stop',
+              deadline: config.deploy.drain + 60_000,
+            },
+          ),
+        ]
+      : []),
     // First: a schema that is forgotten is migrated again, one that is remembered of an empty database never.
     ...(facts.volumes
       ? [steps.forgetSchema.plan({}, { title: 'forget the schema of the database', cause: 'its data go' })]

@@ -8,6 +8,13 @@ interface OnColour {
   readonly colour: Colour;
 }
 
+export interface Removal {
+  readonly colour: Colour;
+  readonly graceSeconds: number;
+  /** Nothing can be in flight there any more. */
+  readonly idle: boolean;
+}
+
 /** What the recipes put in order. Capabilities offer these steps, the agent hands them over. */
 export interface Steps {
   readonly checkHost: StepType<{ readonly minimumFreeBytes: number }>;
@@ -39,7 +46,9 @@ export interface Steps {
   >;
   readonly bake: StepType<OnColour & { readonly duration: number }>;
   readonly stopColour: StepType<{ readonly colour: Colour; readonly graceSeconds: number }>;
-  readonly removeColour: StepType<{ readonly colour: Colour; readonly graceSeconds: number }>;
+  readonly removeColour: StepType<Removal & { readonly warm: string | null }>;
+  /** All of them at the same time. */
+  readonly removeColours: StepType<{ readonly removals: Removal[] }>;
   readonly restartService: StepType<{ readonly service: string; readonly timeout: number }>;
   readonly removeCore: StepType<{ readonly volumes: boolean }>;
   readonly retain: StepType<Record<string, never>>;

@@ -144,3 +144,24 @@ describe('another name in appliance.yaml under the same root, while no agent run
     }
   });
 });
+
+describe('a deploy that takes the place of a warm release', () => {
+  it('says before and after what that costs, and releases tells the truth', async () => {
+    await lab.release('sick', { schema: 1, sick: true });
+    const plan = planSchema.parse(JSON.parse((await lab.run(['plan', 'sick', '--json'])).stdout));
+    expect(plan.notes).toContainEqual(
+      expect.stringMatching(/^r1 is warm on blue and makes room.*even if this fails/),
+    );
+    const { exitCode, stdout } = await lab.run(['deploy', 'sick', '--yes', '--json']);
+    expect(exitCode).toBe(1);
+    const result = operationResultSchema.parse(JSON.parse(stdout.split('\n').at(-1) ?? ''));
+    expect(result).toMatchObject({ result: 'failed', error: { code: 'unhealthy' } });
+    expect(result.error?.left).toMatch(/r1, which was warm on blue, made room and is stopped/);
+    expect(result.error?.left).toContain('appliance rollback r1');
+    const releases = releaseSchema.array().parse(JSON.parse((await lab.run(['releases', '--json'])).stdout));
+    expect(Object.fromEntries(releases.map(({ tag, state }) => [tag, state]))).toEqual({ r2: 'live', r1: 'kept' });
+    expect((await status()).warm).toBeNull();
+    expect((await lab.run(['rollback', 'r1', '--json'])).exitCode).toBe(0);
+    expect(await served()).toBe('r1');
+  });
+});

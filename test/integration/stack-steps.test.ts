@@ -390,6 +390,27 @@ describe('stop, remove and restart', () => {
     );
   });
 
+  test('what has nothing to finish gets its stop_grace_period, what users were on gets the drain; colours end together', async () => {
+    const id = await variant('v1-stubborn', { STUBBORN: 'yes' });
+    const timed = async (step: BoundStep) => {
+      for (const colour of colours) await apply(stack.steps.startColour.bind({ release: id, colour }));
+      // SIGTERM before the program has said that it ignores it would end it.
+      for (const colour of colours) await apply(stack.steps.waitHealthy.bind({ release: id, colour, timeout: 15_000 }));
+      const began = performance.now();
+      await apply(step);
+      return performance.now() - began;
+    };
+    const removals = (idle: boolean, graceSeconds: number) => colours.map((colour) => ({ colour, graceSeconds, idle }));
+    expect(await timed(stack.steps.removeColour.bind({ colour: 'blue', graceSeconds: 60, idle: true }))).toBeLessThan(
+      20_000,
+    );
+    const both = stack.steps.removeColours.bind({ removals: removals(false, 12) });
+    const took = await timed(both);
+    expect(took).toBeGreaterThan(11_000);
+    expect(took).toBeLessThan(23_000);
+    expect((await both.verify?.(contextWith()))?.verdict).toBe('pass');
+  });
+
   test('restart goes through the containers of a service, and knows its names', async () => {
     await apply(stack.steps.startColour.bind({ release: v1, colour: 'blue' }));
     await apply(stack.steps.waitHealthy.bind({ release: v1, colour: 'blue', timeout: 15_000 }));

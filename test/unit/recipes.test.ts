@@ -33,6 +33,7 @@ const steps: Steps = {
   bake: named('bake'),
   stopColour: named('stop-colour'),
   removeColour: named('remove-colour'),
+  removeColours: named('remove-colours'),
   restartService: named('restart-service'),
   removeCore: named('remove-core'),
   retain: named('retain'),
@@ -65,9 +66,10 @@ const release = (tag: string, about: Partial<ReleaseFacts> = {}): ReleaseFacts =
   ...about,
 });
 
-const nothing: Observed = { live: null, colours: { blue: empty, green: empty }, weights: null };
+const nothing: Observed = { at: 10, live: null, colours: { blue: empty, green: empty }, weights: null };
 /** v1 is live on blue; `green` says what stands there. */
 const v1Live = (green: ColourFacts = empty): Observed => ({
+  at: 10,
   live: { release: 'v1-id', tag: 'v1', colour: 'blue', since: 5 },
   colours: { blue: standing('blue', 'v1'), green },
   weights: allOn('blue'),
@@ -152,6 +154,19 @@ describe('deploy', () => {
     expect(actions.slice(0, 4)).toEqual(['build-images', 'start-core', 'remove-colour', 'start-colour']);
   });
 
+  it('waits for the drain only where requests may be in flight, and says which warm release makes room', () => {
+    const clearing = (observed: Observed) =>
+      argsOf(planDeploy(facts(release('v2'), observed, { config: config({ drain: '30s' }) }), steps), 'remove-colour');
+    const warm = v1Live(standing('green', 'v0'));
+    const about = { colour: 'green', graceSeconds: 30 };
+    expect(clearing(warm)).toEqual({ ...about, idle: false, warm: 'v0' });
+    expect(clearing({ ...warm, at: 30_005 })).toEqual({ ...about, idle: true, warm: 'v0' });
+    const shifted = { ...warm, at: 30_005, weights: { blue: 90, green: 10 } };
+    expect(clearing(shifted)).toMatchObject({ idle: false });
+    const broken = { ...v1Live(standing('green', 'v0', false)), at: 30_005 };
+    expect(clearing(broken)).toEqual({ ...about, idle: true, warm: null });
+  });
+
   it('does nothing when the release is live and runs; starts it again when it does not', () => {
     expect(planDeploy(facts(release('v1'), v1Live()), steps)).toEqual([]);
     const broken: Observed = { ...v1Live(), colours: { blue: standing('blue', 'v1', false), green: empty } };
@@ -194,7 +209,12 @@ describe('deploy', () => {
     const policy = { config: config({ bake: '10s', retire: 'remove', drain: '45s' }) };
     const plan = planDeploy(facts(release('v2'), v1Live(), policy), steps);
     expect(plan.slice(-3).map(({ action }) => action)).toEqual(['bake', 'remove-colour', 'retain']);
-    expect(argsOf(plan, 'remove-colour')).toEqual({ colour: 'blue', graceSeconds: 45 });
+    expect(argsOf(plan, 'remove-colour')).toEqual({
+      colour: 'blue',
+      graceSeconds: 45,
+      idle: false,
+      warm: null,
+    });
     expect(plan.find(({ action }) => action === 'bake')?.deadline).toBe(70_000);
   });
 
@@ -316,8 +336,17 @@ describe('up, down and restart', () => {
   });
   it('down stops what stands and leaves data alone unless told', () => {
     const plan = planDown({ observed: v1Live(standing('green', 'v0')), volumes: false, config: config() }, steps);
-    expect(text(plan)).toEqual(['remove-colour: stop blue', 'remove-colour: stop green', 'remove-core: stop the core']);
+    expect(text(plan)).toEqual(['remove-colours: stop blue and green', 'remove-core: stop the core']);
     expect(argsOf(plan, 'remove-core')).toEqual({ volumes: false });
+    const late = { ...v1Live(standing('green', 'v0')), at: 60_000 };
+    expect(
+      argsOf(planDown({ observed: late, volumes: false, config: config({ drain: '30s' }) }, steps), 'remove-colours'),
+    ).toEqual({
+      removals: [
+        { colour: 'blue', graceSeconds: 30, idle: false },
+        { colour: 'green', graceSeconds: 30, idle: true },
+      ],
+    });
   });
   it('restart goes one service at a time', () => {
     expect(text(planRestart({ services: ['api', 'web'], config: config() }, steps))).toEqual([

@@ -38,6 +38,7 @@ function world() {
       if (failing.has(`undo ${name}`))
         throw new ApplianceError('step_failed', `${name} cannot be taken back`, { hint: 'mend it' });
     },
+    lasting: ({ name }) => (failing.has(`lasting ${name}`) ? `${name} stays` : null),
   });
   return { calls, failing, step };
 }
@@ -105,6 +106,12 @@ describe('runner', () => {
     expect(outcome.error?.message).toBe('c is broken');
     expect(w.calls.slice(-3)).toEqual(['undo c', 'undo b', 'undo a']);
     expect(states()).toEqual(['undone', 'undone', 'undone', 'pending']);
+  });
+
+  it('says what stays although it was taken back, of steps that were begun', async () => {
+    w.failing.add('apply b').add('lasting a').add('lasting b').add('lasting c');
+    const outcome = await run(plan('a'), plan('b'), plan('c'));
+    expect(outcome.error).toMatchObject({ code: 'step_failed', message: 'b is broken', left: 'a stays; b stays' });
   });
 
   it('says "rolled_back" when the pivot had been passed', async () => {

@@ -3,7 +3,7 @@ use strict;
 use warnings;
 use IO::Socket::INET;
 $| = 1;
-$SIG{TERM} = sub { exit 0 };
+$SIG{TERM} = $ENV{STUBBORN} ? 'IGNORE' : sub { exit 0 };
 print "starting release $ENV{APPLIANCE_RELEASE} on $ENV{APPLIANCE_COLOUR}\n";
 if ($ENV{CRASH}) { print "cannot go on: $ENV{CRASH}\n"; exit 3; }
 sleep($ENV{BOOT_SECONDS} || 0);

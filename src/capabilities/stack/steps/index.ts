@@ -3,7 +3,7 @@ import type { StackDeps } from './deps.ts';
 import { migrate } from './migrate.ts';
 import { removeCore } from './remove-core.ts';
 import { restartService } from './restart-service.ts';
-import { removeColour, stopColour } from './retire.ts';
+import { removeColour, removeColours, stopColour } from './retire.ts';
 import { startColour } from './start-colour.ts';
 import { startCore } from './start-core.ts';
 import { waitHealthy } from './wait-healthy.ts';
@@ -18,6 +18,7 @@ export function createStackSteps(deps: StackDeps) {
     waitHealthy: waitHealthy(deps),
     stopColour: stopColour(deps),
     removeColour: removeColour(deps),
+    removeColours: removeColours(deps),
     restartService: restartService(deps),
     removeCore: removeCore(deps),
   };

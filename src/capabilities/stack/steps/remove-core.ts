@@ -22,7 +22,7 @@ export function removeCore(deps: StackDeps) {
     async apply({ volumes }, context) {
       await deps.compose.endOrphans(projectName, deps.modelDirectory);
       const all = await containers();
-      await removeContainers(deps, all, grace, context);
+      await removeContainers(deps, all, { seconds: grace }, context);
       const networks = Object.fromEntries(
         colours.map((colour) => [colour, { name: colourProject(deps.name, colour) }]),
       );

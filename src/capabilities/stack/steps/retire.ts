@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { ContainerSummary } from '../../../host/docker.ts';
 import { type Colour, colours } from '../../../lib/colour.ts';
+import type { Finding } from '../../../lib/verdict.ts';
 import { defineStep, type StepContext } from '../../../operations/step.ts';
 import { colourProject } from '../colour-model.ts';
 import { labelKeys } from '../transform.ts';
@@ -14,6 +15,22 @@ const args = z.object({
   /** Seconds that a container gets to finish what it has begun before it is killed. */
   graceSeconds: z.number().min(0),
 });
+
+/** What is to be removed, and how patiently. */
+const removal = args.extend({
+  /** It gets no traffic and has answered what it was asked: nothing is lost with one that ignores SIGTERM. */
+  idle: z.boolean().default(false),
+});
+
+/** How long containers get to end by themselves. */
+export interface Grace {
+  readonly seconds: number;
+  /** Shorter where the Compose file says so (`stop_grace_period`), as for containers that have nothing to finish. */
+  readonly idle?: boolean;
+}
+
+/** Seconds of `stop_grace_period` where a Compose file does not say (compose-spec, 05-services.md). */
+const defaultStopGrace = 10;
 
 /** Every container of a colour, leftovers and one-offs too. */
 function everything(deps: StackDeps, colour: Colour): Promise<ContainerSummary[]> {
@@ -27,7 +44,7 @@ export function stopColour(deps: StackDeps) {
     args,
     async apply({ colour, graceSeconds }, context) {
       const running = (await everything(deps, colour)).filter(isAlive);
-      await Promise.all(running.map(({ id }) => stop(deps, id, graceSeconds, context)));
+      await Promise.all(running.map(({ id }) => stop(deps, id, { seconds: graceSeconds }, context)));
       return `${running.length} containers of ${colour} stopped`;
     },
     async verify({ colour }) {
@@ -53,25 +70,56 @@ export function stopColour(deps: StackDeps) {
 export function removeColour(deps: StackDeps) {
   return defineStep({
     action: 'remove-colour',
-    args,
-    async apply({ colour, graceSeconds }, context) {
-      const removed = await clearColour(deps, colour, graceSeconds, context);
-      await rm(join(deps.modelDirectory, `${colour}.json`), { force: true });
-      return `${removed} containers of ${colour} removed`;
-    },
-    async verify({ colour }) {
-      const left = await everything(deps, colour);
-      return {
-        id: `removed-${colour}`,
-        verdict: left.length === 0 ? 'pass' : 'fail',
-        observed: left.length === 0 ? 'nothing is left' : `${left.map(({ name }) => name).join(', ')} are still there`,
-      };
-    },
-    async undo({ colour, graceSeconds }, context) {
+    args: removal.extend({
+      /** Tag of the release that runs there and could have the traffic at once. */
+      warm: z.string().nullable().default(null),
+    }),
+    apply: (wish, context) => removeOne(deps, wish, context),
+    verify: ({ colour }) => nothingLeft(deps, [colour], `removed-${colour}`),
+    async undo({ colour, graceSeconds, idle }, context) {
       // Half a colour is of no use to anybody: what gets no traffic is cleared to the end. What users get is never touched.
-      if (deps.live()?.colour !== colour) await clearColour(deps, colour, graceSeconds, context);
+      if (deps.live()?.colour !== colour) await clearColour(deps, colour, { seconds: graceSeconds, idle }, context);
     },
+    lasting: ({ colour, warm }) =>
+      warm === null
+        ? null
+        : `${warm}, which was warm on ${colour}, made room and is stopped; its images are kept, so that it can be started again (appliance rollback ${warm})`,
   });
+}
+
+/** Removes the containers of several colours at the same time. There is no undo: only `down` asks for it. */
+export function removeColours(deps: StackDeps) {
+  return defineStep({
+    action: 'remove-colours',
+    args: z.object({ removals: z.array(removal) }),
+    apply: async ({ removals }, context) =>
+      (await Promise.all(removals.map((wish) => removeOne(deps, wish, context)))).join('; '),
+    verify: ({ removals }) =>
+      nothingLeft(
+        deps,
+        removals.map(({ colour }) => colour),
+        'removed-colours',
+      ),
+  });
+}
+
+async function removeOne(
+  deps: StackDeps,
+  { colour, graceSeconds, idle }: z.output<typeof removal>,
+  context: StepContext,
+): Promise<string> {
+  const removed = await clearColour(deps, colour, { seconds: graceSeconds, idle }, context);
+  await rm(join(deps.modelDirectory, `${colour}.json`), { force: true });
+  return `${removed} containers of ${colour} removed`;
+}
+
+async function nothingLeft(deps: StackDeps, wanted: readonly Colour[], id: string): Promise<Finding> {
+  const left = (await Promise.all(wanted.map((colour) => everything(deps, colour)))).flat();
+  return {
+    id,
+    verdict: left.length === 0 ? 'pass' : 'fail',
+    observed: left.length === 0 ? 'nothing is left' : `${left.map(({ name }) => name).join(', ')} are still there`,
+  };
 }
 
 /** Milliseconds after which a container that was being made when its maker was killed has appeared. */
@@ -84,14 +132,14 @@ export const lateComers = 300;
 export async function clearColour(
   deps: StackDeps,
   colour: Colour,
-  graceSeconds: number,
+  grace: Grace,
   context: StepContext,
 ): Promise<number> {
   const orphans = await deps.compose.endOrphans(colourProject(deps.name, colour), deps.modelDirectory);
   let removed = 0;
   for (let quiet = orphans > 0 ? 0 : 1; quiet < 2; ) {
     const all = await everything(deps, colour);
-    await removeContainers(deps, all, graceSeconds, context);
+    await removeContainers(deps, all, grace, context);
     removed += all.length;
     if (all.length === 0) quiet += 1;
     if (quiet < 2 && orphans > 0) await context.clock.sleep(lateComers, context.signal);
@@ -106,12 +154,12 @@ function isAlive({ state }: Pick<ContainerSummary, 'state'>): boolean {
 export async function removeContainers(
   deps: Pick<StackDeps, 'engine'>,
   containers: readonly ContainerSummary[],
-  graceSeconds: number,
+  grace: Grace,
   context: StepContext,
 ): Promise<void> {
   await Promise.all(
     containers.map(async (container) => {
-      if (isAlive(container)) await stop(deps, container.id, graceSeconds, context);
+      if (isAlive(container)) await stop(deps, container.id, grace, context);
       await deps.engine.remove(container.id);
     }),
   );
@@ -120,9 +168,10 @@ export async function removeContainers(
 async function stop(
   { engine }: Pick<StackDeps, 'engine'>,
   id: string,
-  graceSeconds: number,
+  { seconds, idle = false }: Grace,
   { signal }: StepContext,
 ): Promise<void> {
   signal.throwIfAborted();
-  await engine.stop(id, Math.ceil(graceSeconds));
+  const own = idle ? ((await engine.inspect(id))?.stopTimeout ?? defaultStopGrace) : seconds;
+  await engine.stop(id, Math.ceil(Math.min(seconds, own)));
 }

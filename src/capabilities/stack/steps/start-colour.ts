@@ -52,7 +52,7 @@ export function startColour(deps: StackDeps) {
       // `appliance up` starts the live colour: what users get is never taken back.
       const live = deps.live();
       if (live?.colour === colour && live.release === release) return;
-      await clearColour(deps, colour, undoGrace, context);
+      await clearColour(deps, colour, { seconds: undoGrace }, context);
     },
   });
 }
@@ -70,7 +70,7 @@ async function removeOtherReleases(
   const others = (await containersOf(deps.engine, projectName)).filter(
     ({ labels }) => labels[labelKeys.releaseId] !== release,
   );
-  await removeContainers(deps, others, undoGrace, context);
+  await removeContainers(deps, others, { seconds: undoGrace }, context);
 }
 
 /** Adds the output of a job that failed: Compose only says that it did. */
