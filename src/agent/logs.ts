@@ -37,10 +37,7 @@ export async function* logLines(
     signal,
   };
   if (!wish.follow) {
-    const all = await Promise.all(
-      wanted().map((container) => collect(linesOf(container, deps.engine, { ...options, follow: false }))),
-    );
-    yield* all.flat().sort((a, b) => (a.time ?? '').localeCompare(b.time ?? ''));
+    yield* merged(wanted().map((container) => linesOf(container, deps.engine, { ...options, follow: false })));
     return;
   }
   yield* followAll(
@@ -103,10 +100,22 @@ async function* linesOf(
   }
 }
 
-async function collect(lines: AsyncIterable<LogLine>): Promise<LogLine[]> {
-  const all: LogLine[] = [];
-  for await (const line of lines) all.push(line);
-  return all;
+/** Logs, each in the order of its time, as one. Only the next line of each is held: together they may be gigabytes. */
+async function* merged(sources: readonly AsyncGenerator<LogLine>[]): AsyncGenerator<LogLine> {
+  const next = async (source: AsyncGenerator<LogLine>) => {
+    const { done, value } = await source.next();
+    return done ? [] : [{ line: value, source }];
+  };
+  try {
+    const heads = (await Promise.all(sources.map(next))).flat();
+    while (heads.length > 0) {
+      const first = heads.reduce((one, other) => ((other.line.time ?? '') < (one.line.time ?? '') ? other : one));
+      yield first.line;
+      heads.splice(heads.indexOf(first), 1, ...(await next(first.source)));
+    }
+  } finally {
+    await Promise.all(sources.map((source) => source.return(undefined)));
+  }
 }
 
 /** Merges the logs of all wanted containers, those that start later included. A slow reader slows the sources down. */

@@ -149,9 +149,7 @@ describe('a deploy that takes the place of a warm release', () => {
   it('says before and after what that costs, and releases tells the truth', async () => {
     await lab.release('sick', { schema: 1, sick: true });
     const plan = planSchema.parse(JSON.parse((await lab.run(['plan', 'sick', '--json'])).stdout));
-    expect(plan.notes).toContainEqual(
-      expect.stringMatching(/^r1 is warm on blue and makes room.*even if this fails/),
-    );
+    expect(plan.notes).toContainEqual(expect.stringMatching(/^r1 is warm on blue and makes room.*even if this fails/));
     const { exitCode, stdout } = await lab.run(['deploy', 'sick', '--yes', '--json']);
     expect(exitCode).toBe(1);
     const result = operationResultSchema.parse(JSON.parse(stdout.split('\n').at(-1) ?? ''));
@@ -163,5 +161,61 @@ describe('a deploy that takes the place of a warm release', () => {
     expect((await status()).warm).toBeNull();
     expect((await lab.run(['rollback', 'r1', '--json'])).exitCode).toBe(0);
     expect(await served()).toBe('r1');
+  });
+});
+
+describe('two releases of one tag', () => {
+  it('can be told apart and addressed', async () => {
+    const file = lab.config;
+    const good = await readFile(file, 'utf8');
+    // The environment is part of a release: the same commit, another release.
+    const environment = `${lab.root}/etc/app.env`;
+    await writeFile(environment, 'COLOUR_OF_THE_DAY=red\n', { mode: 0o600 });
+    await writeFile(file, good.replace(/source: \{ (.*) \}/, `source: { $1, envFile: ${environment} }`));
+    expect((await lab.run(['deploy', 'r2', '--yes'])).exitCode).toBe(0);
+    const { stdout } = await lab.run(['releases']);
+    const ids = stdout.match(/\br2-[0-9a-f]{10}\b/g) ?? [];
+    expect(new Set(ids).size, stdout).toBe(2);
+    expect(stdout).toMatch(/^r1 /m);
+    expect(stdout).toContain('by its id');
+    const live = releaseSchema
+      .array()
+      .parse(JSON.parse((await lab.run(['releases', '--json'])).stdout))
+      .filter(({ tag }) => tag === 'r2');
+    const other = live.find(({ state }) => state !== 'live');
+    const back = await lab.run(['rollback', other?.id ?? '', '--json']);
+    expect(back.exitCode, back.stdout).toBe(0);
+    const after = releaseSchema.array().parse(JSON.parse((await lab.run(['releases', '--json'])).stdout));
+    expect(after.find(({ state }) => state === 'live')?.id).toBe(other?.id);
+    await writeFile(file, good);
+  });
+});
+
+describe('logs', () => {
+  it('without -f come from all services and end', async () => {
+    const { exitCode, stdout } = await lab.run(['logs', '--tail', 'all', '--json']);
+    expect(exitCode).toBe(0);
+    const services = stdout
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => logLineSchema.parse(JSON.parse(line)).service);
+    expect(new Set(services)).toContain('backend-1');
+  });
+
+  it('of megabytes are not collected before the first line', async () => {
+    const container = `${name}-talker`;
+    await docker('run', '--name', container, 'debian:trixie-slim', 'seq', '--format=%064.0f', '300000');
+    try {
+      const before = process.memoryUsage().arrayBuffers;
+      const signal = AbortSignal.timeout(60_000);
+      let lines = 0;
+      for await (const { text } of new Engine().logs({ id: container, tty: false }, { follow: false, signal })) {
+        if (lines === 0) expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10_000_000);
+        lines += text.split('\n').length - 1;
+      }
+      expect(lines).toBe(300_000);
+    } finally {
+      await docker('rm', '--force', container);
+    }
   });
 });

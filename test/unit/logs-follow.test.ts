@@ -44,3 +44,26 @@ it('goes on with every service after a slow reader has held all of them up', asy
   clearTimeout(giveUp);
   expect(seen).toEqual({ a: perService, b: perService, c: perService });
 });
+
+it('without follow, lines come in the order of their time, and no log is read ahead', async () => {
+  const ahead = { a: 0, b: 0 };
+  const engine = {
+    async *logs({ id }: { id: 'a' | 'b' }) {
+      for (let index = 0; index < 100; index += 1) {
+        ahead[id] += 1;
+        const second = String(id === 'a' ? index : index * 2).padStart(3, '0');
+        yield { stream: 'stdout' as const, text: `2026-01-01T00:00:00.${second}Z ${id} ${index}\n` };
+      }
+    },
+  } as Partial<Engine> as Engine;
+  const containers = ['a', 'b'].map(container);
+  const watch = { details: () => containers } as Partial<ContainerWatch> as ContainerWatch;
+  const times: (string | null)[] = [];
+  const deps = { engine, watch, clock: systemClock };
+  for await (const { time } of logLines({ services: [], follow: false }, deps, new AbortController().signal)) {
+    times.push(time);
+    expect(ahead.a + ahead.b).toBeLessThanOrEqual(times.length + 2);
+  }
+  expect(times).toHaveLength(200);
+  expect(times).toEqual([...times].sort());
+});
