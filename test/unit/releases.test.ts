@@ -171,6 +171,31 @@ describe('diff', () => {
     expect(diffReleases(old, now, [])).toEqual(changes);
     expect(diffReleases(view({}), now, [route('/'), route('/old/'), route('/same/')])).toEqual(changes);
   });
+
+  it('an image that is not resolved yet is no change while its name, or the commit it is built from, is the same', () => {
+    const services = [
+      { name: 'cache', role: 'core', replicas: 1, image: 'redis:7', built: false },
+      { name: 'web', role: 'app', replicas: 1, image: '', built: true },
+    ];
+    const image = (digit: string) => ({ ref: 'x', id: `sha256:${digit.repeat(64)}`, bytes: 1 });
+    const live = { ...view({ services }), images: { cache: image('1'), web: image('2') } };
+    const web = { area: 'image', name: 'web', kind: 'changed', from: '2'.repeat(12), to: 'to be built' };
+    expect(diffReleases(live, view({ services }), [])).toEqual([]);
+    const commit = 'b'.repeat(40);
+    expect(diffReleases(live, view({ services, commit }), [])).toEqual([
+      expect.objectContaining({ area: 'commit' }),
+      web,
+    ]);
+    const newer = services.map((service) => (service.built ? service : { ...service, image: 'redis:8' }));
+    expect(diffReleases(live, view({ services: newer }), [])).toEqual([
+      { area: 'image', name: 'cache', kind: 'changed', from: 'redis:7', to: 'redis:8' },
+    ]);
+    // Both resolved: the same name may mean another image.
+    const moved = { ...live, images: { ...live.images, cache: image('3') } };
+    expect(diffReleases(live, moved, [])).toEqual([
+      { area: 'image', name: 'cache', kind: 'changed', from: '1'.repeat(12), to: '3'.repeat(12) },
+    ]);
+  });
 });
 
 describe('state of a release', () => {

@@ -43,13 +43,6 @@ const nothing: ReleaseView = {
  */
 export function diffReleases(from: ReleaseView | null, to: ReleaseView, configured: readonly Route[]): Change[] {
   const old = from ?? nothing;
-  const shortImages = (view: ReleaseView): Record<string, string> =>
-    Object.fromEntries(
-      view.manifest.services.map((s) => [
-        s.name,
-        shortId(view.images?.[s.name]?.id) ?? (s.built ? 'to be built' : s.image),
-      ]),
-    );
   return [
     ...entries('commit', { commit: short(old.manifest.commit) }, { commit: short(to.manifest.commit) }),
     ...entries('schema', { schema: schemaOf(old) }, { schema: schemaOf(to) }),
@@ -60,7 +53,7 @@ export function diffReleases(from: ReleaseView | null, to: ReleaseView, configur
       from: routeText(change.from),
       to: routeText(change.to),
     })),
-    ...entries('image', shortImages(old), shortImages(to)),
+    ...entries('image', imagesOf(old, to), imagesOf(to, old)),
     ...entries('environment', old.environment, to.environment).map((change) => ({ ...change, from: null, to: null })),
     ...entries('file', old.manifest.files, to.manifest.files).map((change) => ({
       ...change,
@@ -80,6 +73,21 @@ function entries(
     if (a === b) return [];
     return [{ area, name, kind: a === null ? 'added' : b === null ? 'removed' : 'changed', from: a, to: b }];
   });
+}
+
+/**
+ * Service → image. Before a release is built its image ids are not known. Then what they come from is compared: the name
+ * of a pulled image, the commit of a built one; the same is no change.
+ */
+function imagesOf(view: ReleaseView, other: ReleaseView): Record<string, string> {
+  const sameCommit = view.manifest.commit === other.manifest.commit;
+  const imageOf = ({ name, built, image }: Manifest['services'][number]): string => {
+    const id = shortId(view.images?.[name]?.id) ?? 'to be built';
+    if (other.images?.[name] !== undefined && view.images?.[name] !== undefined) return id;
+    if (built) return sameCommit ? 'built from the same commit' : id;
+    return image;
+  };
+  return Object.fromEntries(view.manifest.services.map((service) => [service.name, imageOf(service)]));
 }
 
 const short = (hash: string | null): string | null => (hash ? hash.slice(0, 12) : null);
