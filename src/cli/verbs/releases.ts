@@ -20,26 +20,42 @@ export async function list(_: Call<'releases'>, session: Session): Promise<numbe
   session.answer(releases, () =>
     releases.length === 0
       ? ['no release yet; appliance deploy <tag> makes the first']
-      : table(
-          [
-            { title: 'TAG', value: (row) => row.tag, least: 12 },
-            { title: 'STATE', value: (row) => row.state, style: (row) => stateStyles[row.state] },
-            { title: 'COLOUR', value: (row) => row.colour ?? '–', style: (row) => row.colour ?? 'dim' },
-            {
-              title: 'DEPLOYED',
-              value: (row) => (row.deployedAt ? `${age(row.deployedAt, Date.now())} ago` : 'never'),
-            },
-            { title: 'BY', value: (row) => row.actor ?? '–', dropAt: 1, least: 6 },
-            { title: 'COMMIT', value: (row) => row.commit.slice(0, 10), dropAt: 3 },
-            { title: 'SCHEMA', value: (row) => String(row.schema ?? '–'), align: 'right', dropAt: 2 },
-            { title: 'VERDICT', value: (row) => row.verdict ?? '–', dropAt: 4 },
-            { title: 'PINNED', value: (row) => (row.pinned ? 'yes' : ''), dropAt: 5 },
-          ],
-          releases,
-          session.out,
-        ),
+      : releaseTable(releases, session.out),
   );
   return exitCodes.done;
+}
+
+function releaseTable(releases: readonly ReleaseSummary[], look: Look): string[] {
+  const twice = releases.filter(({ tag }, index) => releases.findIndex((other) => other.tag === tag) !== index);
+  const again = new Set(twice.map(({ tag }) => tag));
+  return [
+    ...table(
+      [
+        { title: 'TAG', value: (row) => (again.has(row.tag) ? row.id : row.tag), least: 12 },
+        { title: 'STATE', value: (row) => row.state, style: (row) => stateStyles[row.state] },
+        { title: 'COLOUR', value: (row) => row.colour ?? '–', style: (row) => row.colour ?? 'dim' },
+        {
+          title: 'DEPLOYED',
+          value: (row) => (row.deployedAt ? `${age(row.deployedAt, Date.now())} ago` : 'never'),
+        },
+        { title: 'BY', value: (row) => row.actor ?? '–', dropAt: 1, least: 6 },
+        { title: 'COMMIT', value: (row) => row.commit.slice(0, 10), dropAt: 3 },
+        { title: 'SCHEMA', value: (row) => String(row.schema ?? '–'), align: 'right', dropAt: 2 },
+        { title: 'VERDICT', value: (row) => row.verdict ?? '–', dropAt: 4 },
+        { title: 'PINNED', value: (row) => (row.pinned ? 'yes' : ''), dropAt: 5 },
+      ],
+      releases,
+      look,
+    ),
+    ...twice
+      .slice(0, 1)
+      .map(({ tag, id }) =>
+        speak(
+          look,
+          `${tag} means the release of that tag that was deployed last; another one is named by its id: appliance rollback ${id}`,
+        ),
+      ),
+  ];
 }
 
 export async function show(call: Call<'releases show'>, session: Session): Promise<number> {
