@@ -241,7 +241,7 @@ describe('bad input: one clear message, nothing touched', () => {
     try {
       await git('tag', '--force', 'v1.0', 'v1.0-p2^{commit}');
       const refused = await lab.json(['plan', 'v1.0']);
-      expect(refused.exitCode).toBe(1);
+      expect(refused.exitCode).toBe(2);
       expect(refused.document).toMatchObject({
         error: { code: 'moved_tag', hint: expect.stringContaining('--accept-moved-tag') },
       });
