@@ -1,4 +1,5 @@
 import { didYouMean } from '../lib/near.ts';
+import { monitoringIssues } from './monitoring-checks.ts';
 import type { Config } from './schema.ts';
 
 /** A mistake that needs more than one value to be seen. */
@@ -9,7 +10,13 @@ export interface CrossIssue {
 
 /** Everything in a configuration that is well-formed but cannot work. Pure. */
 export function crossCheck(config: Config): CrossIssue[] {
-  return [...routeIssues(config), ...roleIssues(config), ...portIssues(config), ...pathIssues(config)];
+  return [
+    ...routeIssues(config),
+    ...roleIssues(config),
+    ...portIssues(config),
+    ...pathIssues(config),
+    ...monitoringIssues(config),
+  ];
 }
 
 function routeIssues({ routes, services }: Config): CrossIssue[] {
