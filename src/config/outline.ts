@@ -10,7 +10,7 @@ const nodeSchema = z.looseObject({
     return z.union([z.boolean(), nodeSchema]).optional();
   },
   get items() {
-    return nodeSchema.optional();
+    return z.union([z.boolean(), nodeSchema]).optional();
   },
 });
 type SchemaNode = z.output<typeof nodeSchema>;
@@ -37,8 +37,8 @@ export function outlineOf(jsonSchema: () => unknown): Outline {
   const schemaAt = (path: readonly PropertyKey[]): SchemaNode | undefined => {
     let node: SchemaNode | undefined = nodeSchema.parse(jsonSchema());
     for (const step of path) {
-      const named: SchemaNode | undefined = typeof step === 'number' ? node?.items : node?.properties?.[String(step)];
-      const any: SchemaNode | boolean | undefined = node?.additionalProperties;
+      const named: SchemaNode | undefined = node?.properties?.[String(step)];
+      const any: SchemaNode | boolean | undefined = typeof step === 'number' ? node?.items : node?.additionalProperties;
       node = named ?? (typeof any === 'object' ? any : undefined);
     }
     return node;
