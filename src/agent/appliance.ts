@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { alertMigrations } from '../capabilities/alerts/index.ts';
 import { checkHost } from '../capabilities/checks/host.ts';
 import { retain } from '../capabilities/releases/retain.ts';
 import { afterMigration } from '../capabilities/releases/schema-gate.ts';
@@ -24,6 +25,7 @@ import { Runner, type RunnerEvent } from '../operations/runner.ts';
 import type { StepType } from '../operations/step.ts';
 import { createResolveStep, type ResolveDeps } from '../recipes/resolve.ts';
 import type { Steps } from '../recipes/steps.ts';
+import { Alerting } from './alerting.ts';
 import { ContainerWatch } from './containers.ts';
 import { EventHub } from './events.ts';
 import { Observer } from './observer.ts';
@@ -44,6 +46,7 @@ export interface Appliance {
   readonly operations: Operations;
   readonly observer: Observer;
   readonly watch: ContainerWatch;
+  readonly alerting: Alerting;
   readonly resolve: ResolveDeps;
   readonly steps: Steps;
   close(): void;
@@ -61,7 +64,7 @@ export interface ApplianceOptions {
 }
 
 /** The modules whose tables the state database holds. */
-export const stateModules = [journalMigrations, auditMigrations, releaseMigrations];
+export const stateModules = [alertMigrations, journalMigrations, auditMigrations, releaseMigrations];
 
 /** Kinds of operations that are finished, not taken back, when they were cut short. */
 const urgentKinds: ReadonlySet<string> = new Set(['rollback', 'up', 'down', 'restart', 'prune']);
@@ -88,6 +91,17 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     exec: (argv, about) => execInEdge(engine, config.name, argv, about),
   });
   const watch = new ContainerWatch({ engine, clock, name: config.name });
+  const alerting = new Alerting({
+    config,
+    paths,
+    clock,
+    database,
+    engine,
+    watch,
+    live: () => store.live(),
+    // A drill stops a service so that it is noticed.
+    busy: () => ![undefined, 'drill'].includes(operations.running()?.kind),
+  });
   const observer = new Observer({ config, engine, store, core, traffic, release });
   const resolve: ResolveDeps = {
     config,
@@ -116,6 +130,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     sealImages: (id, images) => store.sealImages(id, images),
     core: async (id) => {
       await core.adopt(id, false);
+      await alerting.prepare();
       return core.planned();
     },
     subnets: () => core.subnets(),
@@ -130,6 +145,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     resolveRelease: createResolveStep(resolve),
     configureEdge: traffic.configureEdge,
     shiftTraffic: traffic.shiftTraffic,
+    ...alerting.steps(),
     retain: retain({
       store,
       engine,
@@ -147,7 +163,15 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
       await options.onTransition?.(event);
     },
   });
-  const operations: Operations = new Operations({ journal, audit, hub, clock, runner, urgentKinds });
+  const operations: Operations = new Operations({
+    onEnded: (result) => alerting.ended(result),
+    journal,
+    audit,
+    hub,
+    clock,
+    runner,
+    urgentKinds,
+  });
   return {
     config,
     paths,
@@ -162,6 +186,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     operations,
     observer,
     watch,
+    alerting,
     resolve,
     steps,
     close: () => database.close(),

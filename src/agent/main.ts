@@ -63,6 +63,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       const { watch } = appliance;
       const signal = AbortSignal.any([stop.signal, ended.signal]);
       const following = watch.follow(signal, () => hub.publish({ event: 'status', time: timestamp(clock.now()) }));
+      const alerting = appliance.alerting.follow(signal);
       // A status before the first look at the engine would say that nothing runs.
       const looked = Promise.race([watch.known, clock.sleep(firstLook)]);
       const handlers = createHandlers(appliance, {
@@ -76,6 +77,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
         stop: async () => {
           ended.abort();
           await following;
+          await alerting;
         },
       };
     };

@@ -18,6 +18,8 @@ export interface Prepared {
 }
 
 export interface OperationDeps {
+  /** Told of each operation that has ended, after the journal knows it. */
+  readonly onEnded?: (result: OperationResult) => void;
   readonly journal: Journal;
   readonly audit: AuditLog;
   readonly hub: EventHub;
@@ -232,6 +234,7 @@ export class Operations {
     const result = this.result(id);
     if (record) audit.append(this.#now(), record.actor, record.kind, record.target, outcome.result);
     this.#current = undefined;
+    this.#deps.onEnded?.(result);
     hub.publish({ event: 'operation-ended', time: this.#now(), operation: id, kind: result.kind, result });
     return result;
   }

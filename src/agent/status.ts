@@ -17,6 +17,7 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
   const services = a.watch.services();
   const weights = await a.traffic.weights();
   const reachable = await edgeAnswers(a);
+  const alerting = await a.alerting.desk.view(AbortSignal.timeout(alertsPatience));
   const release = live && { tag: a.store.get(live.release).tag, colour: live.colour, since: timestamp(live.since) };
   const findings: Finding[] = [
     release
@@ -55,7 +56,9 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
     models: { active: null },
     backup: { lastSuccess: null, lastProvenRestore: null, nextRun: null },
     certificates: [],
-    alerts: [],
+    alerts: alerting.alerts
+      .filter(({ state }) => state === 'firing' || state === 'acknowledged')
+      .map(({ id, severity, summary, since }) => ({ id, severity, summary, since })),
     verdict: combine(findings.map(({ verdict }) => verdict)),
     edge: { http: `http://${a.config.edge.http}`, https: `https://${a.config.edge.https}`, reachable },
     agent,
@@ -63,6 +66,8 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
   };
 }
 
+/** Milliseconds within which Alertmanager must say what fires; without it the agent's own alerts are shown. */
+const alertsPatience = 1_000;
 /** Milliseconds within which the edge must say how it is. */
 const edgePatience = 1_000;
 

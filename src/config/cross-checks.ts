@@ -1,4 +1,5 @@
 import { didYouMean } from '../lib/near.ts';
+import { alertsIssues } from './alerts-checks.ts';
 import { monitoringIssues } from './monitoring-checks.ts';
 import type { Config } from './schema.ts';
 
@@ -15,6 +16,7 @@ export function crossCheck(config: Config): CrossIssue[] {
     ...roleIssues(config),
     ...portIssues(config),
     ...pathIssues(config),
+    ...alertsIssues(config.alerts),
     ...monitoringIssues(config),
   ];
 }

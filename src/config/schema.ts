@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { bytesPattern, durationPattern, parseBytes, parseDuration } from '../lib/units.ts';
+import { alertsSchema } from './alerts.ts';
 import { monitoringSchema } from './monitoring.ts';
 
 /** `30s` in the file, milliseconds in the program. */
@@ -144,6 +145,7 @@ export const configSchema = z.strictObject({
       bytes: bytes.prefault('20GB').describe('space that images of kept releases may take'),
     })
     .prefault({}),
+  alerts: alertsSchema.optional(),
   monitoring: monitoringSchema.optional(),
   agent: z
     .strictObject({

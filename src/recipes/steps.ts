@@ -8,6 +8,12 @@ interface OnColour {
   readonly colour: Colour;
 }
 
+interface OneService {
+  readonly service: string;
+  readonly colour: Colour;
+  readonly timeout: number;
+}
+
 /** What the recipes put in order. Capabilities offer these steps, the agent hands them over. */
 export interface Steps {
   readonly checkHost: StepType<{ readonly minimumFreeBytes: number }>;
@@ -35,6 +41,10 @@ export interface Steps {
   readonly stopColour: StepType<{ readonly colour: Colour; readonly graceSeconds: number }>;
   readonly removeColour: StepType<{ readonly colour: Colour; readonly graceSeconds: number }>;
   readonly restartService: StepType<{ readonly service: string; readonly timeout: number }>;
+  readonly stopService: StepType<OneService>;
+  readonly startService: StepType<OneService>;
+  readonly checkAlerting: StepType<{ readonly service: string }>;
+  readonly awaitReceipt: StepType<{ readonly service: string; readonly limit: number }>;
   readonly removeCore: StepType<{ readonly volumes: boolean }>;
   readonly retain: StepType<Record<string, never>>;
 }

@@ -34,6 +34,10 @@ const steps: Steps = {
   stopColour: named('stop-colour'),
   removeColour: named('remove-colour'),
   restartService: named('restart-service'),
+  stopService: named('stop-service'),
+  startService: named('start-service'),
+  checkAlerting: named('check-alerting'),
+  awaitReceipt: named('await-receipt'),
   removeCore: named('remove-core'),
   retain: named('retain'),
 };

@@ -73,7 +73,8 @@ function alertmanager(request: MonitoringRequest): Service {
       bind(request.directories.alertmanager, '/etc/alertmanager'),
       { type: 'volume', source: 'appliance-alertmanager', target: '/alertmanager' },
     ]),
-    command: ['--log.level=warn'],
+    // Which receiver refused, not only by which kind of integration: `appliance alerts test` goes by it.
+    command: ['--log.level=warn', '--enable-feature=receiver-name-in-metrics'],
     ports: [onLoopback(listen, monitoringPorts.alertmanager)],
     // A receiver may run on the host itself.
     extra_hosts: ['host.docker.internal:host-gateway'],
