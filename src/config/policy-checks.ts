@@ -85,7 +85,7 @@ function conditionIssues(condition: Condition, path: readonly PropertyKey[], isA
 
 /** Limits that no value, or every value, is beyond. */
 function limitIssues(condition: Condition, limit: (typeof limitNames)[number]): string[] {
-  const { unit, range } = metricOf(condition.metric);
+  const { unit, range, shape } = metricOf(condition.metric);
   const [least, most] = condition.against === undefined ? range : [-1, Number.POSITIVE_INFINITY];
   const value = condition[limit];
   const hint = (number: number): string =>
@@ -96,6 +96,8 @@ function limitIssues(condition: Condition, limit: (typeof limitNames)[number]): 
     return low < least || high > most ? [`${condition.metric} is from ${least} to ${most}${hint(high)}`] : [];
   }
   if (typeof value !== 'number') return [];
+  if (shape === 'ratio' && limit === 'atMost' && value === 0 && condition.against === undefined)
+    return ['no number of requests proves a share of 0; ask for server-errors with atMost 0 instead'];
   const possible = {
     above: value >= least && value < most,
     atMost: value >= least && value < most,

@@ -43,8 +43,8 @@ const judged = z.strictObject({
     .number()
     .min(0.5)
     .max(0.9999)
-    .default(0.95)
-    .describe('how sure a verdict about a share or a percentile must be'),
+    .optional()
+    .describe('how sure a verdict must be; left out: 0.95, and 0.999 for what takes a release back'),
 });
 export type PolicyRule = z.output<typeof judged>;
 

@@ -144,6 +144,7 @@ test.each([
   ['a share in percent', ['below: 0.01', 'below: 10'], /^8:\d+ gates\[0\].below: impossible: .*0\.1\?/m],
   ['a limit that every value is beyond', ['below: 0.01', 'atLeast: 0'], /^8:.*impossible/m],
   ['a negative time to answer', ['errors, below: 0.01', 'latency-mean, below: -1'], /^8:.*impossible/m],
+  ['a share of nothing', ['below: 0.01', 'atMost: 0'], /^8:.*no number of requests proves/m],
   ['no limit', [', below: 0.01', ''], /^8:.*needs one of above, below.*it has none/m],
   ['two limits', ['below: 0.01', 'below: 0.01, above: 0.2'], /^8:.*it has above and below/m],
   ['an interval from high to low', ['below: 0.01', 'between: [0.1, 0.01]'], /^8:.*0.1 is not less than 0.01/m],
