@@ -25,9 +25,11 @@ import { Runner, type RunnerEvent } from '../operations/runner.ts';
 import type { StepType } from '../operations/step.ts';
 import { createResolveStep, type ResolveDeps } from '../recipes/resolve.ts';
 import type { Steps } from '../recipes/steps.ts';
+import { alertRules } from './alert-rules.ts';
 import { Alerting } from './alerting.ts';
 import { ContainerWatch } from './containers.ts';
 import { EventHub } from './events.ts';
+import { Monitoring } from './monitoring.ts';
 import { Observer } from './observer.ts';
 import { Operations } from './operations.ts';
 
@@ -46,6 +48,7 @@ export interface Appliance {
   readonly operations: Operations;
   readonly observer: Observer;
   readonly watch: ContainerWatch;
+  readonly monitoring: Monitoring;
   readonly alerting: Alerting;
   readonly resolve: ResolveDeps;
   readonly steps: Steps;
@@ -112,6 +115,14 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     persistentDirectory: join(paths.lib, 'persistent'),
     scratchDirectory: join(paths.lib, 'scratch'),
   };
+  const monitoring = new Monitoring({
+    config,
+    paths,
+    engine,
+    live: () => store.live(),
+    topologies: (id) => observer.topologies(id),
+    rules: () => alertRules(config, paths.config),
+  });
   const stack = createStackSteps({
     name: config.name,
     compose: composeHands,
@@ -131,6 +142,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     core: async (id) => {
       await core.adopt(id, false);
       await alerting.prepare();
+      await monitoring.sync();
       return core.planned();
     },
     subnets: () => core.subnets(),
@@ -187,6 +199,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     observer,
     watch,
     alerting,
+    monitoring,
     resolve,
     steps,
     close: () => database.close(),

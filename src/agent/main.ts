@@ -13,6 +13,7 @@ import { type Generation, Generations } from './generations.ts';
 import { createHandlers } from './handlers.ts';
 import { groupId, userName } from './identity.ts';
 import { takeWriterLock } from './in-process.ts';
+import { Reporter } from './metrics/reporter.ts';
 import { tidy } from './tidy.ts';
 
 /** How long an agent waits for a command that does its work, in milliseconds; the supervisor starts it again anyway. */
@@ -83,6 +84,12 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     };
     const generations: Generations = await Generations.start(paths.config, open);
     const { config, operations } = generations.current.appliance;
+    new Reporter({
+      hub,
+      appliance: () => generations.current.appliance,
+      agent: { running: true, pid: process.pid, since },
+      onError: (error) => log.warn({ error: asApplianceError(error).message }, 'metrics not written'),
+    }).start(stop.signal);
     await tidy(generations.current.appliance);
     // Whoever asks while old work is being settled is told so, instead of finding nobody.
     const settling = operations.recover(stop.signal);

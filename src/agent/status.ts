@@ -27,6 +27,7 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
       ? { id: 'edge', verdict: 'pass', observed: 'the edge answers' }
       : { id: 'edge', verdict: 'fail', observed: 'the edge does not answer', hint: 'appliance up' },
     ...serviceFindings(a, release?.colour ?? null),
+    ...(await a.monitoring.findings()),
   ];
   if (configProblem) {
     findings.push({

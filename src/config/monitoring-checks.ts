@@ -1,15 +1,20 @@
 import { isIPv4 } from 'node:net';
 import { didYouMean } from '../lib/near.ts';
-import type { CrossIssue } from './cross-checks.ts';
 import type { Config } from './schema.ts';
+
+/** Where a mistake stands, and what it is. */
+interface Issue {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
 
 /** Names that monitoring has in the core project. */
 const reserved = ['prometheus', 'alertmanager', 'node-exporter'] as const;
 
 /** Mistakes of `monitoring:` that need other sections to be seen. Pure. */
-export function monitoringIssues({ monitoring, services, edge, network }: Config): CrossIssue[] {
+export function monitoringIssues({ monitoring, services, edge, network }: Config): Issue[] {
   if (!monitoring) return [];
-  const issues: CrossIssue[] = [];
+  const issues: Issue[] = [];
   for (const name of reserved) {
     const role = services[name]?.role;
     if (role !== undefined && role !== 'ignore')

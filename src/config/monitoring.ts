@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { bytesPattern, durationPattern, parseBytes, parseDuration } from '../lib/units.ts';
+import { metricNames } from './metrics.ts';
 
 const duration = z.string().regex(durationPattern, 'write a duration such as 12h or 15d').transform(parseDuration);
 const bytes = z.string().regex(bytesPattern, 'write a size such as 512MiB or 2GB').transform(parseBytes);
@@ -47,6 +48,18 @@ export const monitoringSchema = z
       )
       .default([])
       .describe('app services whose metrics are read, on both colours'),
+    metrics: z
+      .partialRecord(
+        z.enum(metricNames),
+        z
+          .string()
+          .min(1)
+          .describe(
+            'one number in the language of Prometheus; $scope: labels of a release, $over: the time measured over',
+          ),
+      )
+      .default({})
+      .describe('metrics of policies that only the application knows'),
     policies: z
       .array(z.string().min(1))
       .default([])
