@@ -2,6 +2,7 @@
 //
 //   dist/appliance.js      the file to run: switches V8's compile cache on, then loads the program
 //   dist/<name>-<hash>.js  the program; every dynamic import is a chunk, so a CLI verb loads only what it uses
+//   dist/policies/         the policies that come with it
 //   dist/node_modules/     better-sqlite3, the one dependency with native code
 //
 // `node build.js [--outdir DIR]`
@@ -177,6 +178,7 @@ async function main() {
     mode: 0o755,
   });
   await copySqlite(outdir);
+  await cp(join(repository, 'compose', 'policies'), join(outdir, 'policies'), { recursive: true });
   const bytes = outputs.reduce((sum, [, output]) => sum + output.bytes, 0);
   console.log(`built ${outdir}: ${outputs.length} modules, ${Math.round(bytes / 1024)} KiB`);
 }

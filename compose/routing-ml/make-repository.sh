@@ -4,14 +4,15 @@
 # usage: make-repository.sh TARGET_DIRECTORY
 # The tree of a release is `app/` with the overlays named below laid over it, oldest first. Author, dates and messages
 # are fixed, so every run on every machine gives the same commit ids. The repository is built beside the target and
-# renamed when complete; a target that already is this repository is left alone.
+# renamed when complete; a target that already is this repository only gets the releases that it lacks.
 # Exit: 0 the repository is there, 1 it could not be made (nothing is left behind), 2 usage.
 set -euo pipefail
 # The services read the checked-out files as users of their own.
 umask 022
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-releases=(v0.9 v1.0 v1.0-p2 v1.1 v1.2-broken)
+# In the order of their commits. New ones go to the end: the commit ids of all before them stay as they are.
+releases=(v0.9 v1.0 v1.0-p2 v1.1 v1.2-broken v1.3-overload v1.3-slow)
 
 overlays_of() {
   case $1 in
@@ -20,6 +21,8 @@ overlays_of() {
     v1.0-p2) echo v1.0 v1.0-p2 ;;
     v1.1) echo v1.0 v1.0-p2 v1.1 ;;
     v1.2-broken) echo v1.0 v1.0-p2 v1.2-broken ;;
+    v1.3-overload) echo v1.0 v1.0-p2 v1.3-overload ;;
+    v1.3-slow) echo v1.0 v1.0-p2 v1.3-slow ;;
   esac
 }
 
@@ -95,12 +98,23 @@ main() {
   git_plain checkout --quiet v1.0
 
   if [ -e "$target" ]; then
+    local known new=()
     for release in "${releases[@]}"; do
-      [ "$(git -c safe.directory="$target" -C "$target" rev-parse --verify --quiet "refs/tags/$release" || true)" = \
-        "$(git_plain rev-parse "refs/tags/$release")" ] ||
+      known=$(git -c safe.directory="$target" -C "$target" rev-parse --verify --quiet "refs/tags/$release" || true)
+      if [ -z "$known" ] && [ "$release" != "${releases[0]}" ]; then
+        new+=("refs/tags/$release:refs/tags/$release")
+      elif [ "$known" != "$(git_plain rev-parse "refs/tags/$release")" ]; then
         die "$target exists and has no tag $release, or another one; move it away, nothing was changed"
+      fi
     done
-    say "$target is up to date"
+    if [ ${#new[@]} -eq 0 ]; then
+      say "$target is up to date"
+    else
+      # A repository of an older version of this project: releases that came later are added, nothing else is touched.
+      git -c safe.directory='*' -C "$target" fetch --quiet "$repository" "${new[@]}" ||
+        die "$target cannot be written; nothing was changed"
+      say "added ${new[*]#*:refs/tags/} to $target"
+    fi
     return
   fi
   mv -T -- "$repository" "$target"

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { alertMigrations } from '../capabilities/alerts/index.ts';
 import { checkHost } from '../capabilities/checks/host.ts';
 import { retain } from '../capabilities/releases/retain.ts';
 import { afterMigration } from '../capabilities/releases/schema-gate.ts';
@@ -25,8 +26,11 @@ import { Runner, type RunnerEvent } from '../operations/runner.ts';
 import type { StepType } from '../operations/step.ts';
 import { createResolveStep, type ResolveDeps } from '../recipes/resolve.ts';
 import type { Steps } from '../recipes/steps.ts';
+import { alertRules } from './alert-rules.ts';
+import { Alerting } from './alerting.ts';
 import { ContainerWatch } from './containers.ts';
 import { EventHub } from './events.ts';
+import { Monitoring } from './monitoring.ts';
 import { Observer } from './observer.ts';
 import { Operations } from './operations.ts';
 import { assertOwner, claim } from './owner.ts';
@@ -47,6 +51,8 @@ export interface Appliance {
   readonly observer: Observer;
   readonly watch: ContainerWatch;
   readonly ballast: Ballast;
+  readonly monitoring: Monitoring;
+  readonly alerting: Alerting;
   readonly resolve: ResolveDeps;
   readonly steps: Steps;
   close(): void;
@@ -66,7 +72,7 @@ export interface ApplianceOptions {
 }
 
 /** The modules whose tables the state database holds. */
-export const stateModules = [journalMigrations, auditMigrations, releaseMigrations];
+export const stateModules = [alertMigrations, journalMigrations, auditMigrations, releaseMigrations];
 
 /** Kinds of operations that are finished, not taken back, when they were cut short. */
 const urgentKinds: ReadonlySet<string> = new Set(['rollback', 'up', 'down', 'restart', 'prune']);
@@ -95,6 +101,17 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     exec: (argv, about) => execInEdge(engine, config.name, argv, about),
   });
   const watch = new ContainerWatch({ engine, clock, name: config.name });
+  const alerting = new Alerting({
+    config,
+    paths,
+    clock,
+    database,
+    engine,
+    watch,
+    live: () => store.live(),
+    // A drill stops a service so that it is noticed.
+    busy: () => ![undefined, 'drill'].includes(operations.running()?.kind),
+  });
   const observer = new Observer({ config, clock, engine, store, core, traffic, release });
   const resolve: ResolveDeps = {
     config,
@@ -105,6 +122,14 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     persistentDirectory: join(paths.lib, 'persistent'),
     scratchDirectory: join(paths.lib, 'scratch'),
   };
+  const monitoring = new Monitoring({
+    config,
+    paths,
+    engine,
+    live: () => store.live(),
+    topologies: (id) => observer.topologies(id),
+    rules: () => alertRules(config, paths.config),
+  });
   const stack = createStackSteps({
     name: config.name,
     compose: composeHands,
@@ -123,6 +148,8 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     sealImages: (id, images) => store.sealImages(id, images),
     core: async (id) => {
       await core.adopt(id, false);
+      await alerting.prepare();
+      await monitoring.sync();
       return core.planned();
     },
     subnets: () => core.subnets(),
@@ -137,6 +164,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     resolveRelease: createResolveStep(resolve),
     configureEdge: traffic.configureEdge,
     shiftTraffic: traffic.shiftTraffic,
+    ...alerting.steps(),
     retain: retain({
       store,
       engine,
@@ -157,6 +185,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
   });
   const ballast = new Ballast(paths.lib);
   const operations: Operations = new Operations({
+    onEnded: (result) => alerting.ended(result),
     journal,
     audit,
     hub,
@@ -181,6 +210,8 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     observer,
     watch,
     ballast,
+    alerting,
+    monitoring,
     resolve,
     steps,
     close: () => database.close(),

@@ -140,6 +140,11 @@ export class ContainerWatch {
     return [...this.#watched.values()].map(({ detail }) => detail);
   }
 
+  /** Containers with what the kernel last said of them. */
+  readings(): { readonly detail: ContainerDetail; readonly usage: Usage | undefined }[] {
+    return [...this.#watched.values()].map(({ detail, usage }) => ({ detail, usage }));
+  }
+
   services(): ServiceStatus[] {
     return this.#sorted().map(({ detail, usage, cpuPercent }) => ({
       name: serviceName(detail),

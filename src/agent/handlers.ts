@@ -5,6 +5,7 @@ import { effective } from '../config/index.ts';
 import { timestamp } from '../lib/clock.ts';
 import { ApplianceError } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
+import { combine } from '../lib/verdict.ts';
 import type { Appliance } from './appliance.ts';
 import { colourOf, serviceName } from './containers.ts';
 import { logLines } from './logs.ts';
@@ -107,6 +108,32 @@ export function createHandlers(
       }
       a.audit.append(timestamp(a.clock.now()), actor, 'exec', serviceName(chosen), 'begun');
       return { container: chosen.id, service: serviceName(chosen) };
+    },
+    alerts: async (_, { signal }) => a.alerting.desk.view(signal),
+    alertsTest: async ({ receivers }, { actor, signal }) => {
+      const checks = await a.alerting.test(receivers, actor.user, signal);
+      const verdict = combine(checks.map((check) => check.verdict));
+      a.audit.append(timestamp(a.clock.now()), actor, 'alerts test', receivers.join(' ') || null, verdict);
+      return { verdict, checks };
+    },
+    alertsDrill: (input, caller) => operate('drill', input, caller, () => plans.drill(input)),
+    alertsSilence: async ({ matchers, duration, comment }, { actor }) => {
+      const until = a.clock.now() + duration;
+      const silence = await a.alerting.desk.silence(matchers, actor.user, until, comment);
+      a.audit.append(timestamp(a.clock.now()), actor, 'silence', silence.matchers, `until ${silence.until}`);
+      return silence;
+    },
+    alertsUnsilence: async ({ id }, { actor }) => {
+      const silence = await a.alerting.desk.unsilence(id);
+      a.audit.append(timestamp(a.clock.now()), actor, 'unsilence', silence.matchers, 'done');
+      return silence;
+    },
+    alertsAck: async ({ alert, duration, comment }, { actor }) => {
+      const until = a.clock.now() + duration;
+      const alerts = await a.alerting.desk.acknowledge(alert, actor.user, until, comment);
+      for (const { name, id } of alerts)
+        a.audit.append(timestamp(a.clock.now()), actor, 'ack', `${name} ${id}`, `until ${timestamp(until)}`);
+      return alerts;
     },
     configShow: async () => effective(a.config),
     audit: async ({ since, limit }) => a.audit.entries(since, limit),

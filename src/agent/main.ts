@@ -14,6 +14,7 @@ import { type Generation, Generations } from './generations.ts';
 import { createHandlers } from './handlers.ts';
 import { groupId, userName } from './identity.ts';
 import { takeWriterLock } from './in-process.ts';
+import { Reporter } from './metrics/reporter.ts';
 import { tidy } from './tidy.ts';
 
 /** How long an agent waits for a command that does its work, in milliseconds; the supervisor starts it again anyway. */
@@ -68,6 +69,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       const { watch } = appliance;
       const signal = AbortSignal.any([stop.signal, ended.signal]);
       const following = watch.follow(signal, () => hub.publish({ event: 'status', time: timestamp(clock.now()) }));
+      const alerting = appliance.alerting.follow(signal);
       // A status before the first look at the engine would say that nothing runs.
       const looked = Promise.race([watch.known, clock.sleep(firstLook)]);
       const handlers = createHandlers(appliance, {
@@ -81,11 +83,18 @@ export async function runAgent(options: AgentOptions): Promise<number> {
         stop: async () => {
           ended.abort();
           await following;
+          await alerting;
         },
       };
     };
     const generations: Generations = await Generations.start(paths.config, open);
     const { config, operations } = generations.current.appliance;
+    new Reporter({
+      hub,
+      appliance: () => generations.current.appliance,
+      agent: { running: true, pid: process.pid, since },
+      onError: (error) => log.warn({ error: asApplianceError(error).message }, 'metrics not written'),
+    }).start(stop.signal);
     await tidy(generations.current.appliance);
     // Whoever asks while old work is being settled is told so, instead of finding nobody.
     const settling = operations.recover(stop.signal);

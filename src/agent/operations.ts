@@ -18,6 +18,8 @@ export interface Prepared {
 }
 
 export interface OperationDeps {
+  /** Told of each operation that has ended, after the journal knows it. */
+  readonly onEnded?: (result: OperationResult) => void;
   readonly journal: Journal;
   readonly audit: AuditLog;
   readonly hub: EventHub;
@@ -283,6 +285,7 @@ export class Operations {
       result = this.#leftOpen(id, asApplianceError(thrown));
     }
     turn?.end();
+    this.#deps.onEnded?.(result);
     const { kind } = result;
     this.#deps.hub.publish({ event: 'operation-ended', time: this.#now(), operation: id, kind, result });
     return result;

@@ -6,6 +6,7 @@ import { ApplianceError } from '../lib/errors.ts';
 import type { Actor } from '../operations/journal.ts';
 import type { Planner } from '../operations/runner.ts';
 import { type DeployFacts, planDeploy, planResolve, type Strategy } from '../recipes/deploy.ts';
+import { planDrill } from '../recipes/drill.ts';
 import type { ReleaseFacts } from '../recipes/facts.ts';
 import { planRollback, type RollbackFacts } from '../recipes/rollback.ts';
 import { planDown, planRestart, planUp } from '../recipes/stack.ts';
@@ -67,6 +68,28 @@ export class Plans {
     const services = await observer.restartable(input.service);
     const plan = planRestart({ services, config }, steps);
     return { kind: 'restart', target: input.service ?? null, origin: this.#liveTag(), phases: [async () => plan] };
+  }
+
+  /** @throws ApplianceError `not_deployed`, `service_not_found` */
+  async drill(input: ParsedInput<'alertsDrill'>): Promise<Prepared> {
+    const { store, config, observer, steps } = this.#a;
+    const live = store.live();
+    if (!live) {
+      throw new ApplianceError('not_deployed', 'nothing is live that could be stopped', {
+        left: 'nothing was touched',
+        hint: 'deploy a release first: appliance deploy TAG',
+      });
+    }
+    const [service = ''] = await observer.restartable(input.service ?? config.routes[0]?.service);
+    if (config.services[service]?.role !== 'app') {
+      throw new ApplianceError('service_not_found', `${service} is no app service; a drill stops nothing else`, {
+        left: 'nothing was touched',
+        hint: 'appliance ps lists the services',
+      });
+    }
+    const facts = { service, colour: live.colour, healthTimeout: config.deploy.healthTimeout };
+    const plan = planDrill(facts, steps);
+    return { kind: 'drill', target: service, origin: this.#liveTag(), phases: [async () => plan] };
   }
 
   prune(): Prepared {

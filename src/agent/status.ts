@@ -23,6 +23,7 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
     a.config.edge,
     a.watch.details().find(({ labels, running }) => running && labels[labelKeys.role] === 'edge'),
   );
+  const alerting = await a.alerting.desk.view(AbortSignal.timeout(alertsPatience));
   const release = live && { tag: a.store.get(live.release).tag, colour: live.colour, since: timestamp(live.since) };
   const findings: Finding[] = [
     release
@@ -33,6 +34,7 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
       : { id: 'edge', verdict: 'fail', observed: 'the edge does not answer', hint: 'appliance up' },
     ...edge.findings,
     ...(await serviceFindings(a, live)),
+    ...(await a.monitoring.findings()),
   ];
   if (configProblem) {
     findings.push({
@@ -62,7 +64,9 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
     models: { active: null },
     backup: { lastSuccess: null, lastProvenRestore: null, nextRun: null },
     certificates: [],
-    alerts: [],
+    alerts: alerting.alerts
+      .filter(({ state }) => state === 'firing' || state === 'acknowledged')
+      .map(({ id, severity, summary, since }) => ({ id, severity, summary, since })),
     verdict: combine(findings.map(({ verdict }) => verdict)),
     edge: { http: `http://${edge.http}`, https: `https://${edge.https}`, reachable },
     agent,
@@ -70,6 +74,8 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
   };
 }
 
+/** Milliseconds within which Alertmanager must say what fires; without it the agent's own alerts are shown. */
+const alertsPatience = 1_000;
 /** Milliseconds within which the edge must say how it is. */
 const edgePatience = 1_000;
 

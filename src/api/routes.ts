@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { alertSchema, alertsSchema, alertsTestSchema, silenceSchema } from './alerts.ts';
 import { type Endpoint, type EndpointName, endpoints } from './endpoints.ts';
 import {
   auditEntrySchema,
@@ -64,6 +65,12 @@ const restartInput = z.object({ service: z.string().optional(), ...operation });
 const execInput = z.object({ service: z.string() });
 const execTarget = z.object({ container: z.string(), service: z.string() });
 
+/** How long, in milliseconds, and why. */
+const pause = { duration: z.number().positive(), comment: z.string().default('') };
+const silenceInput = z.object({ matchers: z.array(z.string()).min(1), ...pause });
+/** An alert by its id, the first digits of it, or its name. */
+const ackInput = z.object({ alert: z.string(), ...pause });
+
 export const routes = {
   status: route('status', nothing, statusSchema),
   /** What is asked of a running agent before anything else. */
@@ -90,6 +97,15 @@ export const routes = {
   prune: route('prune', z.object({ ...operation }), eventSchema),
   /** The container to run a command in; the face runs `docker exec` itself, so that the terminal is its own. */
   exec: route('exec', execInput, execTarget),
+  /** What fires, who is told of it and what is silenced. */
+  alerts: route('alerts', nothing, alertsSchema),
+  /** A test alert through each receiver; all of them when none is named. */
+  alertsTest: route('alertsTest', z.object({ receivers: z.array(z.string()).default([]) }), alertsTestSchema),
+  /** Stops a service and proves that somebody is told (S1-42). Default: the first route's service. */
+  alertsDrill: route('alertsDrill', z.object({ service: z.string().optional(), ...operation }), eventSchema),
+  alertsSilence: route('alertsSilence', silenceInput, silenceSchema),
+  alertsUnsilence: route('alertsUnsilence', z.object({ id: z.string() }), silenceSchema),
+  alertsAck: route('alertsAck', ackInput, z.array(alertSchema)),
   configShow: route('configShow', nothing, z.record(z.string(), z.unknown())),
   audit: route(
     'audit',

@@ -18,7 +18,7 @@ const actorSchema = z.object({
 });
 export type Actor = z.output<typeof actorSchema>;
 
-const findingSchema = z.object({
+export const findingSchema = z.object({
   id: z.string(),
   verdict,
   observed: z.string(),

@@ -1,4 +1,6 @@
 import { didYouMean } from '../lib/near.ts';
+import { alertsIssues } from './alerts-checks.ts';
+import { monitoringIssues } from './monitoring-checks.ts';
 import type { Config } from './schema.ts';
 
 /** A mistake that needs more than one value to be seen. */
@@ -9,7 +11,14 @@ export interface CrossIssue {
 
 /** Everything in a configuration that is well-formed but cannot work. Pure. */
 export function crossCheck(config: Config): CrossIssue[] {
-  return [...routeIssues(config), ...roleIssues(config), ...portIssues(config), ...pathIssues(config)];
+  return [
+    ...routeIssues(config),
+    ...roleIssues(config),
+    ...portIssues(config),
+    ...pathIssues(config),
+    ...alertsIssues(config.alerts),
+    ...monitoringIssues(config),
+  ];
 }
 
 function routeIssues({ routes, services }: Config): CrossIssue[] {

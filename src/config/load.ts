@@ -1,14 +1,13 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LineCounter, parseDocument } from 'yaml';
 import { ensureDirectory, readIfPresent, writeFileAtomic } from '../host/files.ts';
 import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
 import { formatBytes } from '../lib/units.ts';
 import { adviseOn } from './advice.ts';
-import { type CrossIssue, crossCheck } from './cross-checks.ts';
-import { explodingAlias, explosionText } from './expansion.ts';
-import { locate } from './locate.ts';
-import { type ConfigProblem, explain, pathText } from './problems.ts';
+import { crossCheck } from './cross-checks.ts';
+import { configOutline } from './outline.ts';
+import { parseText } from './parse.ts';
+import type { ConfigProblem } from './problems.ts';
 import { type Config, configSchema } from './schema.ts';
 
 /** Largest configuration file, in bytes. */
@@ -22,50 +21,9 @@ export type ParsedConfig =
 
 /** Reads the text of an appliance.yaml. Pure; finds all mistakes, not just the first. */
 export function parseConfig(text: string): ParsedConfig {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, merge: true, prettyErrors: false, uniqueKeys: true });
-  const at = (offset: number) => ({ line: lines.linePos(offset).line, column: lines.linePos(offset).col });
-  const broken = [...document.errors, ...document.warnings].map(
-    ({ code, message, pos }): ConfigProblem => ({
-      ...at(pos[0]),
-      path: '',
-      message: code === 'DUPLICATE_KEY' ? `key ${keyTextAt(text, pos[0])} stands here for the second time` : message,
-    }),
-  );
-  if (broken.length > 0) return { config: null, problems: broken };
-  const exploding = explodingAlias(document);
-  if (exploding) {
-    return { config: null, problems: [{ ...at(exploding.range?.[0] ?? 0), path: '', message: explosionText }] };
-  }
-  let value: unknown;
-  try {
-    value = document.toJS({ maxAliasCount: -1 });
-  } catch (error) {
-    return { config: null, problems: [{ line: null, column: null, path: '', message: messageOf(error) }] };
-  }
-  const problem = (path: readonly PropertyKey[], message: string, key?: string): ConfigProblem => {
-    const place = locate(document, lines, path, key);
-    return { line: place?.line ?? null, column: place?.column ?? null, path: pathText(path), message };
-  };
-  if (value === null || value === undefined)
-    return { config: null, problems: [{ line: 1, column: 1, path: '', message: 'the file is empty' }] };
-  const parsed = configSchema.safeParse(value);
-  if (!parsed.success) {
-    const issues = parsed.error.issues.flatMap((issue) => explain(issue, value));
-    return { config: null, problems: inOrder(issues.map(({ path, message, key }) => problem(path, message, key))) };
-  }
-  const issues = crossCheck(parsed.data);
-  const placed = (found: readonly CrossIssue[]) => inOrder(found.map(({ path, message }) => problem(path, message)));
-  if (issues.length > 0) return { config: null, problems: placed(issues) };
-  return { config: parsed.data, problems: [], warnings: placed(adviseOn(parsed.data)) };
-}
-
-function keyTextAt(text: string, offset: number): string {
-  return /^[^\s:]+/.exec(text.slice(offset))?.[0] ?? '';
-}
-
-function inOrder(problems: ConfigProblem[]): ConfigProblem[] {
-  return problems.sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0));
+  const parsed = parseText(text, { schema: configSchema, outline: configOutline, crossCheck, advise: adviseOn });
+  if (parsed.value === null) return { config: null, problems: parsed.problems };
+  return { config: parsed.value, problems: [], warnings: parsed.warnings };
 }
 
 /**

@@ -10,7 +10,7 @@ const nodeSchema = z.looseObject({
     return z.union([z.boolean(), nodeSchema]).optional();
   },
   get items() {
-    return nodeSchema.optional();
+    return z.union([z.boolean(), nodeSchema]).optional();
   },
 });
 type SchemaNode = z.output<typeof nodeSchema>;
@@ -24,23 +24,29 @@ export function configJsonSchema(): Readonly<Record<string, unknown>> {
   };
 }
 
-/** The part of the schema that describes a path of the file; undefined when there is none. */
-function schemaAt(path: readonly PropertyKey[]): SchemaNode | undefined {
-  let node: SchemaNode | undefined = nodeSchema.parse(configJsonSchema());
-  for (const step of path) {
-    const named: SchemaNode | undefined = typeof step === 'number' ? node?.items : node?.properties?.[String(step)];
-    const any: SchemaNode | boolean | undefined = node?.additionalProperties;
-    node = named ?? (typeof any === 'object' ? any : undefined);
-  }
-  return node;
+/** What a file may hold where, for messages about it. */
+export interface Outline {
+  /** The keys that may stand at a path. */
+  keysAt(path: readonly PropertyKey[]): string[];
+  /** What the value at a path is for. */
+  describe(path: readonly PropertyKey[]): string | undefined;
 }
 
-/** The keys that may stand at a path. */
-export function knownKeys(path: readonly PropertyKey[]): string[] {
-  return Object.keys(schemaAt(path)?.properties ?? {});
+/** @param jsonSchema made when it is first needed: only a file with a mistake needs it */
+export function outlineOf(jsonSchema: () => unknown): Outline {
+  const schemaAt = (path: readonly PropertyKey[]): SchemaNode | undefined => {
+    let node: SchemaNode | undefined = nodeSchema.parse(jsonSchema());
+    for (const step of path) {
+      const named: SchemaNode | undefined = node?.properties?.[String(step)];
+      const any: SchemaNode | boolean | undefined = typeof step === 'number' ? node?.items : node?.additionalProperties;
+      node = named ?? (typeof any === 'object' ? any : undefined);
+    }
+    return node;
+  };
+  return {
+    keysAt: (path) => Object.keys(schemaAt(path)?.properties ?? {}),
+    describe: (path) => schemaAt(path)?.description,
+  };
 }
 
-/** What the value at a path is for. */
-export function descriptionOf(path: readonly PropertyKey[]): string | undefined {
-  return schemaAt(path)?.description;
-}
+export const configOutline = outlineOf(configJsonSchema);

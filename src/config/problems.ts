@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import { didYouMean } from '../lib/near.ts';
-import { descriptionOf, knownKeys } from './outline.ts';
+import type { Outline } from './outline.ts';
 
-/** One mistake in appliance.yaml, where it stands and what to write instead. */
+/** One mistake in a file of configuration, where it stands and what to write instead. */
 export interface ConfigProblem {
   /** Counted from 1; null when the mistake has no place of its own. */
   readonly line: number | null;
@@ -32,10 +32,10 @@ export function pathText(path: readonly PropertyKey[]): string {
  * Says a schema's complaint in words for the person who wrote the file.
  * @param value the document as it was read, to tell what is missing from what is wrong
  */
-export function explain(issue: z.core.$ZodIssue, value: unknown): Issue[] {
+export function explain(issue: z.core.$ZodIssue, value: unknown, outline: Outline): Issue[] {
   const { path } = issue;
   if (issue.code === 'unrecognized_keys') {
-    const known = knownKeys(path);
+    const known = outline.keysAt(path);
     return issue.keys.map((key) => {
       const hint = didYouMean(key, known) ?? (known.length > 0 ? `known are ${known.join(', ')}` : undefined);
       return { path, key, message: `unknown key ${key}${hint === undefined ? '' : `; ${hint}`}` };
@@ -47,7 +47,7 @@ export function explain(issue: z.core.$ZodIssue, value: unknown): Issue[] {
   }
   const given = valueAt(value, path);
   if (given === undefined && issue.code !== 'custom') {
-    const about = descriptionOf(path);
+    const about = outline.describe(path);
     return [{ path, message: `is missing${about === undefined ? '' : ` (${about})`}` }];
   }
   if (issue.code === 'invalid_value') {

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { bytesPattern, durationPattern, parseBytes, parseDuration } from '../lib/units.ts';
+import { alertsSchema } from './alerts.ts';
+import { monitoringSchema } from './monitoring.ts';
 
 /** `30s` in the file, milliseconds in the program. */
 const duration = z
@@ -147,6 +149,8 @@ export const configSchema = z.strictObject({
       bytes: bytes.prefault('20GB').describe('space that images of kept releases may take'),
     })
     .prefault({}),
+  alerts: alertsSchema.optional(),
+  monitoring: monitoringSchema.optional(),
   agent: z
     .strictObject({
       operators: z.string().default('appliance').describe('group that may use the operator socket'),

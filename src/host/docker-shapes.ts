@@ -69,6 +69,8 @@ export interface ContainerDetail {
   readonly exitCode: number;
   readonly outOfMemory: boolean;
   readonly startedAt: string;
+  /** When it last ended, RFC 3339; year 1 when it never did. */
+  readonly finishedAt: string;
   /** `healthy`, `unhealthy`, `starting`; null without a healthcheck. */
   readonly health: string | null;
   readonly restarts: number;

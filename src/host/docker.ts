@@ -90,6 +90,7 @@ export class Engine {
       exitCode: c.State.ExitCode,
       outOfMemory: c.State.OOMKilled,
       startedAt: c.State.StartedAt,
+      finishedAt: c.State.FinishedAt,
       health: c.State.Health && c.State.Health.Status !== 'none' ? c.State.Health.Status : null,
       restarts: c.RestartCount,
       labels: c.Config.Labels,

@@ -13,6 +13,8 @@ export interface Paths {
   readonly releases: string;
   readonly edge: string;
   readonly core: string;
+  /** Configuration and measurements that the containers of monitoring read. */
+  readonly monitoring: string;
   readonly operatorSocket: string;
   readonly viewerSocket: string;
   readonly nonces: string;
@@ -37,6 +39,7 @@ export function pathsFor(root?: string): Paths {
     releases: join(lib, 'releases'),
     edge: join(lib, 'edge'),
     core: join(lib, 'core'),
+    monitoring: join(lib, 'monitoring'),
     operatorSocket: join(run, 'agent.sock'),
     viewerSocket: join(run, 'view.sock'),
     nonces: join(run, 'nonces'),

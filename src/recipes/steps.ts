@@ -15,6 +15,12 @@ export interface Removal {
   readonly idle: boolean;
 }
 
+interface OneService {
+  readonly service: string;
+  readonly colour: Colour;
+  readonly timeout: number;
+}
+
 /** What the recipes put in order. Capabilities offer these steps, the agent hands them over. */
 export interface Steps {
   readonly checkHost: StepType<{ readonly minimumFreeBytes: number }>;
@@ -50,6 +56,10 @@ export interface Steps {
   /** All of them at the same time. */
   readonly removeColours: StepType<{ readonly removals: Removal[] }>;
   readonly restartService: StepType<{ readonly service: string; readonly timeout: number }>;
+  readonly stopService: StepType<OneService>;
+  readonly startService: StepType<OneService>;
+  readonly checkAlerting: StepType<{ readonly service: string }>;
+  readonly awaitReceipt: StepType<{ readonly service: string; readonly limit: number }>;
   readonly removeCore: StepType<{ readonly volumes: boolean }>;
   readonly retain: StepType<Record<string, never>>;
 }

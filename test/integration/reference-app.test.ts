@@ -92,7 +92,7 @@ beforeAll(async () => {
   await script('images/build.sh', 'postgres', 'redis', 'static', 'routing-ml-python');
   await script('routing-ml/make-repository.sh', join(folder, 'repository'));
   await script('routing-ml/make-env.sh', join(folder, '.env'));
-  await Promise.all(['v0.9', 'v1.0', 'v1.0-p2', 'v1.1', 'v1.2-broken'].map(checkOut));
+  await Promise.all(['v0.9', 'v1.0', 'v1.0-p2', 'v1.1', 'v1.2-broken', 'v1.3-overload', 'v1.3-slow'].map(checkOut));
   await docker('v1.0', 'down', '--volumes', '--remove-orphans');
   const build = await docker('v1.0', 'build', '--quiet');
   expect(build.exitCode, build.stderr).toBe(0);
@@ -260,6 +260,21 @@ describe('releases and schemas', () => {
     }
   });
 
+  test('v1.3-overload is sound alone and fails under load; v1.3-slow is slow and never fails', async () => {
+    for (const tag of ['v1.3-overload', 'v1.3-slow']) expect((await docker(tag, 'build', '--quiet')).exitCode).toBe(0);
+    const overload = await startBackend('v1.3-overload', 200);
+    const statuses = (count: number) =>
+      Promise.all(Array.from({ length: count }, async () => (await fetch(`${overload}/api/models/active`)).status));
+    expect(await statuses(2)).toEqual([200, 200]);
+    const crowd = await statuses(40);
+    expect(crowd.filter((status) => status === 500).length).toBeGreaterThan(30);
+    expect((await fetch(`${overload}/health`)).status).toBe(200);
+    const slow = await startBackend('v1.3-slow', 200);
+    const began = performance.now();
+    expect((await fetch(`${slow}/api/models/active`)).status).toBe(200);
+    expect(performance.now() - began).toBeGreaterThan(340);
+  });
+
   test('S1-68: v1.1 migrates to schema 3: a running v0.9 turns unhealthy, and its migration is refused with both numbers', async () => {
     const base = await startBackend('v0.9', 200);
     expect((await docker('v1.1', 'build', '--quiet')).exitCode).toBe(0);
@@ -280,20 +295,34 @@ describe('its scripts', () => {
     const tags = (path: string) => execa('git', ['-C', path, 'for-each-ref', 'refs/tags']);
     expect((await tags(second)).stdout).toBe((await tags(join(folder, 'repository'))).stdout);
     expect((await script('routing-ml/make-repository.sh', second)).stderr).toContain('up to date');
-    const schemas = ['v0.9', 'v1.0', 'v1.0-p2', 'v1.1', 'v1.2-broken'].map(async (tag) => {
-      const { stdout } = await docker(tag, 'config', '--format', 'json');
-      const numbers = z.object({ version: z.number(), readableFrom: z.number() });
-      const parsed = z.object({ 'x-appliance': z.object({ schema: numbers }) }).parse(JSON.parse(stdout));
-      const { version, readableFrom } = parsed['x-appliance'].schema;
-      return [version, readableFrom];
-    });
+    const schemas = ['v0.9', 'v1.0', 'v1.0-p2', 'v1.1', 'v1.2-broken', 'v1.3-overload', 'v1.3-slow'].map(
+      async (tag) => {
+        const { stdout } = await docker(tag, 'config', '--format', 'json');
+        const numbers = z.object({ version: z.number(), readableFrom: z.number() });
+        const parsed = z.object({ 'x-appliance': z.object({ schema: numbers }) }).parse(JSON.parse(stdout));
+        const { version, readableFrom } = parsed['x-appliance'].schema;
+        return [version, readableFrom];
+      },
+    );
     expect(await Promise.all(schemas)).toEqual([
       [1, 1],
       [1, 1],
       [2, 1],
       [3, 3],
       [2, 1],
+      [2, 1],
+      [2, 1],
     ]);
+  });
+
+  test('a repository of an older version gets the releases that it lacks, and the same commits', async () => {
+    const older = join(folder, 'older');
+    await script('routing-ml/make-repository.sh', older);
+    const tags = async () => (await execa('git', ['-C', older, 'for-each-ref', 'refs/tags'])).stdout;
+    const all = await tags();
+    await execa('git', ['-C', older, 'tag', '--delete', 'v1.3-overload', 'v1.3-slow']);
+    expect((await script('routing-ml/make-repository.sh', older)).stderr).toContain('added v1.3-overload v1.3-slow');
+    expect(await tags()).toBe(all);
   });
 
   test('another repository at the target is left as it is', async () => {

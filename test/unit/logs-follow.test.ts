@@ -12,6 +12,7 @@ function container(name: string): ContainerDetail {
     labels: { 'com.docker.compose.service': name, 'appliance.service': name },
     running: true,
     startedAt: '2026-01-01T00:00:00Z',
+    finishedAt: '0001-01-01T00:00:00Z',
   } as Partial<ContainerDetail> as ContainerDetail;
 }
 

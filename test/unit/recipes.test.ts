@@ -35,6 +35,10 @@ const steps: Steps = {
   removeColour: named('remove-colour'),
   removeColours: named('remove-colours'),
   restartService: named('restart-service'),
+  stopService: named('stop-service'),
+  startService: named('start-service'),
+  checkAlerting: named('check-alerting'),
+  awaitReceipt: named('await-receipt'),
   removeCore: named('remove-core'),
   retain: named('retain'),
 };

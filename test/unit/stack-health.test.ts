@@ -17,6 +17,7 @@ const detail: ContainerDetail = {
   exitCode: 0,
   outOfMemory: false,
   startedAt: '2030-01-01T00:00:00Z',
+  finishedAt: '0001-01-01T00:00:00Z',
   health: null,
   restarts: 0,
   labels: {},

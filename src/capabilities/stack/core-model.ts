@@ -3,6 +3,7 @@ import { colours } from '../../lib/colour.ts';
 import { dynamicRange, hostAddress, isLoopback, plan } from './addresses.ts';
 import { colourProject, type PlannedProject } from './colour-model.ts';
 import { type ComposeModel, escapeDollar, modelText, type Service } from './model.ts';
+import { type MonitoringRequest, monitoringModel } from './monitoring-services.ts';
 import { type Project, servicesOf } from './project.ts';
 import type { Subnets } from './subnets.ts';
 import { aliasesOf, imageIdOf, labelKeys, modelOf, pinService, plannedVolumes, usedFiles } from './transform.ts';
@@ -17,6 +18,8 @@ export interface CoreRequest {
   /** Directory of the edge's configuration and weights, and directory of its logs, on the host. */
   readonly edgeDirectory: string;
   readonly edgeLogDirectory: string;
+  /** What watches; left out where appliance.yaml has no section `monitoring`. */
+  readonly monitoring?: Pick<MonitoringRequest, 'monitoring' | 'directories'>;
 }
 
 /** Ports that the edge listens on inside its container. */
@@ -27,13 +30,18 @@ export function coreProject(name: string): string {
 }
 
 /**
- * The long-lived project: the edge, the databases and caches, and the networks of both colours. Core services join
- * both networks, so a name means the same in either. They publish ports on loopback only: what the world may reach goes
- * through the edge. A pure function of the request.
+ * The long-lived project: the edge, the databases and caches, what watches them, and the networks of both colours. Core
+ * services join both networks, so a name means the same in either. They publish ports on loopback only: what the world
+ * may reach goes through the edge. A pure function of the request.
  */
 export function coreModel(request: CoreRequest): PlannedProject {
   const { config, project, subnets } = request;
-  const services: Record<string, Service> = { edge: edgeService(request) };
+  const services: Record<string, Service> = {
+    edge: edgeService(request),
+    ...(request.monitoring
+      ? monitoringModel({ name: config.name, imageIds: request.imageIds, ...request.monitoring })
+      : {}),
+  };
   const core = project
     ? servicesOf(project, 'core').map((service) => ({ service, source: modelOf(project, service) }))
     : [];

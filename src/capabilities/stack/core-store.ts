@@ -11,6 +11,7 @@ import { colourProject, type PlannedProject } from './colour-model.ts';
 import { coreModel } from './core-model.ts';
 import { freezeProject } from './freeze.ts';
 import { modelText } from './model.ts';
+import { type MonitoringDirectories, monitoringServices } from './monitoring-services.ts';
 import { type Project, projectSchema, servicesOf } from './project.ts';
 import type { StackRelease } from './steps/deps.ts';
 import { chooseSubnets, parseRoutes, type Subnets } from './subnets.ts';
@@ -103,8 +104,8 @@ export class CoreStore {
    */
   async adopt(releaseId: string | null, replace: boolean): Promise<boolean> {
     const current = await this.#definition();
-    if (current && !replace && (current.project !== null || releaseId === null)) return false;
-    const imageIds: Record<string, string> = { edge: await this.#edgeImage() };
+    if (current && !replace && (current.project !== null || releaseId === null)) return this.#adoptMonitoring(current);
+    const imageIds: Record<string, string> = { edge: await this.#edgeImage(), ...(await this.#monitoringImages()) };
     let project: Project | null = null;
     if (releaseId !== null) {
       const release = await this.#deps.release(releaseId);
@@ -121,11 +122,27 @@ export class CoreStore {
         roles: ['core'],
       });
     }
-    if (current && !replace) imageIds.edge = current.imageIds.edge ?? imageIds.edge ?? '';
-    const definition: Definition = { release: releaseId, project, imageIds };
+    if (current && !replace) {
+      for (const name of ['edge', ...Object.keys(monitoringServices)]) {
+        const pinned = current.imageIds[name];
+        if (pinned !== undefined) imageIds[name] = pinned;
+      }
+    }
+    await this.#write({ release: releaseId, project, imageIds });
+    return true;
+  }
+
+  /** Pins images of monitoring that the core does not have yet: what is missing is added without replacing anything. */
+  async #adoptMonitoring(current: Definition): Promise<boolean> {
+    const missing = Object.entries(await this.#monitoringImages()).filter(([name]) => !(name in current.imageIds));
+    if (missing.length === 0) return false;
+    await this.#write({ ...current, imageIds: { ...current.imageIds, ...Object.fromEntries(missing) } });
+    return true;
+  }
+
+  async #write(definition: Definition): Promise<void> {
     await ensureDirectory(this.#deps.paths.core, 0o700);
     await writeFileAtomic(this.#path(), `${JSON.stringify(definition, null, 2)}\n`, 0o600);
-    return true;
   }
 
   /** The step that takes core services over. No undo: until the core is started again, nothing has changed. */
@@ -145,6 +162,9 @@ export class CoreStore {
     const edge = definition.imageIds.edge ?? (await this.#edgeImage());
     await ensureDirectory(paths.edge, 0o755);
     await ensureDirectory(join(paths.log, 'edge'), 0o755);
+    const { monitoring } = config;
+    const directories = directoriesBelow(paths.monitoring);
+    if (monitoring) for (const path of Object.values(directories)) await ensureDirectory(path, 0o755);
     return coreModel({
       config,
       project: definition.project,
@@ -152,7 +172,19 @@ export class CoreStore {
       subnets: await this.subnets(),
       edgeDirectory: paths.edge,
       edgeLogDirectory: join(paths.log, 'edge'),
+      ...(monitoring ? { monitoring: { monitoring, directories } } : {}),
     });
+  }
+
+  /** Those of its images that are on this host. One that is missing leaves the rest of the core as it is. */
+  async #monitoringImages(): Promise<Record<string, string>> {
+    const { config, engine } = this.#deps;
+    const found: Record<string, string> = {};
+    for (const [name, key] of Object.entries(monitoringServices)) {
+      const image = config.monitoring && (await engine.image(config.monitoring[key].image));
+      if (image) found[name] = image.id;
+    }
+    return found;
   }
 
   async #edgeImage(): Promise<string> {
@@ -172,4 +204,13 @@ export class CoreStore {
   #definition(): Promise<Definition | undefined> {
     return readJson(this.#path(), definitionSchema);
   }
+}
+
+/** Where the containers of monitoring find what they read. */
+function directoriesBelow(monitoring: string): MonitoringDirectories {
+  return {
+    prometheus: join(monitoring, 'prometheus'),
+    alertmanager: join(monitoring, 'alertmanager'),
+    textfile: join(monitoring, 'textfile'),
+  };
 }

@@ -10,7 +10,7 @@ import { Progress } from '../output/progress.ts';
 import type { Session } from '../session.ts';
 
 /** Requests that start or follow an operation and answer with its events. */
-export type OperationRoute = 'deploy' | 'rollback' | 'up' | 'down' | 'restart' | 'prune' | 'follow';
+export type OperationRoute = 'alertsDrill' | 'deploy' | 'rollback' | 'up' | 'down' | 'restart' | 'prune' | 'follow';
 
 interface Order<Route extends OperationRoute> {
   readonly route: Route;

@@ -104,6 +104,12 @@ class Stage {
     restart: (input, caller) => this.#operate('restart', input.service ?? null, caller),
     prune: (_, caller) => this.#operate('prune', null, caller),
     exec: async ({ service }) => ({ container: `container-of-${service}`, service }),
+    alerts: async () => ({ alertmanager: null, onCall: null, alerts: [], silences: [] }),
+    alertsTest: async () => ({ verdict: 'inconclusive', checks: [] }),
+    alertsDrill: ({ service }, caller) => this.#operate('drill', service ?? 'backend', caller),
+    alertsSilence: async (input) => silenceOf(input.matchers.join(' ')),
+    alertsUnsilence: async () => silenceOf('service="backend"'),
+    alertsAck: async () => [],
     configShow: async () => ({ name: 'routing-ml' }),
     audit: async () => [
       {
@@ -357,4 +363,8 @@ function logLine(names: readonly string[], number: number): LogLine {
       ? `ERROR ${number} \u001b]0;stolen title\u0007\u001b[2J${'a long line '.repeat(20)}`
       : `INFO request ${number} GET /predict 200 \u001b[32mok\u001b[0m`,
   };
+}
+
+function silenceOf(matchers: string) {
+  return { id: '6f2c', matchers, by: 'anna', comment: '', until: ago(-minute) };
 }

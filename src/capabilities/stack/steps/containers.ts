@@ -51,20 +51,28 @@ export async function compareWithModel(
   engine: StackEngine,
   id: string,
   { projectName, model }: Pick<PlannedProject, 'projectName' | 'model'>,
-  how: { readonly exactly: boolean } = { exactly: true },
+  how: {
+    readonly exactly: boolean;
+    /** Containers and services that may be as they like, by their labels. */
+    readonly ignoring?: (labels: Readonly<Record<string, string>> | undefined) => boolean;
+  } = { exactly: true },
 ): Promise<Finding> {
+  const { ignoring = () => false } = how;
   const found = new Map(
-    (await containersOf(engine, projectName)).map((container) => [serviceOf(container), container]),
+    (await containersOf(engine, projectName))
+      .filter(({ labels }) => !ignoring(labels))
+      .map((container) => [serviceOf(container), container]),
   );
+  const wanted = Object.entries(model.services).filter(([, { labels }]) => !ignoring(labels));
   const problems: string[] = [];
-  for (const [name, service] of Object.entries(model.services)) {
+  for (const [name, service] of wanted) {
     const summary = found.get(name);
     const detail = summary && (await engine.inspect(summary.id));
     problems.push(...(detail ? differences(name, service, model, detail, how.exactly) : [`${name} has no container`]));
   }
   if (how.exactly)
     for (const name of found.keys()) if (!model.services[name]) problems.push(`${name} does not belong here`);
-  const total = Object.keys(model.services).length;
+  const total = wanted.length;
   return {
     id,
     verdict: problems.length === 0 ? 'pass' : 'fail',

@@ -6,6 +6,7 @@ import { restartService } from './restart-service.ts';
 import { removeColour, removeColours, stopColour } from './retire.ts';
 import { startColour } from './start-colour.ts';
 import { startCore } from './start-core.ts';
+import { startService, stopService } from './stop-service.ts';
 import { waitHealthy } from './wait-healthy.ts';
 
 /** Every step type of the stack, bound to what it acts on. */
@@ -20,6 +21,8 @@ export function createStackSteps(deps: StackDeps) {
     removeColour: removeColour(deps),
     removeColours: removeColours(deps),
     restartService: restartService(deps),
+    stopService: stopService(deps),
+    startService: startService(deps),
     removeCore: removeCore(deps),
   };
 }

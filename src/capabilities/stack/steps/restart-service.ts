@@ -34,33 +34,35 @@ export function restartService(deps: StackDeps) {
       for (const container of chosen) {
         context.signal.throwIfAborted();
         await deps.engine.restart(container.id, grace);
-        await healthy(deps, container, timeout, context);
+        await healthy(deps, container, timeout, context, 'restart');
       }
       return `${chosen.length} containers of ${service} restarted`;
     },
   });
 }
 
-async function healthy(
+/** Waits until a container that was just started is healthy. @param after what was done to it @throws ApplianceError `unhealthy` */
+export async function healthy(
   deps: StackDeps,
   container: ContainerSummary,
   timeout: number,
   context: StepContext,
+  after: 'restart' | 'start',
 ): Promise<void> {
   const deadline = context.clock.monotonic() + timeout;
   const watched = await watchedOf(deps, container);
   for (;;) {
     const detail = await deps.engine.inspect(container.id);
-    if (!detail) throw new ApplianceError('unhealthy', `${container.name} is gone after its restart`);
+    if (!detail) throw new ApplianceError('unhealthy', `${container.name} is gone after its ${after}`);
     const address = Object.values(detail.addresses).find((text) => text !== '');
     const tag = container.labels[labelKeys.release] ?? '';
     const health = await askHealth(deps.engine, { ...watched, address }, detail, tag, context.signal);
     if (health.state === 'healthy') return;
     if (health.state === 'failed' || context.clock.monotonic() >= deadline) {
       const log = await lastLines(deps.engine, detail, 10, context.signal);
-      const what = `${container.name} is not healthy after its restart: ${health.said}`;
+      const what = `${container.name} is not healthy after its ${after}: ${health.said}`;
       throw new ApplianceError('unhealthy', [what, ...log].join('\n'), {
-        left: 'containers after it were not restarted',
+        left: `containers after it were not ${after}ed`,
         hint: `look at it: appliance logs ${watched.name}`,
       });
     }

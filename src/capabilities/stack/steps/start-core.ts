@@ -1,7 +1,10 @@
 import { z } from 'zod';
-import { ApplianceError } from '../../../lib/errors.ts';
+import type { ComposeCall } from '../../../host/compose.ts';
+import { ApplianceError, messageOf } from '../../../lib/errors.ts';
 import { defineStep, type StepContext } from '../../../operations/step.ts';
 import type { PlannedProject } from '../colour-model.ts';
+import { monitoringRole } from '../monitoring-services.ts';
+import { labelKeys } from '../transform.ts';
 import { compareWithModel, containersOf, lastLines, serviceOf } from './containers.ts';
 import { type StackDeps, startMissingFlags, upFlags, writeModel } from './deps.ts';
 import { askHealth, healthcheckArguments } from './health.ts';
@@ -32,17 +35,49 @@ export function startCore(deps: StackDeps) {
       await removeNeverStarted(deps, core.projectName);
       await reattach(deps, core);
       const call = await writeModel(deps, 'core.json', core, context, []);
-      await deps.compose.up({ ...call, flags: replace ? upFlags : startMissingFlags });
+      const flags = replace ? upFlags : startMissingFlags;
+      const { serving, watching } = split(core);
+      await deps.compose.up({ ...call, flags, services: serving });
       // A network that somebody removed is there again only now.
       await reattach(deps, core);
       await settled(deps, core, context);
-      return `${Object.keys(core.model.services).length} core services run`;
+      const trouble = await startWatching(deps, { ...call, flags, services: watching });
+      return `${serving.length} core services run${watching.length === 0 ? '' : (trouble ?? `, ${watching.length} watch`)}`;
     },
     async verify({ release, replace }) {
       const core = await deps.core(release);
-      return compareWithModel(deps.engine, 'core', core, { exactly: replace });
+      return compareWithModel(deps.engine, 'core', core, { exactly: replace, ignoring: isWatching });
     },
   });
+}
+
+function isWatching(labels: Readonly<Record<string, string>> = {}): boolean {
+  return labels[labelKeys.role] === monitoringRole;
+}
+
+/** Names of the services that users need, and of those that only watch. */
+function split({ model }: PlannedProject): { serving: string[]; watching: string[] } {
+  const names = Object.keys(model.services);
+  const watching = names.filter((name) => isWatching(model.services[name]?.labels));
+  return { serving: names.filter((name) => !watching.includes(name)), watching };
+}
+
+/**
+ * Monitoring never stands in the way of a deploy or rollback: a port that is taken, say, is told and left to `status`.
+ * @returns what went wrong
+ */
+async function startWatching(
+  deps: StackDeps,
+  call: ComposeCall & { readonly flags: readonly string[]; readonly services: readonly string[] },
+): Promise<string | undefined> {
+  if (call.services.length === 0) return undefined;
+  try {
+    await deps.compose.up(call);
+    return undefined;
+  } catch (error) {
+    call.signal?.throwIfAborted();
+    return `; monitoring does not: ${messageOf(error)}`;
+  }
 }
 
 /** A container that could not be started keeps the definition that was wrong; as it never ran, nothing is lost with it. */
@@ -60,7 +95,7 @@ async function settled(deps: StackDeps, core: PlannedProject, context: StepConte
       const name = serviceOf(summary);
       const service = core.model.services[name];
       const detail = await engine.inspect(summary.id);
-      if (!service || !detail) continue;
+      if (!service || !detail || isWatching(service.labels)) continue;
       const check = healthcheckArguments(service);
       const watched = { name, role: 'app', address: undefined, probe: null, check, restartsBefore: 0 } as const;
       const health = await askHealth(engine, watched, detail, '', context.signal);

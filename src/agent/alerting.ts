@@ -1,0 +1,197 @@
+import { statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { OperationResult } from '../api/schema.ts';
+import {
+  AlertDesk,
+  alertsOf,
+  awaitReceipt,
+  checkAlerting,
+  OwnAlerts,
+  Sentry,
+  testReceivers,
+} from '../capabilities/alerts/index.ts';
+import { labelKeys } from '../capabilities/stack/index.ts';
+import { type AlertsConfig, alertsSchema } from '../config/alerts.ts';
+import type { Config } from '../config/schema.ts';
+import { Alertmanager } from '../host/alertmanager.ts';
+import type { Engine } from '../host/docker.ts';
+import type { Database } from '../host/sqlite.ts';
+import type { Clock } from '../lib/clock.ts';
+import { ApplianceError } from '../lib/errors.ts';
+import { didYouMean } from '../lib/near.ts';
+import type { Paths } from '../lib/paths.ts';
+import type { Finding } from '../lib/verdict.ts';
+import { type ContainerWatch, colourOf, serviceName } from './containers.ts';
+
+/** Milliseconds between two rounds. */
+const period = 5_000;
+/** What is in force where appliance.yaml has no section `alerts`: nobody is told of anything. */
+const untold: AlertsConfig = alertsSchema.parse({ receivers: {} });
+
+export interface AlertingDeps {
+  readonly config: Config;
+  readonly paths: Paths;
+  readonly clock: Clock;
+  readonly database: Database;
+  readonly engine: Engine;
+  readonly watch: ContainerWatch;
+  /** The live colour; null before the first deploy. */
+  readonly live: () => { readonly colour: string } | null;
+  /** Whether an operation changes the stack right now. */
+  readonly busy: () => boolean;
+}
+
+/** Alerting of one appliance: what the alerts capability needs of the machine, put together. */
+export class Alerting {
+  readonly desk: AlertDesk;
+  readonly #deps: AlertingDeps;
+  readonly #own: OwnAlerts;
+  readonly #alertmanager: Alertmanager | undefined;
+  readonly #sentry: Sentry;
+
+  constructor(deps: AlertingDeps) {
+    this.#deps = deps;
+    const { config, paths, clock, database } = deps;
+    const { alerts, monitoring } = config;
+    const address = alerts?.alertmanager ?? (monitoring ? `http://${monitoring.alertmanager.listen}` : undefined);
+    this.#alertmanager = address === undefined ? undefined : new Alertmanager(address);
+    this.#own = new OwnAlerts(database, config.name);
+    this.desk = new AlertDesk({ alerts, alertmanager: this.#alertmanager, own: this.#own, clock });
+    this.#sentry = new Sentry({
+      alerts: alerts ?? untold,
+      alertmanager: this.#alertmanager,
+      directory: monitoring && alerts?.alertmanager === undefined ? join(paths.monitoring, 'alertmanager') : undefined,
+      expectsWatchdog: monitoring !== undefined,
+      own: this.#own,
+      clock,
+      disk: { directory: paths.lib, freeBytes: () => freeBytes(paths.lib) },
+      services: () => this.#services(),
+    });
+  }
+
+  /** Steps of the drill. */
+  steps() {
+    const deps = {
+      alerts: this.#deps.config.alerts,
+      alertmanager: () => this.desk.required(),
+      stoppedAt: (service: string) => this.#stoppedAt(service),
+    };
+    return { checkAlerting: checkAlerting(deps), awaitReceipt: awaitReceipt(deps) };
+  }
+
+  /** Writes what Alertmanager reads when it starts. Never throws. */
+  prepare(): Promise<void> {
+    return this.#sentry.install(false);
+  }
+
+  /** Looks after alerting until the signal aborts. */
+  async follow(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#sentry.round(signal);
+      await this.#deps.clock.sleep(period, signal).catch(() => undefined);
+    }
+  }
+
+  /** An operation has ended: whoever wants to be told of it will be. */
+  ended(result: OperationResult): void {
+    const now = this.#deps.clock.now();
+    const { kind, from, to, actor, error } = result;
+    const change = alertsOf({ kind, from, to, actor, result: result.result, why: error?.message, hint: error?.hint });
+    for (const name of change.resolve) this.#own.resolve(name, now);
+    for (const draft of change.raise) this.#own.raise(draft, now);
+  }
+
+  /**
+   * Proves, receiver by receiver, that notifications are accepted.
+   * @param names receivers; all when empty
+   * @throws ApplianceError `alerts_off`, `alert_not_found`, `alertmanager_unreachable`
+   */
+  async test(names: readonly string[], actor: string, signal: AbortSignal): Promise<Finding[]> {
+    const { config, clock, engine } = this.#deps;
+    const alertmanager = this.desk.required();
+    const known = config.alerts?.receivers ?? {};
+    if (Object.keys(known).length === 0) {
+      throw new ApplianceError('alerts_off', 'appliance.yaml names no receiver', {
+        left: 'nothing was sent',
+        hint: 'write the section alerts into appliance.yaml (docs/guide/alerts.md)',
+      });
+    }
+    for (const name of names) {
+      if (known[name]) continue;
+      throw new ApplianceError('alert_not_found', `there is no receiver ${name}`, {
+        left: 'nothing was sent',
+        hint: didYouMean(name, Object.keys(known)) ?? `there are ${Object.keys(known).join(', ')}`,
+      });
+    }
+    const chosen = Object.entries(known).filter(([name]) => names.length === 0 || names.includes(name));
+    await this.#sentry.install(true);
+    const explain = (receiver: string, since: number) => loggedReason(engine, config.name, receiver, since);
+    return testReceivers(
+      { alertmanager, clock, name: config.name, explain },
+      Object.fromEntries(chosen),
+      actor,
+      signal,
+    );
+  }
+
+  #services() {
+    const { watch, live, busy } = this.#deps;
+    const colour = live()?.colour;
+    if (colour === undefined || busy() || watch.problem) return undefined;
+    return watch
+      .details()
+      .filter(({ labels }) => labels[labelKeys.role] === 'app' || labels[labelKeys.role] === 'core')
+      .filter((one) => colourOf(one) === null || colourOf(one) === colour)
+      .map((one) => ({
+        name: serviceName(one),
+        service: one.labels[labelKeys.service] ?? serviceName(one),
+        well: one.running && one.health !== 'unhealthy' && one.state === 'running',
+        state: one.running && one.health !== null ? one.health : one.state,
+      }));
+  }
+
+  async #stoppedAt(service: string): Promise<number | undefined> {
+    const { engine, config, live } = this.#deps;
+    const colour = live()?.colour;
+    const all = await engine.containers([
+      `${labelKeys.name}=${config.name}`,
+      `${labelKeys.service}=${service}`,
+      `${labelKeys.colour}=${colour ?? ''}`,
+    ]);
+    const details = await Promise.all(all.map(({ id }) => engine.inspect(id)));
+    const times = details.flatMap((one) => (one && !one.running ? [Date.parse(one.finishedAt)] : []));
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+}
+
+async function freeBytes(directory: string): Promise<number> {
+  const { bavail, bsize } = await statfs(directory);
+  return bavail * bsize;
+}
+
+/** Lines of Alertmanager's log that are read for a reason. */
+const logLines = 200;
+
+/** Why Alertmanager could not deliver to a receiver, in its own words. @param since milliseconds since 1970 */
+async function loggedReason(
+  engine: Engine,
+  name: string,
+  receiver: string,
+  since: number,
+): Promise<string | undefined> {
+  const signal = AbortSignal.timeout(5_000);
+  try {
+    const all = await engine.containers([`${labelKeys.name}=${name}`, `${labelKeys.service}=alertmanager`]);
+    const detail = all[0] && (await engine.inspect(all[0].id));
+    if (!detail) return undefined;
+    let text = '';
+    const options = { follow: false, since: Math.floor(since / 1_000), tail: logLines, signal };
+    for await (const chunk of engine.logs(detail, options)) text += chunk.text;
+    const about = (line: string) => line.includes(`receiver=${receiver} `) || line.includes(`err="${receiver}/`);
+    const line = text.split('\n').findLast((one) => about(one) && one.includes('err='));
+    const [, quoted] = /err="((?:[^"\\]|\\.)*)"/.exec(line ?? '') ?? [];
+    return quoted?.replaceAll('\\"', '"').slice(0, 300);
+  } catch {
+    return undefined; // Without a reason the counters still say that it was refused.
+  }
+}

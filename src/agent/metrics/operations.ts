@@ -1,0 +1,28 @@
+import { Histogram, type Registry } from 'prom-client';
+import type { OperationResult } from '../../api/schema.ts';
+
+/** Seconds; from a warm rollback to a canary of many hours. */
+const buckets = [0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3_600, 14_400, 86_400];
+/** Series that exist from the start: a counter that begins at one hides its first increase. */
+const kinds = ['deploy', 'rollback', 'up', 'restart'] as const;
+const results = ['done', 'failed', 'rolled_back', 'manual'] as const;
+
+/** How long operations took and how they ended. */
+export class OperationMetrics {
+  readonly #duration;
+
+  constructor(registry: Registry) {
+    this.#duration = new Histogram({
+      name: 'appliance_operation_duration_seconds',
+      help: 'How long operations took, by kind and result.',
+      labelNames: ['kind', 'result'],
+      buckets,
+      registers: [registry],
+    });
+    for (const kind of kinds) for (const result of results) this.#duration.zero({ kind, result });
+  }
+
+  ended({ kind, result, seconds }: Pick<OperationResult, 'kind' | 'result' | 'seconds'>): void {
+    this.#duration.observe({ kind, result }, seconds);
+  }
+}

@@ -1,0 +1,70 @@
+import type { ApplianceEvent, Status } from '../../api/schema.ts';
+import type { Appliance } from '../appliance.ts';
+import type { EventHub } from '../events.ts';
+import { statusOf, version } from '../status.ts';
+import { AgentMetrics } from './index.ts';
+import { writeTextfile } from './textfile.ts';
+
+/** Milliseconds between two writes: half of what Prometheus takes between two scrapes. */
+const period = 5_000;
+/** Every how many writes the status is asked for, and configuration and rules are compared with what they should be. */
+const statusEvery = 2;
+const syncEvery = 12;
+
+export interface ReporterDeps {
+  readonly hub: EventHub;
+  /** The appliance as appliance.yaml describes it now. */
+  readonly appliance: () => Appliance;
+  readonly agent: Status['agent'];
+  readonly onError: (error: unknown) => void;
+}
+
+/** Tells Prometheus how the appliance is, every few seconds, for as long as appliance.yaml asks for monitoring. */
+export class Reporter {
+  readonly #deps: ReporterDeps;
+  readonly #metrics = new AgentMetrics(version);
+  #round = 0;
+  #busy = false;
+
+  constructor(deps: ReporterDeps) {
+    this.#deps = deps;
+  }
+
+  /** Begins at once and goes on until the signal aborts. */
+  start(signal: AbortSignal): void {
+    void this.#listen(this.#deps.hub.subscribe(signal));
+    const timer = setInterval(() => void this.#tick(), period);
+    signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+    void this.#tick();
+  }
+
+  async #listen(events: AsyncIterable<ApplianceEvent>): Promise<void> {
+    for await (const event of events)
+      if (event.event === 'operation-ended') this.#metrics.operations.ended(event.result);
+  }
+
+  async #tick(): Promise<void> {
+    // A host that is short of breath skips a round rather than piling them up.
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      const appliance = this.#deps.appliance();
+      if (appliance.monitoring.wanted) await this.#report(appliance);
+    } catch (error) {
+      this.#deps.onError(error);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #report(appliance: Appliance): Promise<void> {
+    const { monitoring, watch } = appliance;
+    const round = this.#round;
+    this.#round += 1;
+    if (round % syncEvery === 0) await monitoring.sync();
+    await monitoring.follow(watch.details());
+    if (round % statusEvery === 0) this.#metrics.status(await statusOf(appliance, this.#deps.agent));
+    this.#metrics.containers(watch.readings());
+    await writeTextfile(monitoring.files.textfile, await this.#metrics.text());
+  }
+}

@@ -1,0 +1,90 @@
+import { stringify } from 'yaml';
+import type { Policy, PolicyAlert } from '../../config/policy.ts';
+import type { AlertingRule, RecordingRule, Rule } from './rule.ts';
+import { applianceRules } from './rules-appliance.ts';
+import { answering, expressionOf, type OwnExpressions, promDuration } from './rules-expressions.ts';
+
+/** An alert of a policy that cannot be raised on this appliance, and why. */
+export interface Unwatched {
+  readonly policy: string;
+  readonly id: string;
+  readonly name: string;
+  readonly why: string;
+}
+
+export interface RuleSet {
+  /** Name of a file → its text. */
+  readonly files: Readonly<Record<string, string>>;
+  readonly unwatched: readonly Unwatched[];
+}
+
+/** What a value is measured over where a policy does not say, in milliseconds: six scrapes. */
+const defaultOver = 60_000;
+
+/**
+ * The rules that Prometheus evaluates: those of the appliance itself, and a file for each policy whose alerts are wanted.
+ * Pure: the same input gives the same text.
+ */
+export function ruleSet(policies: readonly Policy[], own: OwnExpressions): RuleSet {
+  const files: Record<string, string> = { 'appliance.yml': ruleFile('appliance', applianceRules) };
+  const unwatched: Unwatched[] = [];
+  for (const policy of policies) {
+    const rules = policyRules(policy, own);
+    unwatched.push(...rules.unwatched);
+    files[`policy-${policy.name}.yml`] = ruleFile(`policy-${policy.name}`, rules.rules);
+  }
+  return { files, unwatched };
+}
+
+/** The rules of one policy: each measured value is recorded once, then compared as often as alerts ask for it. */
+export function policyRules(policy: Policy, own: OwnExpressions): { rules: Rule[]; unwatched: Unwatched[] } {
+  const records = new Map<string, RecordingRule>();
+  const alerts: AlertingRule[] = [];
+  const unwatched: Unwatched[] = [];
+  // Each policy records under its own name: two groups that write the same series would mix their samples.
+  const level = policy.name.replaceAll('-', '_');
+  const answers = `${level}:answers:now`;
+  if (policy.alerts.some(({ metric }) => metric === 'availability' && own[metric] === undefined))
+    records.set(answers, { record: answers, expr: answering });
+  for (const alert of policy.alerts) {
+    const over = promDuration(alert.over ?? defaultOver);
+    const expr = expressionOf(alert.metric, over, own, answers);
+    if (expr === undefined) {
+      const why = `nobody measures ${alert.metric}: name its expression under monitoring.metrics in appliance.yaml`;
+      unwatched.push({ policy: policy.name, id: alert.id, name: alert.name, why });
+      continue;
+    }
+    const record = `${level}:${alert.metric.replaceAll('-', '_')}:${over}`;
+    records.set(record, { record, expr });
+    alerts.push(alertingRule(policy.name, alert, record));
+  }
+  return { rules: [...records.values(), ...alerts], unwatched };
+}
+
+function alertingRule(policy: string, alert: PolicyAlert, record: string): AlertingRule {
+  const value = alert.against === undefined ? record : `(${record} / ${record} offset 1d - 1)`;
+  return {
+    alert: alert.name,
+    expr: comparison(value, alert),
+    ...(alert.for > 0 ? { for: promDuration(alert.for) } : {}),
+    labels: { severity: alert.severity, requirement: alert.id, policy },
+    annotations: {
+      summary: alert.summary,
+      description: `${alert.metric} is {{ $value | humanize }} (policy ${policy}, ${alert.id})`,
+    },
+  };
+}
+
+function comparison(value: string, { above, below, atLeast, atMost, between }: PolicyAlert): string {
+  if (above !== undefined) return `${value} > ${above}`;
+  if (below !== undefined) return `${value} < ${below}`;
+  if (atLeast !== undefined) return `${value} >= ${atLeast}`;
+  if (atMost !== undefined) return `${value} <= ${atMost}`;
+  const [low, high] = between ?? [Number.NaN, Number.NaN];
+  return `${value} >= ${low} <= ${high}`;
+}
+
+/** A file of rules, evaluated as one group: in their order, at the interval of the configuration. */
+function ruleFile(group: string, rules: readonly Rule[]): string {
+  return `# Written by appliance. What is changed here is lost.\n${stringify({ groups: [{ name: group, rules }] }, { lineWidth: 0 })}`;
+}

@@ -1,0 +1,102 @@
+import type { Policy, PolicyRule } from '../../../config/policy.ts';
+import type { MetricReader, Subject, Window } from '../../../lib/measurement.ts';
+import type { Finding } from '../../../lib/verdict.ts';
+import { judge, type Sample } from './judge.ts';
+import { type RuleRole, windowsOf } from './windows.ts';
+import { needText } from './words.ts';
+
+/** Milliseconds after which what happened has been written down: nginx keeps lines for up to a second. */
+const settling = 2_000;
+
+export interface AssessmentQuestion {
+  readonly policy: Pick<Policy, 'gates' | 'rollback' | 'investigate'>;
+  readonly candidate: Subject;
+  /** What it is compared with; null where nothing was live before. */
+  readonly baseline: Subject | null;
+  readonly minRequests: number;
+  /** Milliseconds since 1970: when the first stage began, and this one. */
+  readonly rolloutSince: number;
+  readonly since: number;
+  readonly now: number;
+  /** Whether the release has all of the traffic, so that its baseline is what was before. */
+  readonly alone: boolean;
+}
+
+/** What an analysis says of a stage. */
+export interface StageAssessment {
+  /** Must all pass before the stage may end. */
+  readonly gates: readonly Finding[];
+  /** Any that fails takes the release back at once. */
+  readonly rollback: readonly Finding[];
+  /** Reported to people; never a reason to go back. */
+  readonly investigate: readonly Finding[];
+}
+
+/** Measures what the rules of a policy ask for, and judges each. */
+export async function assess(
+  question: AssessmentQuestion,
+  measure: MetricReader,
+  signal: AbortSignal,
+): Promise<StageAssessment> {
+  const all = (rules: readonly PolicyRule[], role: RuleRole) =>
+    Promise.all(rules.map((rule) => assessRule(rule, role, question, measure, signal)));
+  const { gates, rollback, investigate } = question.policy;
+  const [passed, taken, looked, enough] = await Promise.all([
+    all(gates, 'gate'),
+    all(rollback, 'rollback'),
+    all(investigate, 'investigate'),
+    requestsFinding(question, measure, signal),
+  ]);
+  return { gates: [...enough, ...passed], rollback: taken, investigate: looked };
+}
+
+async function assessRule(
+  rule: PolicyRule,
+  role: RuleRole,
+  question: AssessmentQuestion,
+  measure: MetricReader,
+  signal: AbortSignal,
+): Promise<Finding> {
+  const { candidate, baseline, since } = question;
+  const windows = windowsOf(rule, role, since, settled(question));
+  const samples = await Promise.all(
+    windows.windows.map(async (window): Promise<Sample> => {
+      const seen = await measure(rule.metric, candidate, window, signal);
+      if (rule.against === undefined || baseline === null) return { window, seen };
+      const compared = baselineWindow(window, question);
+      return { window, seen, baseline: await measure(rule.metric, baseline, compared, signal) };
+    }),
+  );
+  return judge(rule, role, windows, samples);
+}
+
+/** The same time; where the release before it has no traffic any more, as much time before the rollout began. */
+function baselineWindow({ from, to }: Window, { alone, rolloutSince }: AssessmentQuestion): Window {
+  return alone ? { from: rolloutSince - (to - from), to: rolloutSince } : { from, to };
+}
+
+function settled({ since, now }: AssessmentQuestion): number {
+  return Math.max(since, Math.floor((now - settling) / 1_000) * 1_000);
+}
+
+/** Whether the stage has had the least number of requests that it asks for. */
+async function requestsFinding(
+  question: AssessmentQuestion,
+  measure: MetricReader,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const { minRequests, candidate, since } = question;
+  if (minRequests === 0) return [];
+  const window = { from: since, to: settled(question) };
+  const seen = await measure('errors', candidate, window, signal);
+  const samples = seen.kind === 'share' ? seen.of : 0;
+  const about = { id: 'min-requests', expected: `at least ${minRequests} requests`, samples };
+  if (seen.kind !== 'share')
+    return [{ ...about, verdict: 'inconclusive', observed: seen.kind === 'none' ? seen.why : '' }];
+  const observed = `${samples} requests`;
+  if (samples >= minRequests) return [{ ...about, verdict: 'pass', observed }];
+  const seconds = (window.to - window.from) / 1_000;
+  const needed = minRequests - samples;
+  const hint = needText(needed, seconds > 0 ? samples / seconds : 0, 'request');
+  return [{ ...about, verdict: 'inconclusive', observed, needed, hint }];
+}

@@ -1,0 +1,39 @@
+import type { Histogram } from './histogram.ts';
+
+/** A span of time in milliseconds since 1970; `to` is no longer part of it. */
+export interface Window {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What was seen of a metric within a window. */
+export type Measurement =
+  /** Nothing can be said; never a reason to pass (DESIGN §1.4). */
+  | { readonly kind: 'none'; readonly why: string }
+  /** `hits` of `of` requests. */
+  | { readonly kind: 'share'; readonly hits: number; readonly of: number }
+  | { readonly kind: 'times'; readonly times: Histogram }
+  /** What happened how often, in a window that was watched as a whole. */
+  | { readonly kind: 'events'; readonly count: number; readonly about?: string | undefined }
+  /** A value that goes up and down. */
+  | {
+      readonly kind: 'value';
+      readonly last: number;
+      readonly least: number;
+      readonly most: number;
+      readonly samples: number;
+    };
+
+/** A release as it is measured. */
+export interface Subject {
+  readonly tag: string;
+  readonly colour: 'blue' | 'green';
+}
+
+/** Measures one kind of metric. What it cannot see is `none` with the reason; it throws only when the signal aborts. */
+export type MetricReader = (
+  metric: string,
+  subject: Subject,
+  window: Window,
+  signal: AbortSignal,
+) => Promise<Measurement>;
