@@ -105,8 +105,14 @@ export async function runAgent(options: AgentOptions): Promise<number> {
         ),
     });
     log.info({ pid: process.pid, name: config.name }, 'agent started');
-    for (const { operation, kind, result } of await settling)
-      log.warn({ operation, kind, result }, 'settled an operation that was cut short');
+    // Not awaited: a rollout that goes on may take many hours.
+    settling.then(
+      (settled) => {
+        for (const { operation, kind, result } of settled)
+          log.warn({ operation, kind, result }, 'settled an operation that was cut short');
+      },
+      (error: unknown) => log.error({ error: asApplianceError(error).message }, 'an open operation was not settled'),
+    );
     const rotation = setInterval(() => {
       generations.current.appliance.traffic
         .rotateAccessLog(accessLog)
@@ -117,7 +123,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     log.info('agent stopping');
     clearInterval(rotation);
     const last = generations.current;
-    last.appliance.operations.interrupt();
+    last.appliance.operations.stop();
     await last.appliance.operations.idle();
     await close();
     await last.stop();

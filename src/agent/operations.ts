@@ -6,7 +6,7 @@ import { formatDuration } from '../lib/units.ts';
 import type { AuditLog } from '../operations/audit.ts';
 import type { Actor, Journal, OperationRecord, StepRecord } from '../operations/journal.ts';
 import { recover } from '../operations/recovery.ts';
-import type { Planner, Runner, RunnerEvent, RunOutcome } from '../operations/runner.ts';
+import { type Planner, type Runner, type RunnerEvent, type RunOutcome, Suspension } from '../operations/runner.ts';
 import type { EventHub } from './events.ts';
 
 /** An operation before it has begun: what a recipe makes of the caller's wish. */
@@ -27,6 +27,10 @@ export interface OperationDeps {
   readonly runner: Runner;
   /** Kinds of operations that are finished rather than taken back when they were cut short. */
   readonly urgentKinds: ReadonlySet<string>;
+  /** Which operations are rollouts that have begun to shift traffic. */
+  readonly rollouts: { hasBegun(operation: string): boolean };
+  /** Findings of the analysis of a rollout. */
+  readonly verdictsOf: (operation: string) => OperationResult['verdicts'];
 }
 
 interface Current {
@@ -118,10 +122,13 @@ export class Operations {
       const abort = new AbortController();
       const { promise: done, resolve } = Promise.withResolvers<void>();
       this.#current = { id: record.id, done, abort };
-      const both = AbortSignal.any([signal, abort.signal]);
-      const result = await this.#run(record.id, () => recover(record, { journal, runner, urgentKinds }, both));
+      const stop = (): void => this.stop();
+      signal.addEventListener('abort', stop, { once: true });
+      if (signal.aborted) this.stop();
+      const result = await this.#run(record.id, () => recover(record, { journal, runner, urgentKinds }, abort.signal));
+      signal.removeEventListener('abort', stop);
       resolve();
-      results.push(result);
+      if (result) results.push(result);
     }
     return results;
   }
@@ -129,6 +136,12 @@ export class Operations {
   /** Asks the running operation to stop and take back what it did. */
   interrupt(): void {
     this.#current?.abort.abort(new ApplianceError('interrupted', 'interrupted'));
+  }
+
+  /** This process ends: a rollout is left to the next one, everything else is taken back. */
+  stop(): void {
+    if (this.#current && this.#deps.rollouts.hasBegun(this.#current.id)) this.#current.abort.abort(new Suspension());
+    else this.interrupt();
   }
 
   /** Resolves when nothing runs any more. */
@@ -178,7 +191,7 @@ export class Operations {
       seconds: ((record.endedAt ?? clock.now()) - record.startedAt) / 1_000,
       shiftSeconds: record.shiftedAt === null ? null : (record.shiftedAt - record.startedAt) / 1_000,
       steps: steps.map(report),
-      verdicts: steps.flatMap((step) => (step.finding ? [step.finding] : [])),
+      verdicts: [...steps.flatMap((step) => (step.finding ? [step.finding] : [])), ...this.#deps.verdictsOf(id)],
       ...(record.error ? { error: record.error } : {}),
     };
   }
@@ -208,7 +221,12 @@ export class Operations {
     return new ApplianceError(
       'busy',
       `${running.kind}${target ? ` ${target}` : ''} is running: begun by ${running.actor.user}${running.actor.ssh ? ` from ${running.actor.ssh}` : ''} ${age} ago, now at "${this.#title(running.id) ?? 'its plan'}" (${running.progress} %)`,
-      { left: 'it goes on; nothing was touched', hint: `wait for it: appliance ${kind} … --wait 5m` },
+      {
+        left: 'it goes on; nothing was touched',
+        hint: this.#deps.rollouts.hasBegun(running.id)
+          ? 'appliance abort takes the rollout back at once; appliance status shows how far it is'
+          : `wait for it: appliance ${kind} … --wait 5m`,
+      },
     );
   }
 
@@ -221,13 +239,18 @@ export class Operations {
     if (record) hub.publish(this.#startedEvent(record));
   }
 
-  async #run(id: string, work: () => Promise<RunOutcome>): Promise<OperationResult> {
+  /** @returns undefined when it was left open for the next writer */
+  async #run(id: string, work: () => Promise<RunOutcome>): Promise<OperationResult | undefined> {
     const { journal, audit, hub, clock } = this.#deps;
     let outcome: RunOutcome;
     try {
       outcome = await work();
     } catch (thrown) {
       outcome = { result: 'failed', error: asApplianceError(thrown) };
+    }
+    if (outcome.result === 'suspended') {
+      this.#current = undefined;
+      return undefined;
     }
     journal.end(id, outcome.result, clock.now(), outcome.error?.toBody() ?? null);
     const record = journal.operation(id);

@@ -6,7 +6,8 @@ import { availableMemory } from '../host/memory.ts';
 import type { Colour } from '../lib/colour.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { PlannedStep } from '../operations/step.ts';
-import { type DeployFacts, idleColour, planDeploy, planResolve, type Strategy } from '../recipes/deploy.ts';
+import { holdTime } from '../recipes/canary.ts';
+import { baselineOf, type DeployFacts, idleColour, planDeploy, planResolve, type Strategy } from '../recipes/deploy.ts';
 import type { ReleaseFacts } from '../recipes/facts.ts';
 import { commitOf, peek } from '../recipes/resolve.ts';
 import { planRollback, type RollbackPath, rollbackPath } from '../recipes/rollback.ts';
@@ -46,7 +47,7 @@ export class Previews {
           migrates: servicesOf(seen.project, 'migrate').length > 0,
           imagesPresent: false,
         };
-    const strategy = input.strategy ?? config.deploy.strategy;
+    const { strategy, policy } = await this.#plans.way(input);
     const liveLosesDatabase = await this.#plans.schemaGate(release, strategy);
     if (liveLosesDatabase)
       notes.push(`there is no way back to ${liveLosesDatabase.liveTag} without restoring its data`);
@@ -60,12 +61,16 @@ export class Previews {
       liveLosesDatabase,
       topologies: { blue: on('blue'), green: on('green') },
       strategy,
+      policy,
       actor: agentActor.user,
       config,
     };
     const resolving = planResolve(input, steps);
     const planned = planDeploy(facts, steps);
     if (planned.length === 0) notes.push(`${input.tag} is live already`);
+    const rolled = policy !== null && baselineOf(facts) !== null;
+    if (policy && !rolled && planned.length > 0)
+      notes.push(`policy ${policy.name} is not used: no release serves that the new one could be compared with`);
     notes.push(...seen.project.notes, ...(await this.#coreNotes(seen.project)), ...(await this.#memoryNotes(strategy)));
     const from = observed.live ? await store.view(observed.live.release) : null;
     const to = same
@@ -79,7 +84,8 @@ export class Previews {
       kind: 'deploy',
       from: observed.live?.tag ?? null,
       to: input.tag,
-      strategy,
+      strategy: rolled && policy.stages.length > 0 ? 'canary' : strategy,
+      policy: rolled ? policy.name : null,
       colour: planned.length === 0 ? (observed.live?.colour ?? null) : idleColour(observed),
       steps: planned.length === 0 ? resolving : [...resolving, ...planned],
       changes: diffReleases(from, to),
@@ -122,6 +128,7 @@ export class Previews {
       from: live?.tag ?? null,
       to: target.tag,
       strategy: path,
+      policy: null,
       colour: path === 'none' ? (live?.colour ?? null) : idleColour(facts.observed),
       steps: planRollback(facts, steps),
       changes: diffReleases(live ? await store.view(live.release) : null, await store.view(target.id)),
@@ -135,6 +142,7 @@ export class Previews {
     from: string | null;
     to: string;
     strategy: string;
+    policy: string | null;
     colour: Colour | null;
     steps: readonly PlannedStep[];
     changes: Change[];
@@ -142,7 +150,7 @@ export class Previews {
     downtimeOf: readonly string[];
   }): Plan {
     const { steps, downtimeOf, ...rest } = about;
-    const usual = steps.map(({ action }) => this.#a.journal.usualDuration(action));
+    const usual = steps.map((step) => holdTime(step) ?? this.#a.journal.usualDuration(step.action));
     const shown = steps.map(({ action, title, cause }, index) => {
       const ms = usual[index] ?? null;
       return { action, title, cause, seconds: ms === null ? null : ms / 1_000 };

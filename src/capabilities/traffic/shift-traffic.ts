@@ -13,12 +13,15 @@ export interface ShiftTrafficArgs {
   readonly to: Weights;
   /** Tag that every answer carries when `to` gives everything to one colour. */
   readonly release: string;
+  /** What undo goes back to, where that is not `from`: every stage of a rollout goes back to its beginning at once. */
+  readonly back?: Weights | undefined;
 }
 
 const argsSchema: z.ZodType<ShiftTrafficArgs> = z.object({
   from: weightsSchema,
   to: weightsSchema,
   release: z.string(),
+  back: weightsSchema.optional(),
 });
 
 /** Milliseconds for the proof that the answers come from the release. */
@@ -86,8 +89,11 @@ async function assertReachable(
   { from, to, release }: ShiftTrafficArgs,
   { signal, progress }: StepContext,
 ): Promise<void> {
-  const colour = colours.find((known) => to[known] === 100);
-  if (colour === undefined || sameWeights(await weightsHeld(parts, from, signal), to)) return;
+  const held = await weightsHeld(parts, from, signal);
+  const before = held ?? from;
+  // The colour that gets more than it had; without a change of shares, the one that has everything.
+  const colour = colours.find((known) => to[known] > before[known]) ?? colours.find((known) => to[known] === 100);
+  if (colour === undefined || sameWeights(held, to)) return;
   progress(`asking ${colour} through the edge`);
   const { config, clock } = parts;
   const objection = await awaitPreview({ config, clock, release, colour, within: previewTimeout }, signal);
@@ -122,13 +128,14 @@ async function verify(parts: TrafficParts, { to }: ShiftTrafficArgs, { signal }:
   };
 }
 
-async function undo(parts: TrafficParts, { from }: ShiftTrafficArgs, { clock, signal }: StepContext): Promise<void> {
-  await saveWeights(parts, from);
+async function undo(parts: TrafficParts, args: ShiftTrafficArgs, { clock, signal }: StepContext): Promise<void> {
+  const target = args.back ?? args.from;
+  await saveWeights(parts, target);
   // Before the dictionary: where the marker changes, it decides, whether nginx can be reached or not.
-  await moveMarker(parts, from);
+  await moveMarker(parts, target);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await parts.control.setWeights(from, signal);
+      await parts.control.setWeights(target, signal);
       return;
     } catch (error) {
       // An edge that does not run reads the file when it starts.
