@@ -2,13 +2,14 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { systemCode } from '../../lib/errors.ts';
 
 /** Bytes that are read at once. */
-const chunkSize = 256 * 1024;
+const chunkSize = 1024 * 1024;
 /** A line that is longer than this is none; bytes. */
 const longestLine = 64 * 1024;
 /** Of what was written before we came, the most that is read; bytes. */
 const mostHistory = 256 * 1024 * 1024;
 /** How long a file that was renamed is still read: each worker of nginx opens the new one in its own time. Milliseconds. */
 const farewell = 10_000;
+const nothing = new Uint8Array();
 
 interface Tail {
   readonly handle: FileHandle;
@@ -16,7 +17,7 @@ interface Tail {
   readonly identity: string;
   offset: number;
   /** The beginning of a line whose end is not written yet. */
-  rest: string;
+  rest: Uint8Array;
   /** When it last grew, after it lost its name; null while it has it. */
   retired: number | null;
 }
@@ -27,7 +28,8 @@ interface Tail {
  */
 export class LogFollower {
   readonly #path: string;
-  readonly #buffer = Buffer.allocUnsafe(chunkSize);
+  /** Made when there is something to read. */
+  #buffer: Buffer | null = null;
   #tails: Tail[] = [];
   #begun = false;
 
@@ -86,7 +88,7 @@ export class LogFollower {
       return;
     }
     for (const tail of this.#tails) tail.retired ??= now;
-    this.#tails.push({ handle, identity, offset: Math.max(0, size - mostHistory), rest: '', retired });
+    this.#tails.push({ handle, identity, offset: Math.max(0, size - mostHistory), rest: nothing, retired });
   }
 
   /** @returns whether there was anything to read */
@@ -95,21 +97,22 @@ export class LogFollower {
     if (size < tail.offset) {
       // Truncated: what comes now begins at the beginning.
       tail.offset = 0;
-      tail.rest = '';
+      tail.rest = nothing;
     }
-    let grew = false;
-    for (;;) {
+    if (size === tail.offset) return false;
+    this.#buffer ??= Buffer.allocUnsafe(longestLine + chunkSize);
+    for (let grew = false; ; grew = true) {
       signal?.throwIfAborted();
-      const { bytesRead } = await tail.handle.read(this.#buffer, 0, chunkSize, tail.offset);
+      const held = tail.rest.length;
+      this.#buffer.set(tail.rest);
+      const { bytesRead } = await tail.handle.read(this.#buffer, held, chunkSize, tail.offset);
       if (bytesRead === 0) return grew;
-      grew = true;
       tail.offset += bytesRead;
+      const end = held + bytesRead;
       // One byte, one character: what is counted is ASCII, and nothing can be cut in two.
-      const text = tail.rest + this.#buffer.toString('latin1', 0, bytesRead);
-      const read = lines(text);
-      const rest = text.slice(read);
-      // Too long for a line: what follows it is told to be unreadable.
-      tail.rest = rest.length > longestLine ? rest.slice(-longestLine) : rest;
+      const read = lines(this.#buffer.toString('latin1', 0, end));
+      // Of what is too long for a line only the end is kept; it is told to be unreadable.
+      tail.rest = Uint8Array.from(this.#buffer.subarray(Math.max(read, end - longestLine), end));
     }
   }
 
