@@ -7,8 +7,15 @@ import { afterMigration } from '../capabilities/releases/schema-gate.ts';
 import { createReleaseSteps } from '../capabilities/releases/steps.ts';
 import { ReleaseStore, releaseMigrations } from '../capabilities/releases/store.ts';
 import { CoreStore } from '../capabilities/stack/core-store.ts';
-import { bake, createStackSteps, projectSchema, type StackRelease } from '../capabilities/stack/index.ts';
+import {
+  bake,
+  createStackSteps,
+  projectSchema,
+  type StackDeps,
+  type StackRelease,
+} from '../capabilities/stack/index.ts';
 import { createTraffic } from '../capabilities/traffic/index.ts';
+import { RolloutStore, rolloutMigrations } from '../capabilities/traffic/rollout-store.ts';
 import { loadConfig, readEnvironment, secretValues } from '../config/index.ts';
 import type { Config } from '../config/schema.ts';
 import { Ballast } from '../host/ballast.ts';
@@ -34,6 +41,8 @@ import { Monitoring } from './monitoring.ts';
 import { Observer } from './observer.ts';
 import { Operations } from './operations.ts';
 import { assertOwner, claim } from './owner.ts';
+import { rolloutDeps } from './rollout-analysis.ts';
+import { Rollouts } from './rollouts.ts';
 
 /** Everything that belongs to one appliance, put together. The only place where capabilities meet. */
 export interface Appliance {
@@ -48,11 +57,12 @@ export interface Appliance {
   readonly audit: AuditLog;
   readonly hub: EventHub;
   readonly operations: Operations;
+  readonly rollouts: Rollouts;
   readonly observer: Observer;
   readonly watch: ContainerWatch;
   readonly ballast: Ballast;
-  readonly monitoring: Monitoring;
   readonly alerting: Alerting;
+  readonly monitoring: Monitoring;
   readonly resolve: ResolveDeps;
   readonly steps: Steps;
   close(): void;
@@ -72,7 +82,7 @@ export interface ApplianceOptions {
 }
 
 /** The modules whose tables the state database holds. */
-export const stateModules = [alertMigrations, journalMigrations, auditMigrations, releaseMigrations];
+export const stateModules = [alertMigrations, journalMigrations, auditMigrations, releaseMigrations, rolloutMigrations];
 
 /** Kinds of operations that are finished, not taken back, when they were cut short. */
 const urgentKinds: ReadonlySet<string> = new Set(['rollback', 'up', 'down', 'restart', 'prune']);
@@ -130,7 +140,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     topologies: (id) => observer.topologies(id),
     rules: () => alertRules(config, paths.config),
   });
-  const stack = createStackSteps({
+  const stackDeps: StackDeps = {
     name: config.name,
     compose: composeHands,
     engine,
@@ -154,7 +164,10 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     },
     subnets: () => core.subnets(),
     live: () => store.live(),
-  });
+  };
+  const stack = createStackSteps(stackDeps);
+  const rolloutStore = new RolloutStore(database);
+  const rollouts = new Rollouts({ store: rolloutStore, journal, audit, hub, clock });
   const steps: Steps = {
     ...stack,
     bake: bake(stack.waitHealthy),
@@ -165,6 +178,9 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     configureEdge: traffic.configureEdge,
     shiftTraffic: traffic.shiftTraffic,
     ...alerting.steps(),
+    ...traffic.rolloutSteps(
+      rolloutDeps({ config, engine, clock, stack: stackDeps, store: rolloutStore, edge: traffic.meter.read }),
+    ),
     retain: retain({
       store,
       engine,
@@ -194,6 +210,8 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     urgentKinds,
     makeRoom: () => void ballast.secure(),
     onError: options.onError ?? (() => undefined),
+    rollouts: rolloutStore,
+    verdictsOf: (id) => rollouts.findings(id),
   });
   return {
     config,
@@ -207,6 +225,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     audit,
     hub,
     operations,
+    rollouts,
     observer,
     watch,
     ballast,
@@ -214,7 +233,10 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     monitoring,
     resolve,
     steps,
-    close: () => database.close(),
+    close: () => {
+      void traffic.meter.close();
+      database.close();
+    },
   };
 }
 

@@ -42,6 +42,8 @@ class InProcessClient implements Client {
   readonly #paths: Paths;
   #reader: Promise<Host> | undefined;
   #writer: Promise<Host> | undefined;
+  /** The operation that was open when this process became the writer. */
+  #settled: string | undefined;
 
   constructor(paths: Paths) {
     this.#paths = paths;
@@ -49,6 +51,9 @@ class InProcessClient implements Client {
 
   async ask<Name extends RouteName>(name: Name, input: Input<Name>, signal?: AbortSignal): Promise<Output<Name>> {
     const { handlers } = await this.#hostFor(name, input);
+    // The rollout was taken back while this process became the writer.
+    if (name === 'abort' && this.#settled !== undefined)
+      return routes[name].output.parse({ operation: this.#settled }) as Output<Name>;
     const result = dispatch(handlers, name, routes[name].input.parse(input), this.#caller(signal));
     if (isStream(result)) throw new RangeError(`${name} is a stream`);
     return routes[name].output.parse(await result) as Output<Name>;
@@ -108,7 +113,9 @@ class InProcessClient implements Client {
     try {
       const host = await this.#open(lock);
       await tidy(host.appliance);
-      await host.appliance.operations.recover(new AbortController().signal);
+      assertNoRollout(host.appliance, name);
+      const settled = await host.appliance.operations.recover(new AbortController().signal);
+      this.#settled = settled.at(-1)?.operation;
       return host;
     } catch (error) {
       lock.release();
@@ -129,6 +136,24 @@ class InProcessClient implements Client {
     });
     return { appliance, handlers, lock };
   }
+}
+
+/**
+ * A rollout may take hours, which nobody would wait for who wanted something else. Without an agent it can be called off;
+ * everything else about it is the agent's.
+ * @throws ApplianceError `busy`
+ */
+function assertNoRollout({ rollouts }: Appliance, name: string): void {
+  const open = rollouts.current();
+  if (!open || open.stage === 0) return;
+  if (name === 'abort') {
+    rollouts.abort(processActor());
+    return;
+  }
+  throw new ApplianceError('busy', `the rollout of ${open.to} is open at ${open.weight} %, and no agent runs it`, {
+    left: 'it stays as it is; nothing was touched',
+    hint: 'start the agent, which goes on with it, or take it back: appliance abort',
+  });
 }
 
 function waitOf(input: unknown): number {

@@ -110,7 +110,11 @@ export async function runAgent(options: AgentOptions): Promise<number> {
         ),
     });
     log.info({ pid: process.pid, name: config.name }, 'agent started');
-    logSettled(log, await settling);
+    // Not awaited: a rollout that goes on may take many hours.
+    settling.then(
+      (settled) => logSettled(log, settled),
+      (error: unknown) => log.error({ error: asApplianceError(error).message }, 'an open operation was not settled'),
+    );
     const rotation = setInterval(() => {
       generations.current.appliance.traffic
         .rotateAccessLog(accessLog)
@@ -127,7 +131,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     clearInterval(rotation);
     clearInterval(upkeep);
     const last = generations.current;
-    last.appliance.operations.interrupt();
+    last.appliance.operations.stop();
     await last.appliance.operations.idle();
     await close();
     await last.stop();

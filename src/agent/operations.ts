@@ -4,9 +4,16 @@ import { type Clock, timestamp } from '../lib/clock.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import { formatDuration } from '../lib/units.ts';
 import type { AuditLog } from '../operations/audit.ts';
-import type { Actor, Journal, OperationRecord, StepRecord, StepState } from '../operations/journal.ts';
+import type {
+  Actor,
+  Journal,
+  OperationOutcome,
+  OperationRecord,
+  StepRecord,
+  StepState,
+} from '../operations/journal.ts';
 import { recover } from '../operations/recovery.ts';
-import type { Planner, Runner, RunnerEvent, RunOutcome } from '../operations/runner.ts';
+import { type Planner, type Runner, type RunnerEvent, type RunOutcome, Suspension } from '../operations/runner.ts';
 import type { EventHub } from './events.ts';
 
 /** An operation before it has begun: what a recipe makes of the caller's wish. */
@@ -31,6 +38,10 @@ export interface OperationDeps {
   readonly makeRoom: () => void;
   /** Told of what went wrong and cannot be written down. */
   readonly onError: (error: ApplianceError) => void;
+  /** Which operations are rollouts that have begun to shift traffic. */
+  readonly rollouts: { hasBegun(operation: string): boolean };
+  /** Findings of the analysis of a rollout. */
+  readonly verdictsOf: (operation: string) => OperationResult['verdicts'];
 }
 
 /** Whose turn it is: one operation at a time. */
@@ -126,35 +137,52 @@ export class Operations {
     const [first] = open;
     if (!first) return [];
     const turn = this.#take(first.id, undefined);
-    const both = AbortSignal.any([signal, turn.abort.signal]);
+    const stop = (): void => this.stop();
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) this.stop();
     const results: OperationResult[] = [];
     for (const record of open) {
       turn.id = record.id;
-      const work = (): Promise<RunOutcome> => recover(record, this.#deps, both);
-      results.push(await this.#run(record.id, work, record === open.at(-1) ? turn : undefined));
+      const work = (): Promise<RunOutcome> => recover(record, this.#deps, turn.abort.signal);
+      const result = await this.#run(record.id, work, record === open.at(-1) ? turn : undefined);
+      if (result) results.push(result);
     }
+    signal.removeEventListener('abort', stop);
     return results;
   }
 
-  /** Settles what a full disk has left open, within the turn of the next operation. @throws ApplianceError `disk_full` */
+  /**
+   * Settles what a full disk has left open, within the turn of the next operation.
+   * @throws ApplianceError `disk_full`; `busy` for a rollout
+   */
   async #settleOpen(signal: AbortSignal): Promise<void> {
     for (const record of this.#deps.journal.open()) {
-      const { error, result } = await this.#run(record.id, () => recover(record, this.#deps, signal), undefined);
+      // It may take hours, which nobody waits for who wants something else.
+      if (this.#deps.rollouts.hasBegun(record.id)) {
+        throw new ApplianceError('busy', `the rollout of ${record.target} is open`, {
+          left: 'nothing was touched; the agent goes on with it once there is space',
+          hint: 'appliance abort takes it back at once; appliance status shows how far it is',
+        });
+      }
+      const settled = await this.#run(record.id, () => recover(record, this.#deps, signal), undefined);
       if (this.#deps.journal.operation(record.id)?.result !== 'running') continue;
-      throw new ApplianceError(
-        'disk_full',
-        `the ${record.kind} before it is still open (${result}): ${error?.message}`,
-        {
-          left: error?.left,
-          hint: error?.hint,
-        },
-      );
+      const { error } = settled ?? {};
+      throw new ApplianceError('disk_full', `the ${record.kind} before it is still open: ${error?.message}`, {
+        left: error?.left,
+        hint: error?.hint,
+      });
     }
   }
 
   /** Asks the running operation to stop and take back what it did. */
   interrupt(): void {
     this.#current?.abort.abort(new ApplianceError('interrupted', 'interrupted'));
+  }
+
+  /** This process ends: a rollout is left to the next one, everything else is taken back. */
+  stop(): void {
+    if (this.#current && this.#deps.rollouts.hasBegun(this.#current.id)) this.#current.abort.abort(new Suspension());
+    else this.interrupt();
   }
 
   /** Resolves when nothing runs any more. */
@@ -212,7 +240,7 @@ export class Operations {
       shiftSeconds:
         record.shiftedAt === null ? null : (record.shiftElapsed ?? between(record.startedAt, record.shiftedAt)) / 1_000,
       steps: steps.map(report),
-      verdicts: steps.flatMap((step) => (step.finding ? [step.finding] : [])),
+      verdicts: [...steps.flatMap((step) => (step.finding ? [step.finding] : [])), ...this.#deps.verdictsOf(id)],
       ...(record.error ? { error: record.error } : {}),
     };
   }
@@ -260,7 +288,12 @@ export class Operations {
     return new ApplianceError(
       'busy',
       `${running.kind}${target ? ` ${target}` : ''} is running: begun by ${running.actor.user}${running.actor.ssh ? ` from ${running.actor.ssh}` : ''} ${age} ago, now at "${this.#title(running.id) ?? 'its plan'}" (${running.progress} %)`,
-      { left: 'it goes on; nothing was touched', hint: `wait for it: appliance ${kind} … --wait 5m` },
+      {
+        left: 'it goes on; nothing was touched',
+        hint: this.#deps.rollouts.hasBegun(running.id)
+          ? 'appliance abort takes the rollout back at once; appliance status shows how far it is'
+          : `wait for it: appliance ${kind} … --wait 5m`,
+      },
     );
   }
 
@@ -275,11 +308,24 @@ export class Operations {
     if (record) hub.publish(this.#startedEvent(record));
   }
 
-  /** Runs an operation to its end. Never throws. @param turn ends with it */
-  async #run(id: string, work: () => Promise<RunOutcome>, turn: Turn | undefined): Promise<OperationResult> {
+  /**
+   * Runs an operation to its end. Never throws.
+   * @param turn ends with it
+   * @returns undefined when it was left open for the next writer
+   */
+  async #run(
+    id: string,
+    work: () => Promise<RunOutcome>,
+    turn: Turn | undefined,
+  ): Promise<OperationResult | undefined> {
     let result: OperationResult;
     try {
-      this.#end(id, await this.#outcome(work), turn?.since);
+      const outcome = await this.#outcome(work);
+      if (outcome.result === 'suspended') {
+        turn?.end();
+        return undefined;
+      }
+      this.#end(id, outcome.result, outcome.error, turn?.since);
       result = this.result(id);
     } catch (thrown) {
       result = this.#leftOpen(id, asApplianceError(thrown));
@@ -302,7 +348,7 @@ export class Operations {
     }
   }
 
-  #end(id: string, { result, error }: RunOutcome, since: number | undefined): void {
+  #end(id: string, result: OperationOutcome, error: ApplianceError | null, since: number | undefined): void {
     const { journal, audit, clock, makeRoom } = this.#deps;
     makeRoom();
     journal.atomically(() => {

@@ -12,6 +12,7 @@ import { planRollback, type RollbackFacts } from '../recipes/rollback.ts';
 import { planDown, planRestart, planUp } from '../recipes/stack.ts';
 import type { Appliance } from './appliance.ts';
 import type { Prepared } from './operations.ts';
+import { type Way, wayOf } from './rollout-policy.ts';
 
 /** Turns wishes into plans: gathers the facts, asks the pure planners. */
 export class Plans {
@@ -21,13 +22,14 @@ export class Plans {
     this.#a = appliance;
   }
 
-  deploy(input: ParsedInput<'deploy'>, actor: Actor): Prepared {
+  async deploy(input: ParsedInput<'deploy'>, actor: Actor): Promise<Prepared> {
     assertTag(input.tag);
+    const way = await this.way(input);
     const { steps, store, observer } = this.#a;
     const resolve: Planner = async () => planResolve(input, steps);
     const shift: Planner = async () => {
       const release = await observer.releaseFacts(store.lastResolved(input.tag).id);
-      return planDeploy(await this.deployFacts(release, input.strategy, actor), steps);
+      return planDeploy(await this.deployFacts(release, way, actor), steps);
     };
     return { kind: 'deploy', target: input.tag, origin: this.#liveTag(), phases: [resolve, shift] };
   }
@@ -101,16 +103,21 @@ export class Plans {
     return { kind: 'prune', target: null, origin: this.#liveTag(), phases: [async () => [step]] };
   }
 
-  async deployFacts(release: ReleaseFacts, strategy: Strategy | undefined, actor: Actor): Promise<DeployFacts> {
+  /** How a release is brought into service: what the command says, else what appliance.yaml says. */
+  async way({ strategy, policy }: Pick<ParsedInput<'deploy'>, 'strategy' | 'policy'>): Promise<Way> {
+    return wayOf({ strategy, policy }, this.#a);
+  }
+
+  async deployFacts(release: ReleaseFacts, { strategy, policy }: Way, actor: Actor): Promise<DeployFacts> {
     const { observer, config, store } = this.#a;
-    const chosen = strategy ?? config.deploy.strategy;
     return {
       release,
       observed: await observer.observe(),
       schemaToday: store.databaseSchema()?.version ?? null,
-      liveLosesDatabase: await this.schemaGate(release, chosen),
+      liveLosesDatabase: await this.schemaGate(release, strategy),
       topologies: await observer.topologies(release.id),
-      strategy: chosen,
+      strategy,
+      policy,
       actor: actor.user,
       config,
     };

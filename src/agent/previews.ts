@@ -10,7 +10,9 @@ import { availableMemory } from '../host/memory.ts';
 import { type Colour, colours } from '../lib/colour.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { PlannedStep } from '../operations/step.ts';
+import { holdTime } from '../recipes/canary.ts';
 import {
+  baselineOf,
   type DeployFacts,
   idleColour,
   planDeploy,
@@ -53,7 +55,7 @@ export class Previews {
           migrates: servicesOf(seen.project, 'migrate').length > 0,
           imagesPresent: false,
         };
-    const strategy = input.strategy ?? config.deploy.strategy;
+    const { strategy, policy } = await this.#plans.way(input);
     const liveLosesDatabase = await this.#plans.schemaGate(release, strategy);
     if (liveLosesDatabase)
       notes.push(`there is no way back to ${liveLosesDatabase.liveTag} without restoring its data`);
@@ -67,6 +69,7 @@ export class Previews {
       liveLosesDatabase,
       topologies: { blue: on('blue'), green: on('green') },
       strategy,
+      policy,
       actor: agentActor.user,
       config,
     };
@@ -76,6 +79,9 @@ export class Previews {
     const displaced = warmInTheWay(release, idleColour(observed), observed);
     if (planned.length > 0 && displaced !== null) notes.push(roomNote(displaced, idleColour(observed)));
     notes.push(...drainNotes(config, observed));
+    const rolled = policy !== null && baselineOf(facts) !== null;
+    if (policy && !rolled && planned.length > 0)
+      notes.push(`policy ${policy.name} is not used: no release serves that the new one could be compared with`);
     notes.push(...seen.project.notes, ...(await this.#coreNotes(seen.project)), ...(await this.#memoryNotes(strategy)));
     const from = observed.live ? await store.view(observed.live.release) : null;
     const to = same
@@ -89,7 +95,8 @@ export class Previews {
       kind: 'deploy',
       from: observed.live?.tag ?? null,
       to: input.tag,
-      strategy,
+      strategy: rolled && policy.stages.length > 0 ? 'canary' : strategy,
+      policy: rolled ? policy.name : null,
       colour: planned.length === 0 ? (observed.live?.colour ?? null) : idleColour(observed),
       steps: planned.length === 0 ? resolving : [...resolving, ...planned],
       changes: diffReleases(from, to, config.routes),
@@ -134,6 +141,7 @@ export class Previews {
       from: live?.tag ?? null,
       to: target.tag,
       strategy: path,
+      policy: null,
       colour: path === 'none' ? (live?.colour ?? null) : to,
       steps: planRollback(facts, steps),
       changes: diffReleases(live ? await store.view(live.release) : null, await store.view(target.id), config.routes),
@@ -147,6 +155,7 @@ export class Previews {
     from: string | null;
     to: string;
     strategy: string;
+    policy: string | null;
     colour: Colour | null;
     steps: readonly PlannedStep[];
     changes: Change[];
@@ -154,7 +163,7 @@ export class Previews {
     downtimeOf: readonly string[];
   }): Plan {
     const { steps, downtimeOf, ...rest } = about;
-    const usual = steps.map(({ action }) => this.#a.journal.usualDuration(action));
+    const usual = steps.map((step) => holdTime(step) ?? this.#a.journal.usualDuration(step.action));
     const shown = steps.map(({ action, title, cause }, index) => {
       const ms = usual[index] ?? null;
       return { action, title, cause, seconds: ms === null ? null : ms / 1_000 };

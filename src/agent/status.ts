@@ -61,6 +61,7 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
     traffic: weights ?? { blue: 0, green: 0 },
     services,
     operation,
+    rollout: a.rollouts.current(),
     models: { active: null },
     backup: { lastSuccess: null, lastProvenRestore: null, nextRun: null },
     certificates: [],

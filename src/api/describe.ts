@@ -1,6 +1,6 @@
 import { formatDuration } from '../lib/units.ts';
 import type { Verdict } from '../lib/verdict.ts';
-import type { Change, OperationResult, ServiceStatus } from './schema.ts';
+import type { Change, OperationResult, Rollout, ServiceStatus } from './schema.ts';
 
 /** Words that every face uses for the same things. Pure functions over the shapes of `schema.ts`. */
 
@@ -55,6 +55,21 @@ export function successLine(result: OperationResult): string {
   const receipt = result.steps.find(({ name }) => name === 'await-receipt');
   if (result.kind === 'drill' && receipt) return `${receipt.detail}; ${result.to} runs again, ${took}`;
   return `${titleOf(result.kind, result.to)} done in ${took}`;
+}
+
+/** `stage 2 of 5: 25 %` */
+function stageOf({ stage, stages, kind, weight }: Pick<Rollout, 'stage' | 'stages' | 'kind' | 'weight'>): string {
+  if (stage === 0) return 'before its first stage';
+  return kind === 'bake'
+    ? `stage ${stage} of ${stages}: all traffic, watched`
+    : `stage ${stage} of ${stages}: ${weight} %`;
+}
+
+/** One line about a rollout: `v1.0, stage 2 of 5: 25 % for 3 min 10 s, policy flash; 6 min 50 s to go` */
+export function rolloutLine(rollout: Rollout): string {
+  const { to, policy, state, secondsHeld, waiting } = rollout;
+  const mood = state === 'running' ? '' : ` (${state})`;
+  return `${to}, ${stageOf(rollout)} for ${seconds(secondsHeld)}, policy ${policy}${mood}${waiting ? `; ${waiting}` : ''}`;
 }
 
 /** What went wrong, without advice: `deploy v1.2 failed after 61.0 s and was taken back: …` */

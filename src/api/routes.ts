@@ -10,6 +10,7 @@ import {
   releaseDetailSchema,
   releaseDiffSchema,
   releaseSchema,
+  rolloutSchema,
   serviceStatusSchema,
   statSchema,
   statusSchema,
@@ -42,7 +43,9 @@ const operation = {
 
 const deployInput = z.object({
   tag: z.string(),
-  strategy: z.enum(['blue-green', 'recreate']).optional(),
+  strategy: z.enum(['blue-green', 'canary', 'recreate']).optional(),
+  /** Default: `deploy.policy` of appliance.yaml. */
+  policy: z.string().optional(),
   acceptMovedTag: z.boolean().default(false),
   ...operation,
 });
@@ -90,6 +93,12 @@ export const routes = {
   planRollback: route('planRollback', rollbackInput, planSchema),
   // Operations answer with the events of the operation; the last line is `operation-ended`.
   deploy: route('deploy', deployInput, eventSchema),
+  pause: route('pause', nothing, rolloutSchema),
+  resume: route('resume', nothing, rolloutSchema),
+  /** Passes the stage that is held; with `all` every stage that is left. */
+  promote: route('promote', z.object({ all: z.boolean().default(false) }), rolloutSchema),
+  /** The operation that is taken back: follow it to its end. */
+  abort: route('abort', nothing, z.object({ operation: z.string() })),
   rollback: route('rollback', rollbackInput, eventSchema),
   up: route('up', upInput, eventSchema),
   down: route('down', downInput, eventSchema),

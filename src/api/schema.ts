@@ -26,6 +26,8 @@ export const findingSchema = z.object({
   samples: z.number().optional(),
   needed: z.number().optional(),
   hint: z.string().optional(),
+  /** In a rollout: a gate lets a stage pass, a rollback takes the release back, an investigation is for people. */
+  role: z.enum(['gate', 'rollback', 'investigate']).optional(),
 });
 
 const runningOperationSchema = z.object({
@@ -55,6 +57,38 @@ export const serviceStatusSchema = z.object({
 });
 export type ServiceStatus = z.output<typeof serviceStatusSchema>;
 
+export const rolloutSchema = z.object({
+  operation: z.string(),
+  policy: z.string(),
+  to: z.string(),
+  /** What it is compared with and goes back to. */
+  from: z.string().nullable(),
+  state: z.enum(['running', 'paused', 'finishing', 'aborting']),
+  /** Counted from 1; 0 before the first request. */
+  stage: z.number(),
+  stages: z.number(),
+  /** `bake`: it has all of the traffic and is watched. */
+  kind: z.enum(['stage', 'bake']),
+  /** Share that the new release gets in this stage, 0 to 100. */
+  weight: z.number(),
+  secondsHeld: z.number(),
+  secondsAtLeast: z.number(),
+  /** What the stage waits for; null when it has ended. */
+  waiting: z.string().nullable(),
+  verdict,
+  findings: z.array(findingSchema),
+  history: z.array(
+    z.object({
+      weight: z.number(),
+      kind: z.enum(['stage', 'bake']),
+      secondsHeld: z.number(),
+      outcome: z.enum(['passed', 'promoted', 'failed', 'inconclusive', 'aborted']).nullable(),
+      promotedBy: z.string().nullable(),
+    }),
+  ),
+});
+export type Rollout = z.output<typeof rolloutSchema>;
+
 export const statusSchema = z.object({
   name: z.string(),
   version: z.string(),
@@ -64,6 +98,8 @@ export const statusSchema = z.object({
   traffic: z.object({ blue: z.number(), green: z.number() }),
   services: z.array(serviceStatusSchema),
   operation: runningOperationSchema.nullable(),
+  /** The progressive rollout that runs now. */
+  rollout: rolloutSchema.nullable().optional(),
   models: z.object({ active: z.object({ name: z.string(), version: z.string(), sha256: z.string() }).nullable() }),
   backup: z.object({ lastSuccess: time.nullable(), lastProvenRestore: time.nullable(), nextRun: time.nullable() }),
   certificates: z.array(
@@ -130,6 +166,8 @@ export const planSchema = z.object({
   from: z.string().nullable(),
   to: z.string(),
   strategy: z.string(),
+  /** Name of the policy that a rollout follows. */
+  policy: z.string().nullable().optional(),
   colour: colour.nullable(),
   steps: z.array(planStepSchema),
   changes: z.array(changeSchema),
@@ -202,6 +240,8 @@ export const eventSchema = z.discriminatedUnion('event', [
     seconds: z.number(),
     detail: z.string(),
   }),
+  /** A stage of a rollout was looked at, begun or ended. */
+  z.object({ event: z.literal('rollout'), time, operation: z.string(), rollout: rolloutSchema }),
   z.object({ event: z.literal('progress'), time, operation: z.string(), index: z.number(), text: z.string() }),
   z.object({
     event: z.literal('operation-ended'),

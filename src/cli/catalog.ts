@@ -64,8 +64,12 @@ const tag = { name: 'tag', required: true, completes: 'tag', help: 'Git tag of t
 const service = { name: 'service', completes: 'service', help: 'a service of the stack' } as const;
 const strategy = {
   value: 'STRATEGY',
-  choices: ['blue-green', 'recreate'],
-  help: 'how to bring it up; default: as in appliance.yaml',
+  choices: ['blue-green', 'canary', 'recreate'],
+  help: 'how to bring it up: all at once, by the stages of a policy, or with a downtime; default: as in appliance.yaml',
+} as const;
+const policy = {
+  value: 'NAME',
+  help: 'stages, gates and rollback triggers to follow; default: deploy.policy of appliance.yaml',
 } as const;
 const acceptMovedTag = { help: 'go on although the tag names another commit than the release made from it' } as const;
 
@@ -76,18 +80,43 @@ export const catalog = {
     summary: 'bring a version into service without dropping a request',
     group: 'releases',
     args: [tag],
-    options: { strategy, 'accept-moved-tag': acceptMovedTag, detach, wait },
+    options: { policy, strategy, 'accept-moved-tag': acceptMovedTag, detach, wait },
     about:
-      'Builds or loads the images, starts the idle colour, waits until it is proven healthy and shifts the traffic. A failure before the shift leaves production untouched, a failure after it shifts back. The last line says what happened and how long it took. Ctrl-C detaches: an agent goes on; without an agent the operation is taken back.',
-    examples: ['appliance deploy v1.0', 'appliance deploy v1.0 --wait 10m', 'appliance deploy v1.0 --json'],
+      'Builds or loads the images, starts the idle colour, waits until it is proven healthy and shifts the traffic. A failure before the shift leaves production untouched, a failure after it shifts back. The last line says what happened and how long it took. Ctrl-C detaches: an agent goes on; without an agent the operation is taken back. With a policy, traffic rises in stages; each is held for its time and passes only when its gates do. A trigger takes the release back at once (exit status 1); a stage that stays inconclusive beyond its patience does too (exit status 4). A rollout survives a restart of the agent.',
+    examples: [
+      'appliance deploy v1.0',
+      'appliance deploy v1.0 --policy flash',
+      'appliance deploy v1.0 --wait 10m',
+      'appliance deploy v1.0 --json',
+    ],
   },
   plan: {
     summary: 'show what a deploy would do and change nothing',
     group: 'releases',
     args: [tag],
-    options: { strategy, 'accept-moved-tag': acceptMovedTag },
+    options: { policy, strategy, 'accept-moved-tag': acceptMovedTag },
     about: 'Prints what changes (images, environment keys, topology, schema), the steps, predicted time and downtime.',
-    examples: ['appliance plan v1.0'],
+    examples: ['appliance plan v1.0', 'appliance plan v1.0 --policy mlops'],
+  },
+  pause: {
+    summary: 'hold a running rollout at the share it has',
+    group: 'releases',
+    about:
+      'Nothing rises until resume or promote; the time of the stage stands still. Its triggers still take it back.',
+  },
+  resume: { summary: 'let a paused rollout go on', group: 'releases' },
+  promote: {
+    summary: 'pass the stage that a rollout is in, whatever its gates say',
+    group: 'releases',
+    options: { all: { help: 'pass every stage that is left, the watch after the shift included' } },
+    about: 'For a stage that lacks samples, or a gate that a person can judge better. A trigger that fires still wins.',
+  },
+  abort: {
+    summary: 'take a running rollout back at once',
+    group: 'releases',
+    options: { detach },
+    about:
+      'All traffic goes to the release before it within a second; then that release is proven healthy. Works without an agent too, when one died in the middle of a rollout.',
   },
   rollback: {
     summary: 'go back to an earlier version, in about a second while it is warm',

@@ -11,6 +11,10 @@ export type HandledVerb = Exclude<VerbName, 'help' | 'completion'>;
 export const handlers: { readonly [Name in HandledVerb]: () => Promise<Handler<Name>> } = {
   deploy: async () => (await import('./verbs/operations.ts')).deploy,
   plan: async () => (await import('./verbs/rollback.ts')).plan,
+  pause: async () => (await import('./verbs/rollout.ts')).pause,
+  resume: async () => (await import('./verbs/rollout.ts')).resume,
+  promote: async () => (await import('./verbs/rollout.ts')).promote,
+  abort: async () => (await import('./verbs/rollout.ts')).abort,
   rollback: async () => (await import('./verbs/rollback.ts')).rollback,
   releases: async () => (await import('./verbs/releases.ts')).list,
   'releases show': async () => (await import('./verbs/releases.ts')).show,

@@ -108,6 +108,11 @@ export const configSchema = z.strictObject({
         .enum(['blue-green', 'recreate'])
         .default('blue-green')
         .describe('blue-green: the new release starts beside the old one; recreate: after it, with a downtime'),
+      policy: z
+        .string()
+        .regex(/^[a-z][a-z0-9-]{0,40}$/, 'write the name of a policy, for example routing-ml')
+        .optional()
+        .describe('stages, gates and rollback triggers of every deploy that names no other; none: the plain shift'),
       healthTimeout: duration.prefault('60s').describe('how long a new colour may take to become healthy'),
       bake: duration
         .prefault('0s')

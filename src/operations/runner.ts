@@ -35,8 +35,17 @@ export interface RunnerDeps {
 export type Planner = (signal: AbortSignal) => Promise<readonly PlannedStep[]>;
 
 export interface RunOutcome {
-  readonly result: OperationOutcome;
+  /** `suspended`: left open in the journal, for the next writer to go on with. */
+  readonly result: OperationOutcome | 'suspended';
   readonly error: ApplianceError | null;
+}
+
+/**
+ * The reason with which a signal leaves an operation open instead of taking it back: a rollout of many hours survives an
+ * agent that is told to stop, just as it survives one that is killed.
+ */
+export class Suspension extends Error {
+  override readonly name = 'Suspension';
 }
 
 /** How often, and how far apart, a step is taken back before a person is asked. The engine may be restarting. */
@@ -92,6 +101,7 @@ export class Runner {
     for (const record of this.#deps.journal.steps(operation)) {
       if (record.state === 'verified') continue;
       const error = await this.#runStep(operation, record, signal);
+      if (error === 'suspended') return { result: 'suspended', error: null };
       if (error === null || record.plan.optional) continue;
       return this.back(operation, error);
     }
@@ -123,7 +133,11 @@ export class Runner {
     return { result: pivoted ? 'rolled_back' : 'failed', error: withLasting(why, lasting) };
   }
 
-  async #runStep(operation: string, record: StepRecord, signal: AbortSignal): Promise<ApplianceError | null> {
+  async #runStep(
+    operation: string,
+    record: StepRecord,
+    signal: AbortSignal,
+  ): Promise<ApplianceError | 'suspended' | null> {
     const { plan, position } = record;
     const { clock } = this.#deps;
     const started = clock.monotonic();
@@ -151,6 +165,7 @@ export class Runner {
       await this.#mark(operation, record, 'verified', started, detail, finding);
       return null;
     } catch (thrown) {
+      if (signal.reason instanceof Suspension) return 'suspended';
       const error =
         deadline.aborted && !signal.aborted
           ? new ApplianceError('timeout', `${plan.title}: not done after ${formatDuration(plan.deadline)}`, {
@@ -194,7 +209,8 @@ export class Runner {
         }
         const error = asApplianceError(thrown);
         const worthWaiting = error.code === 'engine_unreachable' || error.code === 'edge_unreachable' || attempt < 3;
-        if (!worthWaiting || attempt >= undoAttempts) return error;
+        // A step that asks for a person has tried for as long as it may.
+        if (error.code === 'manual_intervention' || !worthWaiting || attempt >= undoAttempts) return error;
         await clock.sleep(undoPause);
       }
     }
@@ -233,6 +249,7 @@ export class Runner {
 
   #context(operation: string, position: number, signal: AbortSignal): StepContext {
     return {
+      operation,
       signal,
       clock: this.#deps.clock,
       progress: (text) => {

@@ -29,6 +29,8 @@ export type PlannedStep = z.output<typeof plannedStepSchema>;
 
 /** What a running step is given. */
 export interface StepContext {
+  /** Id of the operation in the journal. */
+  readonly operation: string;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   /** Tells people what is going on, at most a line at a time. */

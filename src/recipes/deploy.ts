@@ -2,9 +2,10 @@ import type { Config } from '../config/schema.ts';
 import { type Colour, otherColour } from '../lib/colour.ts';
 import type { Topology } from '../lib/topology.ts';
 import type { PlannedStep } from '../operations/step.ts';
+import { canarySteps, type RolloutPolicy } from './canary.ts';
 import type { Observed, ReleaseFacts } from './facts.ts';
 import { shiftSteps } from './shift.ts';
-import type { Removal, Steps } from './steps.ts';
+import type { Removal, Side, Steps } from './steps.ts';
 
 /** Free space below which nothing is built, in bytes: a full disk would hurt what is running. */
 const minimumFreeBytes = 1_000_000_000;
@@ -42,6 +43,8 @@ export interface DeployFacts {
   /** Where the release would listen on either colour. */
   readonly topologies: Readonly<Record<Colour, Topology>>;
   readonly strategy: Strategy;
+  /** What lets the release pass and what takes it back; null: the plain shift. */
+  readonly policy: RolloutPolicy | null;
   readonly actor: string;
   readonly config: Config;
 }
@@ -67,6 +70,9 @@ export function planDeploy(facts: DeployFacts, steps: Steps): PlannedStep[] {
   if (live?.release === release.id && observed.colours[live.colour].running) return [];
   const to = idleColour(observed);
   const on = { release: release.id, colour: to };
+  const wish = { release, to, topologies: facts.topologies, observed, actor: facts.actor, config };
+  const baseline = baselineOf(facts);
+  const policy = baseline ? facts.policy : null;
   return [
     ...buildSteps(release, config, steps),
     startCore(release, steps),
@@ -97,8 +103,8 @@ export function planDeploy(facts: DeployFacts, steps: Steps): PlannedStep[] {
       cause: `${to} is idle; production is not touched`,
       deadline: 180_000,
     }),
-    ...shiftSteps({ release, to, topologies: facts.topologies, observed, actor: facts.actor, config }, steps),
-    ...(config.deploy.bake > 0
+    ...(policy && baseline ? canarySteps(wish, baseline, policy, steps) : shiftSteps(wish, steps)),
+    ...(config.deploy.bake > 0 && !policy
       ? [
           steps.bake.plan(
             { ...on, duration: config.deploy.bake },
@@ -110,7 +116,7 @@ export function planDeploy(facts: DeployFacts, steps: Steps): PlannedStep[] {
           ),
         ]
       : []),
-    ...retireSteps(observed, config, steps),
+    ...retireSteps(observed, config, policy?.drain ?? config.deploy.drain, steps),
     retain(steps),
   ];
 }
@@ -193,15 +199,25 @@ export function migrateSteps(release: ReleaseFacts, colour: Colour, config: Conf
   return [migrate, record];
 }
 
-function retireSteps(observed: Observed, config: Config, steps: Steps): PlannedStep[] {
+/**
+ * What a progressive rollout compares with and goes back to: a release that serves beside the new one. There is none at
+ * the first deploy, and none with strategy `recreate`.
+ */
+export function baselineOf({ observed, strategy }: Pick<DeployFacts, 'observed' | 'strategy'>): Side | null {
+  const { live } = observed;
+  if (!live || strategy === 'recreate' || !observed.colours[live.colour].running) return null;
+  return { release: live.release, tag: live.tag, colour: live.colour };
+}
+
+function retireSteps(observed: Observed, config: Config, drain: number, steps: Steps): PlannedStep[] {
   const { live } = observed;
   if (!live || config.deploy.retire === 'keep-warm' || !observed.colours[live.colour].occupied) return [];
-  const wish = { colour: live.colour, graceSeconds: config.deploy.drain / 1_000 };
+  const wish = { colour: live.colour, graceSeconds: drain / 1_000 };
   const about = {
     title: `${config.deploy.retire} ${live.colour} (${live.tag})`,
     cause: `policy deploy.retire: ${config.deploy.retire}`,
     optional: true,
-    deadline: config.deploy.drain + 60_000,
+    deadline: drain + 60_000,
   };
   return config.deploy.retire === 'stop'
     ? [steps.stopColour.plan(wish, about)]

@@ -15,14 +15,35 @@ export interface ShiftWish {
   readonly config: Config;
 }
 
+/** The steps that shifting takes. */
+export type ShiftSteps = Pick<Steps, 'waitHealthy' | 'configureEdge' | 'shiftTraffic' | 'recordLive'>;
+
 /** From a started colour to verified traffic on it: the part that every deploy and every rollback shares. */
-export function shiftSteps(wish: ShiftWish, steps: Steps): PlannedStep[] {
+export function shiftSteps(wish: ShiftWish, steps: ShiftSteps): PlannedStep[] {
+  const { release, to, observed } = wish;
+  const { live } = observed;
+  return [
+    ...proveSteps(wish, steps),
+    steps.shiftTraffic.plan(
+      {
+        from: observed.weights ?? allOn(live?.colour ?? to),
+        to: allOn(to),
+        release: release.tag,
+        path: wish.topologies[to].proofPath,
+      },
+      { title: `shift traffic to ${to} (${release.tag})`, cause: `${release.tag} is to serve`, pivot: true },
+    ),
+    liveStep(wish, steps),
+  ];
+}
+
+/** What comes before the first request. */
+export function proveSteps(wish: ShiftWish, steps: ShiftSteps): PlannedStep[] {
   const { release, to, observed, config } = wish;
   const other = otherColour(to);
   // While the other colour is empty, the edge is told where this release would listen there: the next release usually
   // has the same shape, and then its deploy needs no reload.
   const topologies = { ...wish.topologies, [other]: observed.colours[other].topology ?? wish.topologies[other] };
-  const { live } = observed;
   return [
     steps.waitHealthy.plan(
       { release: release.id, colour: to, timeout: config.deploy.healthTimeout },
@@ -39,23 +60,17 @@ export function shiftSteps(wish: ShiftWish, steps: Steps): PlannedStep[] {
         cause: 'addresses and routes belong to the release; unchanged ones need no reload',
       },
     ),
-    steps.shiftTraffic.plan(
-      {
-        from: observed.weights ?? allOn(live?.colour ?? to),
-        to: allOn(to),
-        release: release.tag,
-        path: topologies[to].proofPath,
-      },
-      { title: `shift traffic to ${to} (${release.tag})`, cause: `${release.tag} is to serve`, pivot: true },
-    ),
-    steps.recordLive.plan(
-      {
-        release: release.id,
-        colour: to,
-        actor: wish.actor,
-        previous: live && { release: live.release, colour: live.colour, since: live.since },
-      },
-      { title: `record ${release.tag} as live`, cause: 'status, rollback and recovery rely on it' },
-    ),
   ];
+}
+
+export function liveStep({ release, to, observed: { live }, actor }: ShiftWish, steps: ShiftSteps): PlannedStep {
+  return steps.recordLive.plan(
+    {
+      release: release.id,
+      colour: to,
+      actor,
+      previous: live && { release: live.release, colour: live.colour, since: live.since },
+    },
+    { title: `record ${release.tag} as live`, cause: 'status, rollback and recovery rely on it' },
+  );
 }

@@ -3,6 +3,13 @@ import type { Topology } from '../lib/topology.ts';
 import type { StepType } from '../operations/step.ts';
 import type { LiveFacts } from './facts.ts';
 
+/** A release on its colour. */
+export interface Side {
+  readonly release: string;
+  readonly tag: string;
+  readonly colour: Colour;
+}
+
 interface OnColour {
   readonly release: string;
   readonly colour: Colour;
@@ -46,6 +53,28 @@ export interface Steps {
     readonly release: string;
     /** A path that the release answers when it is healthy. */
     readonly path?: string | undefined;
+    /** What taking it back goes back to, where that is not `from`. */
+    readonly back?: Weights | undefined;
+  }>;
+  /** Freezes the policy of a rollout; taken back, it proves that the release before it serves. */
+  readonly beginRollout: StepType<{
+    readonly policy: string;
+    readonly rules: string;
+    readonly candidate: Side;
+    readonly baseline: Side | null;
+    readonly verify: { readonly attempts: number; readonly every: number };
+  }>;
+  /** Watches a share of traffic until its policy lets it pass. Times are milliseconds. */
+  readonly holdStage: StepType<{
+    readonly position: number;
+    readonly kind: 'stage' | 'bake';
+    readonly candidate: Side;
+    readonly baseline: Side | null;
+    readonly weight: number;
+    readonly duration: number;
+    readonly every: number;
+    readonly patience: number;
+    readonly minRequests: number;
   }>;
   readonly recordLive: StepType<
     OnColour & { readonly actor: string; readonly previous: Omit<LiveFacts, 'tag'> | null }

@@ -1,4 +1,4 @@
-import { titleOf } from '../api/describe.ts';
+import { rolloutLine, titleOf } from '../api/describe.ts';
 import type { ApplianceEvent, RunningOperation } from '../api/schema.ts';
 
 type StepState = Extract<ApplianceEvent, { event: 'step' }>['state'];
@@ -48,6 +48,8 @@ export function follow(current: LiveOperation | undefined, event: ApplianceEvent
       return { ...current, steps: event.steps.map(({ title }) => ({ title, state: 'pending', seconds: 0 })) };
     case 'progress':
       return { ...current, detail: event.text };
+    case 'rollout':
+      return { ...current, detail: rolloutLine(event.rollout) };
     case 'step':
       return withStep(current, event);
     case 'operation-ended':

@@ -56,7 +56,7 @@ export interface EdgeLab {
 export const port = 9000;
 
 export function context(timeout = 60_000): StepContext {
-  return { signal: AbortSignal.timeout(timeout), clock: systemClock, progress: () => {} };
+  return { operation: 'test', signal: AbortSignal.timeout(timeout), clock: systemClock, progress: () => {} };
 }
 
 /** Builds the image where it is missing or old, and starts an edge. */

@@ -159,5 +159,5 @@ export function contextWith(
   clock: Clock = systemClock,
 ): StepContext & { readonly lines: string[] } {
   const lines: string[] = [];
-  return { signal, clock, progress: (text) => void lines.push(text), lines };
+  return { operation: 'test', signal, clock, progress: (text) => void lines.push(text), lines };
 }

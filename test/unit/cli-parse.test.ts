@@ -105,7 +105,7 @@ describe('reading options and arguments', () => {
   it.each([
     ['deploy', "missing required argument 'tag'"],
     ['deploy a b', 'too many arguments'],
-    ['deploy v1 --strategy canary', 'Allowed choices are blue-green, recreate'],
+    ['deploy v1 --strategy sideways', 'Allowed choices are blue-green, canary, recreate'],
     ['deploy --upload-pack=x', "unknown option '--upload-pack"],
     ['logs --tail', "option '-n, --tail <LINES>' argument missing"],
     ['status --timeout soon', '"soon" is not a duration'],

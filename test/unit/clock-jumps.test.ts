@@ -78,6 +78,8 @@ describe.each([
       clock,
       runner,
       urgentKinds: new Set(),
+      rollouts: { hasBegun: () => false },
+      verdictsOf: () => [],
       makeRoom: () => undefined,
       onError: (error) => {
         throw error;

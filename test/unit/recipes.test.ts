@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { configSchema } from '../../src/config/schema.ts';
 import { allOn, type Colour } from '../../src/lib/colour.ts';
 import { defineStep, type PlannedStep, type StepType } from '../../src/operations/step.ts';
+import { holdTime, type RolloutPolicy } from '../../src/recipes/canary.ts';
 import { type DeployFacts, planDeploy, planResolve } from '../../src/recipes/deploy.ts';
 import type { ColourFacts, Observed, ReleaseFacts } from '../../src/recipes/facts.ts';
 import { planRollback, rollbackPath } from '../../src/recipes/rollback.ts';
@@ -29,6 +30,8 @@ const steps: Steps = {
   waitHealthy: named('wait-healthy'),
   configureEdge: named('configure-edge'),
   shiftTraffic: named('shift-traffic'),
+  beginRollout: named('begin-rollout'),
+  holdStage: named('hold-stage'),
   recordLive: named('record-live'),
   bake: named('bake'),
   stopColour: named('stop-colour'),
@@ -86,6 +89,7 @@ const facts = (wanted: ReleaseFacts, observed: Observed, about: Partial<DeployFa
   liveLosesDatabase: null,
   topologies: { blue: topology('blue', wanted.tag), green: topology('green', wanted.tag) },
   strategy: 'blue-green',
+  policy: null,
   actor: 'root',
   config: config(),
   ...about,
@@ -228,6 +232,71 @@ describe('deploy', () => {
     expect(plan.filter((step) => step.pivot)).toHaveLength(1);
     for (const action of ['build-images', 'start-colour', 'wait-healthy', 'configure-edge'])
       expect(plan.findIndex((step) => step.action === action)).toBeLessThan(pivot);
+  });
+});
+
+describe('deploy by a policy', () => {
+  const stage = { for: 60_000, every: 5_000, minRequests: 0, patience: 60_000, ids: [] };
+  const policy: RolloutPolicy = {
+    name: 'steady',
+    rules: 'name: steady',
+    stages: [
+      { ...stage, weight: 10, ids: ['S2-8'] },
+      { ...stage, weight: 100 },
+    ],
+    bake: { ...stage, for: 1_800_000, ids: ['S0-34', 'S0-36'] },
+    verifyRollback: { attempts: 30, every: 2_000 },
+    drain: 300_000,
+  };
+  const planned = (observed: Observed, about: Partial<DeployFacts> = {}) =>
+    planDeploy(facts(release('v2'), observed, { policy, ...about }), steps);
+
+  it('raises the share in stages, each watched, and then watches all of it', () => {
+    const plan = planned(v1Live(), { config: config({ retire: 'stop', bake: '10s' }) });
+    expect(text(plan)).toEqual([
+      'start-core: make sure that the core runs',
+      'start-colour: start green with v2',
+      'wait-healthy: prove that green is healthy and runs v2',
+      'configure-edge: tell the edge where green listens',
+      'begin-rollout: hold v1 ready, policy steady',
+      'shift-traffic: give 10 % to green (v2) [pivot]',
+      'hold-stage: hold 10 % for 1 min 00 s (S2-8)',
+      'shift-traffic: give 100 % to green (v2) [pivot]',
+      'record-live: record v2 as live',
+      'hold-stage: hold 100 % for 1 min 00 s',
+      'hold-stage: watch green for 30 min 00 s (S0-34, S0-36)',
+      'stop-colour: stop blue (v1) [optional]',
+      'retain: remove images that no release needs [optional]',
+    ]);
+    expect(plan.filter(({ action }) => action === 'shift-traffic').map(({ args }) => args)).toEqual([
+      { from: allOn('blue'), to: { blue: 90, green: 10 }, release: 'v2', back: allOn('blue') },
+      { from: { blue: 90, green: 10 }, to: allOn('green'), release: 'v2', back: allOn('blue') },
+    ]);
+    expect(argsOf(plan, 'stop-colour')).toEqual({ colour: 'blue', graceSeconds: 300 });
+    expect(plan.map(holdTime).filter((time) => time !== null)).toEqual([60_000, 60_000, 1_800_000]);
+  });
+
+  it('without stages gives all traffic at once and watches it', () => {
+    expect(text(planned(v1Live(), { policy: { ...policy, stages: [] } })).slice(4, 8)).toEqual([
+      'begin-rollout: hold v1 ready, policy steady',
+      'shift-traffic: give 100 % to green (v2) [pivot]',
+      'record-live: record v2 as live',
+      'hold-stage: watch green for 30 min 00 s (S0-34, S0-36)',
+    ]);
+  });
+
+  it.each([
+    ['nothing is live', nothing, {}],
+    [
+      'the live release does not run',
+      { ...v1Live(), colours: { blue: standing('blue', 'v1', false), green: empty } },
+      {},
+    ],
+    ['the live release is stopped first', v1Live(), { strategy: 'recreate' as const }],
+  ])('is a plain one when %s', (_, observed, about) => {
+    const plan = planned(observed, about);
+    expect(plan.filter(({ action }) => /rollout|hold/.test(action))).toEqual([]);
+    expect(plan.filter(({ action }) => action === 'shift-traffic')).toHaveLength(1);
   });
 });
 

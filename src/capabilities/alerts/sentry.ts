@@ -139,7 +139,8 @@ export class Sentry {
       return; // A disk that cannot be asked is seen by everything else that uses it.
     }
     if (this.#samples.length > keptSamples) this.#samples.shift();
-    this.#set('DiskFillsUp', diskAlert(this.#samples, directory), now);
+    // The rules forecast too, where they are evaluated.
+    this.#set('DiskFillsUp', this.#watched ? null : diskAlert(this.#samples, directory), now);
   }
 
   /** Raises an alert, or says that there is none of its name; one that has become worse or milder takes the other's place. */

@@ -3,14 +3,18 @@ import { type EdgeStatus, edgeControl } from '../../host/nginx.ts';
 import type { Weights } from '../../lib/colour.ts';
 import type { StepType } from '../../operations/step.ts';
 import { type RotateOptions, rotateLogs } from './access-log.ts';
+import { type BeginRolloutArgs, beginRollout } from './begin-rollout.ts';
 import { type ConfigureEdgeArgs, configureEdgeStep } from './configure-edge.ts';
 import type { TrafficDeps, TrafficParts } from './deps.ts';
 import { edgeFiles } from './files.ts';
+import { type HoldStageArgs, holdStage, type RolloutDeps } from './hold-stage.ts';
+import { Meter } from './meter.ts';
 import { type ShiftTrafficArgs, shiftTrafficStep } from './shift-traffic.ts';
 import { currentWeights } from './weights.ts';
 
 export type { TrafficDeps } from './deps.ts';
 export { renderEdge } from './render.ts';
+export { verdictOfStage } from './rollout-decision.ts';
 export type { Topologies } from './topologies.ts';
 
 export interface Traffic {
@@ -22,6 +26,13 @@ export interface Traffic {
   rotateAccessLog(options: RotateOptions): Promise<string[]>;
   readonly configureEdge: StepType<ConfigureEdgeArgs>;
   readonly shiftTraffic: StepType<ShiftTrafficArgs>;
+  /** Measures releases by the access log; reads it when it is asked. */
+  readonly meter: Meter;
+  /** Steps of a progressive rollout. */
+  rolloutSteps(rollout: RolloutDeps): {
+    readonly beginRollout: StepType<BeginRolloutArgs>;
+    readonly holdStage: StepType<HoldStageArgs>;
+  };
 }
 
 /** The traffic capability over one edge. Nothing is touched until a query or step runs. */
@@ -34,5 +45,7 @@ export function createTraffic(deps: TrafficDeps): Traffic {
     rotateAccessLog: (options) => rotateLogs(parts, options),
     configureEdge: configureEdgeStep(parts),
     shiftTraffic: shiftTrafficStep(parts),
+    meter: new Meter({ path: files.accessLog, clock: deps.clock }),
+    rolloutSteps: (rollout) => ({ beginRollout: beginRollout(parts, rollout), holdStage: holdStage(rollout) }),
   };
 }

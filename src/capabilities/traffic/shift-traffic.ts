@@ -16,6 +16,8 @@ export interface ShiftTrafficArgs {
   readonly release: string;
   /** A path that the release answers when it is healthy. Default: one by the routes and probes of appliance.yaml. */
   readonly path?: string | undefined;
+  /** What undo goes back to, where that is not `from`: every stage of a rollout goes back to its beginning at once. */
+  readonly back?: Weights | undefined;
 }
 
 const argsSchema: z.ZodType<ShiftTrafficArgs> = z.object({
@@ -23,6 +25,7 @@ const argsSchema: z.ZodType<ShiftTrafficArgs> = z.object({
   to: weightsSchema,
   release: z.string(),
   path: z.string().optional(),
+  back: weightsSchema.optional(),
 });
 
 /** Milliseconds for the proof that the answers come from the release. */
@@ -93,8 +96,11 @@ async function assertReachable(
   { signal, progress }: StepContext,
 ): Promise<void> {
   const { from, to, release } = args;
-  const colour = colours.find((known) => to[known] === 100);
-  if (colour === undefined || sameWeights(await weightsHeld(parts, from, signal), to)) return;
+  const held = await weightsHeld(parts, from, signal);
+  const before = held ?? from;
+  // The colour that gets more than it had; without a change of shares, the one that has everything.
+  const colour = colours.find((known) => to[known] > before[known]) ?? colours.find((known) => to[known] === 100);
+  if (colour === undefined || sameWeights(held, to)) return;
   progress(`asking ${colour} through the edge`);
   const objection = await awaitPreview({ ...proofOf(parts, args), colour, within: previewTimeout }, signal);
   if (objection === undefined) return;
@@ -128,13 +134,14 @@ async function verify(parts: TrafficParts, { to }: ShiftTrafficArgs, { signal }:
   };
 }
 
-async function undo(parts: TrafficParts, { from }: ShiftTrafficArgs, { clock, signal }: StepContext): Promise<void> {
-  await saveWeights(parts, from);
+async function undo(parts: TrafficParts, args: ShiftTrafficArgs, { clock, signal }: StepContext): Promise<void> {
+  const target = args.back ?? args.from;
+  await saveWeights(parts, target);
   // Before the dictionary: where the marker changes, it decides, whether nginx can be reached or not.
-  await moveMarker(parts, from);
+  await moveMarker(parts, target);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await parts.control.setWeights(from, signal);
+      await parts.control.setWeights(target, signal);
       return;
     } catch (error) {
       // An edge that does not run reads the file when it starts.

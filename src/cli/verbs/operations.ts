@@ -9,7 +9,7 @@ import type { Session } from '../session.ts';
 import { operate, waitOf } from './operate.ts';
 
 export async function deploy(call: Call<'deploy'>, session: Session): Promise<number> {
-  const { strategy, wait, detach } = call.options;
+  const { policy, strategy, wait, detach } = call.options;
   return operate(session, {
     route: 'deploy',
     title: `deploy ${call.args.tag}`,
@@ -18,14 +18,15 @@ export async function deploy(call: Call<'deploy'>, session: Session): Promise<nu
       tag: call.args.tag,
       acceptMovedTag: call.options['accept-moved-tag'],
       wait: waitOf(wait),
+      ...(policy === undefined ? {} : { policy }),
       ...(isStrategy(strategy) ? { strategy } : {}),
     },
   });
 }
 
 /** Parsing has already refused every other word; this tells the compiler. */
-export function isStrategy(text: string | undefined): text is 'blue-green' | 'recreate' {
-  return text === 'blue-green' || text === 'recreate';
+export function isStrategy(text: string | undefined): text is 'blue-green' | 'canary' | 'recreate' {
+  return text === 'blue-green' || text === 'canary' || text === 'recreate';
 }
 
 export async function up(call: Call<'up'>, session: Session): Promise<number> {

@@ -12,7 +12,7 @@ export function planLines(plan: Plan, look: Look): string[] {
   const heading = (text: string) => ['', paint(look, 'bold', text)];
   const from = plan.from === null ? 'nothing is deployed yet' : `now ${plan.from}`;
   return [
-    `${paint(look, 'bold', titleOf(plan.kind, plan.to))} (${from}), ${plan.strategy}${plan.colour ? ` on ${plan.colour}` : ''}`,
+    `${paint(look, 'bold', titleOf(plan.kind, plan.to))} (${from}), ${plan.strategy}${plan.policy ? ` by policy ${plan.policy}` : ''}${plan.colour ? ` on ${plan.colour}` : ''}`,
     ...heading('What changes'),
     ...(plan.changes.length === 0 ? ['  nothing'] : changeLines(plan.changes, look)),
     ...heading(`What is done, in ${count(plan.steps.length, 'step')}`),

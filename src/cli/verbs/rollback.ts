@@ -7,12 +7,13 @@ import { isStrategy } from './operations.ts';
 import { planLines } from './plan-text.ts';
 
 export async function plan(call: Call<'plan'>, session: Session): Promise<number> {
-  const { strategy } = call.options;
+  const { policy, strategy } = call.options;
   const plan = await (await session.client()).ask(
     'plan',
     {
       tag: call.args.tag,
       acceptMovedTag: call.options['accept-moved-tag'],
+      ...(policy === undefined ? {} : { policy }),
       ...(isStrategy(strategy) ? { strategy } : {}),
     },
     session.signal,

@@ -1,4 +1,4 @@
-import { age, conditionOf, percent, titleOf, wayBack } from '../../api/describe.ts';
+import { age, conditionOf, percent, rolloutLine, titleOf, wayBack } from '../../api/describe.ts';
 import type { ServiceStatus, Status } from '../../api/schema.ts';
 import { exitCodes } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/units.ts';
@@ -45,8 +45,21 @@ export function statusLines(status: Status, look: Look, now: number): string[] {
           ),
         ]
       : []),
+    ...rolloutLines(status, line, look),
     ...problemLines(status, look),
     ...(status.services.length === 0 ? [] : ['', ...table(serviceColumns(look, now), status.services, look, 2)]),
+  ];
+}
+
+/** How far a rollout is, and each number that it goes by. */
+function rolloutLines({ rollout }: Status, line: (name: string, text: string) => string, look: Look): string[] {
+  if (!rollout) return [];
+  return [
+    line('rollout', rolloutLine(rollout)),
+    ...rollout.findings.map(({ id, verdict, observed, expected }) => {
+      const limit = expected === undefined ? '' : ` (expected ${expected})`;
+      return `            ${mark(look, verdict)} ${speak(look, `${id}: ${observed}${limit}`)}`;
+    }),
   ];
 }
 

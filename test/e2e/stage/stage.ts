@@ -98,6 +98,10 @@ class Stage {
     plan: async ({ tag }) => this.#plan('deploy', known(tag)),
     planRollback: async ({ tag }) => this.#plan('rollback', tag ?? 'v0.9'),
     deploy: (input, caller) => this.#operate('deploy', input.tag, caller),
+    pause: async () => noRollout(),
+    resume: async () => noRollout(),
+    promote: async () => noRollout(),
+    abort: async () => noRollout(),
     rollback: (input, caller) => this.#operate('rollback', input.tag ?? 'v0.9', caller),
     up: (_, caller) => this.#operate('up', null, caller),
     down: (input, caller) => this.#operate(input.volumes ? 'down with volumes' : 'down', null, caller),
@@ -363,6 +367,11 @@ function logLine(names: readonly string[], number: number): LogLine {
       ? `ERROR ${number} \u001b]0;stolen title\u0007\u001b[2J${'a long line '.repeat(20)}`
       : `INFO request ${number} GET /predict 200 \u001b[32mok\u001b[0m`,
   };
+}
+
+/** What a running agent answers while no rollout runs. */
+function noRollout(): never {
+  throw new ApplianceError('rollout_not_found', 'no rollout is running', { left: 'nothing was touched' });
 }
 
 function silenceOf(matchers: string) {

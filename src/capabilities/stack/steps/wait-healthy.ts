@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import type { Colour } from '../../../lib/colour.ts';
 import { colours } from '../../../lib/colour.ts';
 import type { Finding } from '../../../lib/verdict.ts';
-import { defineStep } from '../../../operations/step.ts';
+import { defineStep, type StepContext } from '../../../operations/step.ts';
 import type { StackDeps } from './deps.ts';
 import { askColour, untilHealthy } from './watch.ts';
 
@@ -24,14 +25,33 @@ export function waitHealthy(deps: StackDeps) {
       return `${count} containers of ${release.tag} on ${colour} are healthy`;
     },
     async verify({ release: id, colour }, context): Promise<Finding> {
-      const round = await askColour(deps, { release: await deps.release(id), colour }, context);
-      const bad = round.filter(({ health }) => health.state !== 'healthy');
+      const { healthy, of, said } = await colourHealth(deps, { release: id, colour }, context);
       return {
         id: `healthy-${colour}`,
-        verdict: round.length === 0 ? 'inconclusive' : bad.length === 0 ? 'pass' : 'fail',
-        observed: (bad.length === 0 ? round : bad).map((one) => `${one.watched.name}: ${one.health.said}`).join('; '),
-        samples: round.length,
+        verdict: of === 0 ? 'inconclusive' : healthy === of ? 'pass' : 'fail',
+        observed: said,
+        samples: of,
       };
     },
   });
+}
+
+export interface ColourHealth {
+  /** Containers that are healthy, and all that there are. */
+  readonly healthy: number;
+  readonly of: number;
+  /** What the ones that are not healthy say; all of them where none is bad. */
+  readonly said: string;
+}
+
+/** Asks every container of a release once, without waiting. */
+export async function colourHealth(
+  deps: StackDeps,
+  { release: id, colour }: { readonly release: string; readonly colour: Colour },
+  context: StepContext,
+): Promise<ColourHealth> {
+  const round = await askColour(deps, { release: await deps.release(id), colour }, context);
+  const bad = round.filter(({ health }) => health.state !== 'healthy');
+  const said = (bad.length === 0 ? round : bad).map((one) => `${one.watched.name}: ${one.health.said}`).join('; ');
+  return { healthy: round.length - bad.length, of: round.length, said };
 }

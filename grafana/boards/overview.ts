@@ -1,0 +1,106 @@
+import type { Board } from '../board.ts';
+import { errorRatio, firing, latency, requests } from '../expressions.ts';
+
+export const overview: Board = {
+  uid: 'routing-ml-overview',
+  title: 'Routing ML Overview',
+  about: 'Whether users are served, by which release, and how well (S1-37, S2-26)',
+  tags: ['routing-ml'],
+  panels: [
+    {
+      title: 'Live release',
+      about: 'The release that gets the traffic',
+      kind: 'stat',
+      unit: 'string',
+      nameOnly: true,
+      queries: [{ expr: 'appliance_release_info', legend: '{{tag}}' }],
+    },
+    {
+      title: 'Requests',
+      about: 'Requests per second at the edge',
+      kind: 'stat',
+      unit: 'reqps',
+      queries: [{ expr: `sum(rate(${requests}[2m]))`, legend: 'requests' }],
+    },
+    {
+      title: 'Errors',
+      about: 'Share of answers 5xx; 1 % takes a release back (S0-42), 5 % is an alert (S1-39)',
+      kind: 'stat',
+      unit: 'percentunit',
+      thresholds: [
+        { from: 0.01, colour: 'orange' },
+        { from: 0.05, colour: 'red' },
+      ],
+      queries: [{ expr: errorRatio(), legend: 'errors' }],
+    },
+    {
+      title: 'p95',
+      about: 'Time within which 95 of 100 answers come; 200 ms is the aim (S0-56), 500 ms takes a release back (S0-43)',
+      kind: 'stat',
+      unit: 's',
+      thresholds: [
+        { from: 0.2, colour: 'orange' },
+        { from: 0.5, colour: 'red' },
+      ],
+      queries: [{ expr: latency(0.95), legend: 'p95' }],
+    },
+    {
+      title: 'Database',
+      about: 'Whether every backend reaches a database whose schema it can read (S1-41)',
+      kind: 'stat',
+      unit: 'bool_yes_no',
+      below: 'red',
+      thresholds: [{ from: 1, colour: 'green' }],
+      queries: [{ expr: 'min(routing_ml_database_up)', legend: 'database' }],
+    },
+    {
+      title: 'Alerts firing',
+      about: 'appliance alerts lists them',
+      kind: 'stat',
+      unit: 'none',
+      thresholds: [{ from: 1, colour: 'red' }],
+      queries: [{ expr: firing, legend: 'alerts' }],
+    },
+    {
+      title: 'Requests by release',
+      about: 'Requests per second that each release answered',
+      kind: 'timeseries',
+      unit: 'reqps',
+      min: 0,
+      queries: [{ expr: `sum by (release) (rate(${requests}[2m]))`, legend: '{{release}}' }],
+    },
+    {
+      title: 'Errors by release',
+      about: 'Share of answers 5xx of each release (S0-42, S1-39)',
+      kind: 'timeseries',
+      unit: 'percentunit',
+      min: 0,
+      thresholds: [
+        { from: 0.01, colour: 'orange' },
+        { from: 0.05, colour: 'red' },
+      ],
+      queries: [{ expr: errorRatio('release'), legend: '{{release}}' }],
+    },
+    {
+      title: 'Latency',
+      about: 'Percentiles over all releases at the edge',
+      kind: 'timeseries',
+      unit: 's',
+      min: 0,
+      thresholds: [
+        { from: 0.2, colour: 'orange' },
+        { from: 0.5, colour: 'red' },
+      ],
+      queries: [0.5, 0.95, 0.99].map((quantile) => ({ expr: latency(quantile), legend: `p${quantile * 100}` })),
+    },
+    {
+      title: 'Traffic',
+      about: 'Share of new requests that each colour gets',
+      kind: 'timeseries',
+      unit: 'percent',
+      min: 0,
+      max: 100,
+      queries: [{ expr: 'appliance_traffic_weight', legend: '{{colour}}' }],
+    },
+  ],
+};

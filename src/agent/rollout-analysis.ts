@@ -1,0 +1,92 @@
+import { assess } from '../capabilities/checks/analysis/index.ts';
+import { HealthHistory, logReader, prometheusReader } from '../capabilities/checks/measure/index.ts';
+import { colourHealth, labelKeys, type StackDeps } from '../capabilities/stack/index.ts';
+import type { RolloutDeps } from '../capabilities/traffic/hold-stage.ts';
+import type { RolloutStore } from '../capabilities/traffic/rollout-store.ts';
+import { type MetricSource, metricNames, metricOf } from '../config/metrics.ts';
+import { parsePolicy } from '../config/policy-load.ts';
+import type { Config } from '../config/schema.ts';
+import type { Engine } from '../host/docker.ts';
+import { Prometheus } from '../host/prometheus.ts';
+import type { Clock } from '../lib/clock.ts';
+import { ApplianceError } from '../lib/errors.ts';
+import type { MetricReader, Subject } from '../lib/measurement.ts';
+
+export interface RolloutAnalysisDeps {
+  readonly config: Config;
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly stack: StackDeps;
+  readonly store: RolloutStore;
+  /** Measures by the access log of the edge. */
+  readonly edge: MetricReader;
+}
+
+/** What the steps of a rollout need: eyes for every kind of metric, and the judge. */
+export function rolloutDeps({ config, engine, clock, stack, store, edge }: RolloutAnalysisDeps): RolloutDeps {
+  const health = new HealthHistory();
+  const { monitoring } = config;
+  const prometheus = monitoring && new Prometheus(`http://${monitoring.prometheus.listen}`);
+  const readers: Readonly<Record<MetricSource, MetricReader>> = {
+    edge,
+    health: health.read,
+    logs: logReader(logSources(engine, config.name)),
+    prometheus: prometheusReader(prometheus, monitoring?.metrics ?? {}),
+    agent: async (metric) => ({ kind: 'none', why: `${metric} says nothing about a release` }),
+  };
+  return {
+    store,
+    assess: ({ rules, kind, weight, ...question }, signal) => {
+      const { value } = parsePolicy(rules);
+      if (value === null)
+        throw new ApplianceError('state_corrupt', 'the policy of this rollout cannot be read any more', {
+          hint: 'decide by hand: appliance promote or appliance abort',
+        });
+      const alone = kind === 'bake' || weight === 100;
+      return assess({ policy: value, ...question, alone }, routed(readers), signal);
+    },
+    healthy: async ({ release, tag, colour }, context) => {
+      const { healthy, of, said } = await colourHealth(stack, { release, colour }, context);
+      health.record(tag, clock.now(), of === 0 ? 0 : healthy / of);
+      return {
+        id: `healthy-${colour}`,
+        verdict: of === 0 || healthy < of ? 'fail' : 'pass',
+        observed: of === 0 ? 'it has no containers' : said,
+        samples: of,
+      };
+    },
+  };
+}
+
+/** Asks whoever measures a metric. */
+function routed(readers: Readonly<Record<MetricSource, MetricReader>>): MetricReader {
+  return async (metric, subject, window, signal) => {
+    const name = metricNames.find((known) => known === metric);
+    if (name === undefined) return { kind: 'none', why: `nobody measures ${metric}` };
+    return readers[metricOf(name).source](metric, subject, window, signal);
+  };
+}
+
+/** Containers whose logs speak of a release, and their lines. */
+function logSources(engine: Engine, appliance: string): Parameters<typeof logReader>[0] {
+  return {
+    sources: async ({ tag, colour }: Subject, core: boolean) => {
+      const all = await engine.containers([`appliance.name=${appliance}`]);
+      const found = all.filter(({ labels }) =>
+        labels[labelKeys.colour] === undefined
+          ? core && labels[labelKeys.role] === 'core'
+          : labels[labelKeys.colour] === colour && labels[labelKeys.release] === tag,
+      );
+      const details = await Promise.all(found.map(({ id }) => engine.inspect(id)));
+      return details.filter((detail) => detail !== undefined);
+    },
+    lines: async function* (source, since, signal) {
+      const rest = { stdout: '', stderr: '' };
+      for await (const { stream, text } of engine.logs(source, { follow: false, since, signal })) {
+        const parts = (rest[stream] + text).split('\n');
+        rest[stream] = parts.pop() ?? '';
+        yield* parts;
+      }
+    },
+  };
+}
