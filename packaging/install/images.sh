@@ -27,8 +27,8 @@ image_id() { docker image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
 look_at_images() {
   local image names missing=()
   [[ $WITH_IMAGES != no ]] || return 0
-  names="the image of the edge ($(edge_image))"
-  [[ $WITH_IMAGES == edge ]] || names+=' and those that the reference application builds on'
+  names="the image of the edge ($(edge_image)) is"
+  [[ $WITH_IMAGES == edge ]] || names="the image of the edge ($(edge_image)) and those that the reference application builds on are"
   if engine_up; then
     while IFS= read -r image; do [[ -n $(image_id "$image") ]] || missing+=("$image"); done < <(shared_images "$WITH_IMAGES")
     if ((${#missing[@]} == 0)) && grep -qxF "$WITH_IMAGES $(images_source "$WITH_IMAGES")" "$PREFIX/images.stamp" 2>/dev/null; then
@@ -40,7 +40,7 @@ look_at_images() {
       has mmdebstrap || printf ' (then the package mmdebstrap is installed too)')"
   fi
   if ((${#missing[@]} > 0)); then need images "build the images that are missing (${missing[*]})"
-  else need images "make sure that $names can be used and is current, build what is not"; fi
+  else need images "make sure that $names current, build what is not"; fi
 }
 
 install_images() {

@@ -41,7 +41,7 @@ begin_log() {
 
 # run TEXT COMMAND...: output to the log, the time on the screen, a sign of life every 15 seconds. Returns the status.
 run() {
-  local text=$1 begun=$SECONDS said=$SECONDS status
+  local text=$1 begun=$SECONDS said=$SECONDS status words
   shift
   STEP=$text
   say "$text"
@@ -52,7 +52,8 @@ run() {
     sleep 0.2
     if ((SECONDS - said >= 15)); then
       said=$SECONDS
-      printf '[%5s]   still at it (%d s): %s\n' "$(clock)" "$((SECONDS - begun))" "$(last_words)"
+      words=$(last_words)
+      printf '[%5s]   still at it (%d s)%s\n' "$(clock)" "$((SECONDS - begun))" "${words:+: $words}"
     fi
   done
   wait "$RUNNING"
@@ -62,8 +63,9 @@ run() {
   return "$status"
 }
 
-# The last line of the log, fit for one line of a terminal.
-last_words() { tail -n 1 "${LOG_FILE:-/dev/null}" 2>/dev/null | tr -cd '[:print:]' | cut -c 1-100; }
+# The last line that the running command has said, fit for one line of a terminal; nothing while it has said nothing, and
+# the log ends with the command line.
+last_words() { tail -n 1 "${LOG_FILE:-/dev/null}" 2>/dev/null | grep -av '^[0-9T:-]*Z [$] ' | tr -cd '[:print:]' | cut -c 1-100; }
 
 log_tail() { [[ -z $LOG_FILE ]] || tail -n "${1:-12}" "$LOG_FILE" | sed 's/^/    /'; }
 

@@ -85,6 +85,14 @@ describe('install.sh, command line', () => {
   });
 });
 
+describe('install.sh, a long step', () => {
+  it('shows the last line of the command that runs, not the line of the log that names it', async () => {
+    const script = `. "$0"; LOG_FILE=${scratch}/log; log '$ npm pack'; last_words; echo fetching >>"$LOG_FILE"; last_words`;
+    const { stdout } = await run('bash', ['-c', script, join(repository, 'packaging', 'install', 'report.sh')]);
+    expect(stdout).toBe('fetching');
+  });
+});
+
 describe.runIf(isRoot)('install.sh --check', () => {
   it('says what would be done and changes nothing, without a terminal', async () => {
     const watched = [scratch, '/etc/group', '/etc/passwd', '/opt', '/usr/local/bin', '/etc/apt', '/etc/systemd'];
