@@ -1,9 +1,10 @@
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { OperationResult } from '../api/schema.ts';
+import type { OperationResult, Rollout } from '../api/schema.ts';
 import {
   AlertDesk,
   alertsOf,
+  alertsOfRollout,
   awaitReceipt,
   checkAlerting,
   OwnAlerts,
@@ -99,6 +100,13 @@ export class Alerting {
     const change = alertsOf({ kind, from, to, actor, result: result.result, why: error?.message, hint: error?.hint });
     for (const name of change.resolve) this.#own.resolve(name, now);
     for (const draft of change.raise) this.#own.raise(draft, now);
+  }
+
+  /** A rollout was looked at: what it does to the traffic, and what is odd about it, is told. */
+  seen({ to, policy, weight, secondsHeld, findings }: Rollout): void {
+    const odd = findings.filter(({ role, verdict }) => role === 'investigate' && verdict === 'fail');
+    const drafts = alertsOfRollout({ to, policy, weight, isNew: secondsHeld === 0 && findings.length === 0, odd });
+    for (const draft of drafts) this.#own.raise(draft, this.#deps.clock.now());
   }
 
   /**
