@@ -29,7 +29,11 @@ afterEach(async () => {
 });
 
 function begin(limits: readonly number[] = []): Meter {
-  return new Meter({ path: log, limits, clock: { now: () => time.now, monotonic: () => time.monotonic } });
+  return new Meter({
+    path: log,
+    limits: async () => limits,
+    clock: { now: () => time.now, monotonic: () => time.monotonic },
+  });
 }
 
 function pass(ms: number): void {

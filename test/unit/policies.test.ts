@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Policy } from '../../src/config/policy.ts';
-import { listPolicies, loadPolicy, parsePolicy } from '../../src/config/policy-load.ts';
+import { latencyLimits, listPolicies, loadPolicy, parsePolicy } from '../../src/config/policy-load.ts';
 
 const shipped = join(import.meta.dirname, '../../compose/policies');
 const names = ['flash', 'iswitch', 'ml-pipeline', 'mlops', 'routing-ml'] as const;
@@ -223,4 +223,13 @@ test('what cannot be used says so: exit 2 or 6, the line, and that nothing was t
     hint: 'did you mean flash?',
   });
   await expect(loadPolicy('../appliance', config)).rejects.toMatchObject({ code: 'policy_not_found' });
+});
+
+test('limits on times to answer are known before they are counted, those of own policies too', async () => {
+  const config = join(etc, 'appliance.yaml');
+  await writeFile(join(etc, 'policies/own.yaml'), small.replace('errors, below: 0.01', 'latency-p95, below: 0.257'));
+  await writeFile(join(etc, 'policies/broken.yaml'), 'name: [');
+  expect([...new Set(await latencyLimits(config))].sort((a, b) => a - b)).toEqual([
+    0.1, 0.12, 0.15, 0.2, 0.257, 0.3, 0.5, 1,
+  ]);
 });
