@@ -5,7 +5,7 @@ import { applianceRules } from './rules-appliance.ts';
 import { answering, expressionOf, type OwnExpressions, promDuration } from './rules-expressions.ts';
 
 /** An alert of a policy that cannot be raised on this appliance, and why. */
-export interface Unwatched {
+interface Unwatched {
   readonly policy: string;
   readonly id: string;
   readonly name: string;
@@ -37,7 +37,7 @@ export function ruleSet(policies: readonly Policy[], own: OwnExpressions): RuleS
 }
 
 /** The rules of one policy: each measured value is recorded once, then compared as often as alerts ask for it. */
-export function policyRules(policy: Policy, own: OwnExpressions): { rules: Rule[]; unwatched: Unwatched[] } {
+function policyRules(policy: Policy, own: OwnExpressions): { rules: Rule[]; unwatched: Unwatched[] } {
   const records = new Map<string, RecordingRule>();
   const alerts: AlertingRule[] = [];
   const unwatched: Unwatched[] = [];
