@@ -47,10 +47,13 @@ function policyRules(policy: Policy, own: OwnExpressions): { rules: Rule[]; unwa
   if (policy.alerts.some(({ metric }) => metric === 'availability' && own[metric] === undefined))
     records.set(answers, { record: answers, expr: answering });
   for (const alert of policy.alerts) {
-    const over = promDuration(alert.over ?? defaultOver);
+    const over = promDuration(Math.max(alert.over ?? defaultOver, leastOver(alert)));
     const expr = expressionOf(alert.metric, over, own, answers);
-    if (expr === undefined) {
-      const why = `nobody measures ${alert.metric}: name its expression under monitoring.metrics in appliance.yaml`;
+    if (expr === undefined || alert.against === 'baseline') {
+      const why =
+        expr === undefined
+          ? `nobody measures ${alert.metric}: name its expression under monitoring.metrics in appliance.yaml`
+          : 'an alert has no release to compare with: write against: day-before';
       unwatched.push({ policy: policy.name, id: alert.id, name: alert.name, why });
       continue;
     }
@@ -59,6 +62,11 @@ function policyRules(policy: Policy, own: OwnExpressions): { rules: Rule[]; unwa
     alerts.push(alertingRule(policy.name, alert, record));
   }
   return { rules: [...records.values(), ...alerts], unwatched };
+}
+
+/** Milliseconds below which a rate has too few scrapes to be one; four, so that a missed one does no harm. */
+function leastOver({ metric }: PolicyAlert): number {
+  return metric === 'availability' ? 0 : 40_000;
 }
 
 function alertingRule(policy: string, alert: PolicyAlert, record: string): AlertingRule {
