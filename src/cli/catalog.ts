@@ -112,7 +112,7 @@ export const catalog = {
     about: 'For a stage that lacks samples, or a gate that a person can judge better. A trigger that fires still wins.',
   },
   abort: {
-    summary: 'take a running rollout back at once',
+    summary: 'take a running rollout, or a deploy before its first request, back at once',
     group: 'releases',
     options: { detach },
     about:

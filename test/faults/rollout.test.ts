@@ -246,6 +246,16 @@ describe('a rollout that people steer', () => {
     }
   });
 
+  it('is called off before its first request', async () => {
+    const ended = deploy(await version(), 'patient');
+    for (let tries = 0; (await lab.status()).operation?.kind !== 'deploy' && tries < 200; tries += 1) await delay(20);
+    const { exitCode, stdout } = await lab.run(['abort', '--json']);
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout).result).toMatch(/failed|rolled_back/);
+    expect((await ended).exit).toBeGreaterThan(0);
+    await expectConsistent(lab, { tag: live });
+  });
+
   it.each([['pause'], ['resume'], ['promote'], ['abort']])(
     '%s without a rollout is not found (exit 6)',
     async (verb) => {
