@@ -243,6 +243,11 @@ export const catalog = {
     group: 'appliance',
   },
   'config schema': { summary: 'the JSON Schema of appliance.yaml, for editors', group: 'appliance' },
+  'config policies': {
+    summary: 'the policies that a deploy can name, your own checked with line and column of each mistake',
+    group: 'appliance',
+    about: 'Your own lie beside appliance.yaml, as policies/NAME.yaml.',
+  },
   alerts: {
     summary: 'what fires, who is on call, what is silenced',
     group: 'alerts',

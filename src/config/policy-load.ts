@@ -74,11 +74,21 @@ export async function loadPolicy(name: string, configPath: string): Promise<Load
       hint: didYouMean(name, known) ?? `there are ${known.join(', ')}; your own go to ${ownDirectory(configPath)}`,
     });
   }
-  const text = await textOf(place.path);
-  const { value, problems } = parsePolicy(text);
-  if (value === null) throw invalid(problems.map((problem) => problemText(place.path, problem)).join('\n'));
-  if (value.name !== name) throw invalid(`${place.path}: its name is ${value.name}, not ${name}`);
-  return { policy: value, text, path: place.path };
+  const { value, text, problems } = await checkPolicy(place);
+  if (value !== null) return { policy: value, text, path: place.path };
+  throw invalid(problems.map((problem) => problemText(place.path, problem)).join('\n'));
+}
+
+/**
+ * Reads a policy and finds all of its mistakes.
+ * @throws ApplianceError `policy_invalid` when the file cannot be read at all
+ */
+export async function checkPolicy({ name, path }: PolicyPlace): Promise<Parsed<Policy> & { readonly text: string }> {
+  const text = await textOf(path);
+  const parsed = parsePolicy(text);
+  if (parsed.value === null || parsed.value.name === name) return { ...parsed, text };
+  const message = `its name is ${parsed.value.name}, but its file is called ${name}${suffix}`;
+  return { value: null, text, problems: [{ line: null, column: null, path: 'name', message }] };
 }
 
 /**
