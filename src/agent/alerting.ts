@@ -23,6 +23,7 @@ import { didYouMean } from '../lib/near.ts';
 import type { Paths } from '../lib/paths.ts';
 import type { Finding } from '../lib/verdict.ts';
 import { type ContainerWatch, colourOf, serviceName } from './containers.ts';
+import type { NotificationCount } from './metrics/notifications.ts';
 
 /** Milliseconds between two rounds. */
 const period = 5_000;
@@ -91,6 +92,19 @@ export class Alerting {
       await this.#sentry.round(signal);
       await this.#deps.clock.sleep(period, signal).catch(() => undefined);
     }
+  }
+
+  /** Notifications by channel since Alertmanager started. */
+  notifications(): NotificationCount[] {
+    const byChannel = new Map<string, { accepted: number; refused: number }>();
+    for (const { integration, attempts, failures } of this.#sentry.deliveries) {
+      const count = byChannel.get(integration) ?? { accepted: 0, refused: 0 };
+      byChannel.set(integration, {
+        accepted: count.accepted + attempts - failures,
+        refused: count.refused + failures,
+      });
+    }
+    return [...byChannel].map(([channel, count]) => ({ channel, ...count }));
   }
 
   /** An operation has ended: whoever wants to be told of it will be. */

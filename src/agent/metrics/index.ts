@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Status } from '../../api/schema.ts';
 import { ContainerMetrics, type ContainerReading } from './containers.ts';
+import { NotificationMetrics } from './notifications.ts';
 import { OperationMetrics } from './operations.ts';
 import { RequestMetrics } from './requests.ts';
 
@@ -15,6 +16,7 @@ export class AgentMetrics {
   readonly registry = new Registry();
   readonly operations: OperationMetrics;
   readonly requests: RequestMetrics;
+  readonly notifications: NotificationMetrics;
   readonly #containers: ContainerMetrics;
   readonly #release;
   readonly #weight;
@@ -27,6 +29,7 @@ export class AgentMetrics {
     processMetrics(this.registry);
     this.operations = new OperationMetrics(this.registry);
     this.requests = new RequestMetrics(this.registry);
+    this.notifications = new NotificationMetrics(this.registry);
     this.#containers = new ContainerMetrics(this.registry);
     this.#release = new Gauge({
       name: 'appliance_release_info',
