@@ -12,7 +12,7 @@ umask 022
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 # In the order of their commits. New ones go to the end: the commit ids of all before them stay as they are.
-releases=(v0.9 v1.0 v1.0-p2 v1.1 v1.2-broken v1.3-overload v1.3-slow)
+releases=(v0.9 v1.0 v1.0-p2 v1.1 v1.2-broken v1.3-overload v1.3-slow v1.3-inaccurate v1.3-shifted)
 
 overlays_of() {
   case $1 in
@@ -23,6 +23,8 @@ overlays_of() {
     v1.2-broken) echo v1.0 v1.0-p2 v1.2-broken ;;
     v1.3-overload) echo v1.0 v1.0-p2 v1.3-overload ;;
     v1.3-slow) echo v1.0 v1.0-p2 v1.3-slow ;;
+    v1.3-inaccurate) echo v1.0 v1.0-p2 v1.3-inaccurate ;;
+    v1.3-shifted) echo v1.0 v1.0-p2 v1.3-shifted ;;
   esac
 }
 

@@ -131,10 +131,9 @@ export const appliance: Board = {
       unit: 'short',
       min: 0,
       queries: [
-        { expr: 'sum by (integration) (increase(alertmanager_notifications_total[1h]))', legend: '{{integration}}' },
         {
-          expr: 'sum by (integration) (increase(alertmanager_notifications_failed_total[1h]))',
-          legend: '{{integration}} refused',
+          expr: 'sum by (channel, result) (increase(appliance_alert_notifications_total[1h]))',
+          legend: '{{channel}} {{result}}',
         },
       ],
     },

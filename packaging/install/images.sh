@@ -4,7 +4,7 @@
 
 readonly BASE_IMAGE=debian:trixie-slim
 # Megabytes in the engine's directory, with the build cache and what they are made from.
-declare -rA IMAGES_MB=([edge]=400 [all]=3500)
+declare -rA IMAGES_MB=([edge]=400 [all]=3900)
 
 # images_source SET: what the images are made from. They are looked at again when that, or one of them, has changed.
 images_source() {

@@ -1,9 +1,10 @@
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { OperationResult } from '../api/schema.ts';
+import type { OperationResult, Rollout } from '../api/schema.ts';
 import {
   AlertDesk,
   alertsOf,
+  alertsOfRollout,
   awaitReceipt,
   checkAlerting,
   OwnAlerts,
@@ -22,6 +23,7 @@ import { didYouMean } from '../lib/near.ts';
 import type { Paths } from '../lib/paths.ts';
 import type { Finding } from '../lib/verdict.ts';
 import { type ContainerWatch, colourOf, serviceName } from './containers.ts';
+import type { NotificationCount } from './metrics/notifications.ts';
 
 /** Milliseconds between two rounds. */
 const period = 5_000;
@@ -92,6 +94,19 @@ export class Alerting {
     }
   }
 
+  /** Notifications by channel since Alertmanager started. */
+  notifications(): NotificationCount[] {
+    const byChannel = new Map<string, { accepted: number; refused: number }>();
+    for (const { integration, attempts, failures } of this.#sentry.deliveries) {
+      const count = byChannel.get(integration) ?? { accepted: 0, refused: 0 };
+      byChannel.set(integration, {
+        accepted: count.accepted + attempts - failures,
+        refused: count.refused + failures,
+      });
+    }
+    return [...byChannel].map(([channel, count]) => ({ channel, ...count }));
+  }
+
   /** An operation has ended: whoever wants to be told of it will be. */
   ended(result: OperationResult): void {
     const now = this.#deps.clock.now();
@@ -99,6 +114,13 @@ export class Alerting {
     const change = alertsOf({ kind, from, to, actor, result: result.result, why: error?.message, hint: error?.hint });
     for (const name of change.resolve) this.#own.resolve(name, now);
     for (const draft of change.raise) this.#own.raise(draft, now);
+  }
+
+  /** A rollout was looked at: what it does to the traffic, and what is odd about it, is told. */
+  seen({ to, policy, weight, secondsHeld, findings }: Rollout): void {
+    const odd = findings.filter(({ role, verdict }) => role === 'investigate' && verdict === 'fail');
+    const drafts = alertsOfRollout({ to, policy, weight, isNew: secondsHeld === 0 && findings.length === 0, odd });
+    for (const draft of drafts) this.#own.raise(draft, this.#deps.clock.now());
   }
 
   /**

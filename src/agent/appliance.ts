@@ -17,6 +17,7 @@ import {
 import { createTraffic } from '../capabilities/traffic/index.ts';
 import { RolloutStore, rolloutMigrations } from '../capabilities/traffic/rollout-store.ts';
 import { loadConfig, readEnvironment, secretValues } from '../config/index.ts';
+import { latencyLimits } from '../config/policy-load.ts';
 import type { Config } from '../config/schema.ts';
 import { Ballast } from '../host/ballast.ts';
 import { composeHands } from '../host/compose.ts';
@@ -109,6 +110,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     paths,
     clock,
     exec: (argv, about) => execInEdge(engine, config.name, argv, about),
+    limits: () => latencyLimits(paths.config),
   });
   const watch = new ContainerWatch({ engine, clock, name: config.name });
   const alerting = new Alerting({
@@ -167,7 +169,14 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
   };
   const stack = createStackSteps(stackDeps);
   const rolloutStore = new RolloutStore(database);
-  const rollouts = new Rollouts({ store: rolloutStore, journal, audit, hub, clock });
+  const rollouts = new Rollouts({
+    store: rolloutStore,
+    journal,
+    audit,
+    hub,
+    clock,
+    onSeen: (rollout) => alerting.seen(rollout),
+  });
   const steps: Steps = {
     ...stack,
     bake: bake(stack.waitHealthy),

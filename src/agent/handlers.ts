@@ -92,7 +92,14 @@ export function createHandlers(
     pause: async (_, { actor }) => a.rollouts.pause(actor),
     resume: async (_, { actor }) => a.rollouts.resume(actor),
     promote: async ({ all }, { actor }) => a.rollouts.promote(actor, all),
-    abort: async (_, { actor }) => ({ operation: a.rollouts.abort(actor).operation }),
+    abort: async (_, { actor }) => {
+      const running = a.operations.running();
+      // A deploy that has not shifted anything yet is taken back like one that is interrupted.
+      if (running?.kind !== 'deploy' || a.rollouts.current()) return { operation: a.rollouts.abort(actor).operation };
+      a.operations.interrupt();
+      a.audit.append(timestamp(a.clock.now()), actor, 'abort', a.operations.result(running.id).to, 'done');
+      return { operation: running.id };
+    },
     rollback: (input, caller) => operate('rollback', input, caller, () => plans.rollback(input, caller.actor)),
     up: (input, caller) => operate('up', input, caller, () => plans.up(input, caller.actor)),
     down: (input, caller) => operate('down', input, caller, () => plans.down(input)),

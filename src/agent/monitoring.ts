@@ -24,7 +24,7 @@ const patience = 1_000;
 export interface MonitoringDeps {
   readonly config: Config;
   readonly paths: Paths;
-  readonly engine: Pick<Engine, 'containers' | 'exec'>;
+  readonly engine: Pick<Engine, 'containers' | 'exec' | 'image'>;
   readonly live: () => { readonly release: string; readonly colour: Colour } | null;
   /** Where a release listens, or would listen. @throws when its files are gone */
   readonly topologies: (release: string) => Promise<Readonly<Record<Colour, Topology>>>;
@@ -41,7 +41,8 @@ export class Monitoring {
   readonly files: MonitoringFiles;
   /** Of releases that were asked for; a release never moves. */
   readonly #known = new Map<string, Promise<Readonly<Record<Colour, Topology>>>>();
-  #problem: ApplianceError | undefined;
+  /** Why configuration and rules, or the targets, are not as they should be. */
+  readonly #problems = new Map<'configuration' | 'targets', ApplianceError>();
   #stale = false;
   #unwatched: RuleSet['unwatched'] = [];
 
@@ -57,7 +58,7 @@ export class Monitoring {
   /** Writes configuration and rules; a Prometheus that runs is told to read them when they changed. */
   async sync(): Promise<void> {
     if (!this.wanted) return;
-    await this.#attempt(async () => {
+    await this.#attempt('configuration', async () => {
       const { config } = this.#deps;
       const { files, unwatched } = await this.#deps.rules();
       this.#unwatched = unwatched;
@@ -79,7 +80,7 @@ export class Monitoring {
   async follow(containers: readonly ContainerDetail[]): Promise<void> {
     const { monitoring } = this.#deps.config;
     if (!monitoring) return;
-    await this.#attempt(async () => {
+    await this.#attempt('targets', async () => {
       const topologies = await this.#topologies(containers);
       await writeIfDifferent(this.files.targets, appTargets(monitoring.scrape, topologies));
     });
@@ -89,10 +90,15 @@ export class Monitoring {
   async findings(): Promise<Finding[]> {
     const { monitoring } = this.#deps.config;
     if (!monitoring) return [];
+    const [problem] = this.#problems.values();
     return [
-      this.#problem ? problemFinding(this.#problem) : await this.#prometheusFinding(monitoring.prometheus.listen),
+      problem ? problemFinding(problem) : await this.#prometheusFinding(monitoring.prometheus.listen),
       // Not in Debian's archive, and no registry is asked behind anybody's back.
-      { id: 'grafana', verdict: 'pass', observed: 'absent: no image of it belongs to this stack; all else works' },
+      {
+        id: 'grafana',
+        verdict: 'pass',
+        observed: 'absent: no image of it belongs to this stack; all else works without it',
+      },
     ];
   }
 
@@ -100,7 +106,12 @@ export class Monitoring {
     const id = 'monitoring';
     try {
       const { taken, since } = await new Prometheus(`http://${listen}`, patience).configuration();
-      if (taken) return { id, verdict: 'pass', observed: `configured at ${since}${this.#notWatched()}` };
+      if (taken)
+        return {
+          id,
+          verdict: 'pass',
+          observed: `Prometheus on http://${listen}, told at ${since}${this.#notWatched()}`,
+        };
       return {
         id,
         verdict: 'fail',
@@ -108,8 +119,19 @@ export class Monitoring {
         hint: 'appliance logs prometheus',
       };
     } catch (error) {
-      return problemFinding(asApplianceError(error));
+      return problemFinding((await this.#missingImage().catch(() => undefined)) ?? asApplianceError(error));
     }
+  }
+
+  /** Without an image there is no container to look at. */
+  async #missingImage(): Promise<ApplianceError | undefined> {
+    const { monitoring } = this.#deps.config;
+    const image = monitoring?.prometheus.image;
+    if (image === undefined || (await this.#deps.engine.image(image))) return undefined;
+    return new ApplianceError('prometheus_unreachable', `the image ${image} is not on this host`, {
+      left: 'everything but monitoring runs',
+      hint: 'build it from a clone of the appliance: compose/images/build.sh; then: appliance up',
+    });
   }
 
   /** An alert that can never fire must not look like one that has not. */
@@ -160,12 +182,12 @@ export class Monitoring {
     });
   }
 
-  async #attempt(work: () => Promise<void>): Promise<void> {
+  async #attempt(what: 'configuration' | 'targets', work: () => Promise<void>): Promise<void> {
     try {
       await work();
-      this.#problem = undefined;
+      this.#problems.delete(what);
     } catch (error) {
-      this.#problem = asApplianceError(error);
+      this.#problems.set(what, asApplianceError(error));
     }
   }
 }

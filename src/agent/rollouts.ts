@@ -13,6 +13,8 @@ export interface RolloutsDeps {
   readonly audit: AuditLog;
   readonly hub: EventHub;
   readonly clock: Clock;
+  /** Told of each look at a stage. */
+  readonly onSeen: (rollout: Rollout) => void;
 }
 
 /** What people see of progressive rollouts, and what they may tell a running one. */
@@ -129,6 +131,7 @@ export class Rollouts {
     if (!rollout) return;
     const event: ApplianceEvent = { event: 'rollout', time: timestamp(this.#deps.clock.now()), operation, rollout };
     this.#deps.hub.publish(event);
+    this.#deps.onSeen(rollout);
   }
 }
 

@@ -95,6 +95,8 @@ class SocketClient implements Client {
         const document = parse(line);
         const error = errorIn(document);
         if (error) throw error;
+        // Several lines may have come in one piece.
+        if (signal?.aborted) return;
         yield asOutput<Name>(document);
       }
     } catch (error) {

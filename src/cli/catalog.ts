@@ -112,7 +112,7 @@ export const catalog = {
     about: 'For a stage that lacks samples, or a gate that a person can judge better. A trigger that fires still wins.',
   },
   abort: {
-    summary: 'take a running rollout back at once',
+    summary: 'take a running rollout, or a deploy before its first request, back at once',
     group: 'releases',
     options: { detach },
     about:
@@ -243,6 +243,11 @@ export const catalog = {
     group: 'appliance',
   },
   'config schema': { summary: 'the JSON Schema of appliance.yaml, for editors', group: 'appliance' },
+  'config policies': {
+    summary: 'the policies that a deploy can name, your own checked',
+    group: 'appliance',
+    about: 'Your own lie beside appliance.yaml, as policies/NAME.yaml.',
+  },
   alerts: {
     summary: 'what fires, who is on call, what is silenced',
     group: 'alerts',

@@ -36,6 +36,7 @@ export const handlers: { readonly [Name in HandledVerb]: () => Promise<Handler<N
   'config check': async () => (await import('./verbs/config.ts')).check,
   'config show': async () => (await import('./verbs/config.ts')).show,
   'config schema': async () => (await import('./verbs/config.ts')).schema,
+  'config policies': async () => (await import('./verbs/config.ts')).policies,
   alerts: async () => (await import('./verbs/alerts.ts')).list,
   'alerts list': async () => (await import('./verbs/alerts.ts')).list,
   'alerts test': async () => (await import('./verbs/alerts.ts')).test,

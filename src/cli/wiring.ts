@@ -30,6 +30,8 @@ export interface LocalTools {
   showConfig(options: { readonly root: string | undefined }): Promise<Readonly<Record<string, unknown>>>;
   /** The JSON Schema of appliance.yaml. */
   configSchema(): Promise<Readonly<Record<string, unknown>>>;
+  /** Every policy that a deploy can name, with the mistakes of those that cannot be used. */
+  listPolicies(options: { readonly root: string | undefined }): Promise<readonly PolicySummary[]>;
   /**
    * Drafts an appliance.yaml from a Compose project.
    * @param compose path of the Compose file, or of the directory that has one
@@ -62,6 +64,18 @@ export interface ConfigProblem {
   /** Where in the document: `services.backend.role`. */
   readonly path: string;
   readonly message: string;
+}
+
+/** Times are seconds. */
+export interface PolicySummary {
+  readonly name: string;
+  readonly path: string;
+  /** Whether it lies beside appliance.yaml. */
+  readonly own: boolean;
+  readonly title: string | null;
+  readonly stages: readonly { readonly weight: number; readonly seconds: number }[];
+  readonly bakeSeconds: number;
+  readonly problems: readonly ConfigProblem[];
 }
 
 interface ConfigDraft {

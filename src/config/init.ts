@@ -84,6 +84,12 @@ export function initFrom(raw: unknown, source: DraftSource): ConfigDraft {
     '  http: 127.0.0.1:8080',
     '  https: 127.0.0.1:8443',
     '',
+    '# Prometheus, Alertmanager and the rules of policies, on this host only; their images are built from a clone of the',
+    '# appliance with compose/images/build.sh (docs/guide/monitoring.md).',
+    '# monitoring:',
+    `#   scrape: [{ service: ${scalar(apps[0]?.name ?? '')}, port: 8000 }] # app services that tell metrics, at /metrics`,
+    '#   policies: [routing-ml]',
+    '',
   ].join('\n');
   return {
     text,

@@ -77,7 +77,11 @@ function conditionIssues(condition: Condition, path: readonly PropertyKey[], isA
   const allowed = isAlert ? 'day-before' : 'baseline';
   if (condition.against !== undefined && condition.against !== allowed)
     issues.push({ path: [...path, 'against'], message: `here only ${allowed} can be compared with` });
-  const { shape } = metricOf(condition.metric);
+  const { shape, source } = metricOf(condition.metric);
+  if (!isAlert && source === 'agent') {
+    const message = `${condition.metric} says nothing about a release; only an alert can use it`;
+    issues.push({ path: [...path, 'metric'], message });
+  }
   if (condition.against !== undefined && (shape === 'count' || condition.metric === 'health'))
     issues.push({ path: [...path, 'against'], message: `${condition.metric} has no relative change` });
   return issues;

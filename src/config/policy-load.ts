@@ -6,6 +6,7 @@ import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
 import { formatBytes } from '../lib/units.ts';
 import { problemText } from './load.ts';
+import { metricOf } from './metrics.ts';
 import { outlineOf } from './outline.ts';
 import { type Parsed, parseText } from './parse.ts';
 import { type Policy, policySchema } from './policy.ts';
@@ -73,11 +74,37 @@ export async function loadPolicy(name: string, configPath: string): Promise<Load
       hint: didYouMean(name, known) ?? `there are ${known.join(', ')}; your own go to ${ownDirectory(configPath)}`,
     });
   }
-  const text = await textOf(place.path);
-  const { value, problems } = parsePolicy(text);
-  if (value === null) throw invalid(problems.map((problem) => problemText(place.path, problem)).join('\n'));
-  if (value.name !== name) throw invalid(`${place.path}: its name is ${value.name}, not ${name}`);
-  return { policy: value, text, path: place.path };
+  const { value, text, problems } = await checkPolicy(place);
+  if (value !== null) return { policy: value, text, path: place.path };
+  throw invalid(problems.map((problem) => problemText(place.path, problem)).join('\n'));
+}
+
+/**
+ * Reads a policy and finds all of its mistakes.
+ * @throws ApplianceError `policy_invalid` when the file cannot be read at all
+ */
+export async function checkPolicy({ name, path }: PolicyPlace): Promise<Parsed<Policy> & { readonly text: string }> {
+  const text = await textOf(path);
+  const parsed = parsePolicy(text);
+  if (parsed.value === null || parsed.value.name === name) return { ...parsed, text };
+  const message = `its name is ${parsed.value.name}, but its file is called ${name}${suffix}`;
+  return { value: null, text, problems: [{ line: null, column: null, path: 'name', message }] };
+}
+
+/**
+ * Every limit on a time to answer that a policy of this appliance names, in seconds, so that times can be counted against
+ * it exactly. A policy that cannot be read says so when it is used.
+ */
+export async function latencyLimits(configPath: string): Promise<number[]> {
+  const policies = await Promise.all(
+    (await listPolicies(configPath)).map(({ name }) => loadPolicy(name, configPath).catch(() => undefined)),
+  );
+  return policies
+    .flatMap((loaded) => (loaded ? [...loaded.policy.gates, ...loaded.policy.rollback, ...loaded.policy.alerts] : []))
+    .filter(({ metric, against }) => metricOf(metric).unit === 'seconds' && against === undefined)
+    .filter(({ metric }) => metricOf(metric).source === 'edge')
+    .flatMap(({ above, below, atLeast, atMost }) => [above, below, atLeast, atMost])
+    .filter((limit) => limit !== undefined);
 }
 
 function ownDirectory(configPath: string): string {

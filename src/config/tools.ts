@@ -9,6 +9,7 @@ import { effective } from './effective.ts';
 import { type ConfigDraft, initFrom } from './init.ts';
 import { loadConfig, parseConfig, problemText, readConfigText } from './load.ts';
 import { configJsonSchema } from './outline.ts';
+import { checkPolicy, listPolicies, type PolicyPlace } from './policy-load.ts';
 import type { ConfigProblem } from './problems.ts';
 
 /** What the command line does with configuration files by itself, without agent or engine. */
@@ -28,6 +29,8 @@ export const localTools = {
   showConfig: async (options: { readonly root: string | undefined }) =>
     effective(await loadConfig(pathsFor(options.root).config)),
   configSchema: async () => configJsonSchema(),
+  listPolicies: async (options: { readonly root: string | undefined }) =>
+    Promise.all((await listPolicies(pathsFor(options.root).config)).map(policySummary)),
   draftConfig: async (options: { readonly compose: string }): Promise<ConfigDraft> => {
     const file = await composeFileAt(resolve(options.compose));
     const directory = dirname(file);
@@ -71,6 +74,17 @@ export const localTools = {
     return config;
   },
 };
+
+async function policySummary(place: PolicyPlace) {
+  const { value, problems } = await checkPolicy(place);
+  return {
+    ...place,
+    title: value?.title ?? null,
+    stages: (value?.canary?.stages ?? []).map((stage) => ({ weight: stage.weight, seconds: stage.for / 1_000 })),
+    bakeSeconds: (value?.bake?.for ?? 0) / 1_000,
+    problems,
+  };
+}
 
 /** Names that Compose looks for in a directory, in its order. */
 const composeNames = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];

@@ -17,7 +17,7 @@ const longest = 100_000;
 const growth = 1.1;
 
 /** Limits of the policies that come with the program, in seconds. */
-const statedLimits = [0.1, 0.12, 0.15, 0.2, 0.3, 0.5, 1];
+export const statedLimits: readonly number[] = [0.1, 0.12, 0.15, 0.2, 0.3, 0.5, 1];
 
 /** Ends of classes: 1 ms to 100 s, each a tenth longer than the one before, and every limit in use. @param limits seconds */
 export function latencyEdges(limits: readonly number[] = []): number[] {
@@ -39,6 +39,17 @@ export function histogramOf(times: Iterable<number>, edges: readonly number[] = 
     squares += time * time;
   }
   return { edges, counts, count, sum, squares };
+}
+
+/** Both together. They must have the same classes. */
+export function addHistograms(one: Histogram, other: Histogram): Histogram {
+  return {
+    edges: one.edges,
+    counts: one.counts.map((held, index) => held + (other.counts[index] ?? 0)),
+    count: one.count + other.count,
+    sum: one.sum + other.sum,
+    squares: one.squares + other.squares,
+  };
 }
 
 /** How many took longer than a limit in seconds; exact where the limit is the end of a class, else linear within it. */

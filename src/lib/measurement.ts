@@ -1,4 +1,4 @@
-import type { Histogram } from './histogram.ts';
+import { addHistograms, type Histogram } from './histogram.ts';
 
 /** A span of time in milliseconds since 1970; `to` is no longer part of it. */
 export interface Window {
@@ -37,3 +37,14 @@ export type MetricReader = (
   window: Window,
   signal: AbortSignal,
 ) => Promise<Measurement>;
+
+/** What was seen in several windows together; `none` where they cannot be added up. */
+export function sumOf(all: readonly Measurement[]): Measurement {
+  return all.reduce((one, other): Measurement => {
+    if (one.kind === 'share' && other.kind === 'share')
+      return { kind: 'share', hits: one.hits + other.hits, of: one.of + other.of };
+    if (one.kind === 'times' && other.kind === 'times')
+      return { kind: 'times', times: addHistograms(one.times, other.times) };
+    return { kind: 'none', why: 'these windows cannot be added up' };
+  });
+}

@@ -73,6 +73,7 @@ export function planDeploy(facts: DeployFacts, steps: Steps): PlannedStep[] {
   const wish = { release, to, topologies: facts.topologies, observed, actor: facts.actor, config };
   const baseline = baselineOf(facts);
   const policy = baseline ? facts.policy : null;
+  const drain = policy?.drain ?? config.deploy.drain;
   return [
     ...buildSteps(release, config, steps),
     startCore(release, steps),
@@ -98,10 +99,10 @@ export function planDeploy(facts: DeployFacts, steps: Steps): PlannedStep[] {
         ]
       : []),
     ...(needsMigration(release, facts.schemaToday) ? migrateSteps(release, to, config, steps) : []),
-    steps.startColour.plan(on, {
+    steps.startColour.plan(policy ? { ...on, graceSeconds: drain / 1_000 } : on, {
       title: `start ${to} with ${release.tag}`,
       cause: `${to} is idle; production is not touched`,
-      deadline: 180_000,
+      deadline: Math.max(180_000, drain + 60_000),
     }),
     ...(policy && baseline ? canarySteps(wish, baseline, policy, steps) : shiftSteps(wish, steps)),
     ...(config.deploy.bake > 0 && !policy
@@ -116,7 +117,7 @@ export function planDeploy(facts: DeployFacts, steps: Steps): PlannedStep[] {
           ),
         ]
       : []),
-    ...retireSteps(observed, config, policy?.drain ?? config.deploy.drain, steps),
+    ...retireSteps(observed, config, drain, steps),
     retain(steps),
   ];
 }

@@ -44,7 +44,12 @@ export interface Steps {
     readonly readableFrom: number;
   }>;
   readonly forgetSchema: StepType<Record<string, never>>;
-  readonly startColour: StepType<OnColour>;
+  readonly startColour: StepType<
+    OnColour & {
+      /** What requests in flight get when the colour is taken back after it had traffic. */
+      readonly graceSeconds?: number | undefined;
+    }
+  >;
   readonly waitHealthy: StepType<OnColour & { readonly timeout: number }>;
   readonly configureEdge: StepType<{ readonly topologies: Readonly<Record<Colour, Topology | null>> }>;
   readonly shiftTraffic: StepType<{

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OperationResult, Rollout } from '../../src/api/schema.ts';
-import { operationResultSchema, rolloutSchema } from '../../src/api/schema.ts';
+import { eventSchema, operationResultSchema, rolloutSchema } from '../../src/api/schema.ts';
 import { Load, type LoadReport } from '../support/load.ts';
 import { expectConsistent } from './invariants.ts';
 import { FaultLab } from './lab.ts';
@@ -29,6 +29,7 @@ canary:
     - { weight: 30, for: 2s, minRequests: 40, ${watched} }
     - { weight: 100, for: 2s, ${watched} }
 bake: { for: 1s, ${watched} }
+investigate: [{ id: curious, metric: request-rate, above: 0 }]
 verifyRollback: { attempts: 10, every: 500ms }
 ${errors}`,
   patient: `
@@ -90,6 +91,16 @@ async function tell(...args: string[]): Promise<Rollout> {
   return rolloutSchema.parse(JSON.parse(stdout));
 }
 
+/** Milliseconds from the verdict to all traffic on the old colour, by the events of a deploy. */
+function wayBack(lines: readonly string[]): number {
+  const events = lines.map((line) => eventSchema.safeParse(JSON.parse(line)).data);
+  const at = (name: string, state: string): number => {
+    const found = events.find((event) => event?.event === 'step' && event.name === name && event.state === state);
+    return Date.parse(found?.time ?? '');
+  };
+  return at('shift-traffic', 'undone') - at('hold-stage', 'failed');
+}
+
 /** Waits until the running rollout is as it should be. */
 async function until(what: (rollout: Rollout) => boolean): Promise<Rollout> {
   for (let last: unknown, deadline = Date.now() + 60_000; ; ) {
@@ -123,6 +134,17 @@ describe('a rollout by policy, under load', () => {
     expect((await lab.status()).release?.tag).toBe(live);
   });
 
+  it.each([
+    [['--policy', 'quik'], 6, /did you mean quick/],
+    [['--strategy', 'canary'], 2, /a canary needs a policy[\s\S]*patient, quick/],
+    [['--strategy', 'recreate', '--policy', 'quick'], 2, /nothing to compare with/],
+  ])('refuses deploy %j (exit %i)', async (options, exit, message) => {
+    const { exitCode, stderr } = await lab.run(['deploy', `r${count}`, ...options]);
+    expect(exitCode).toBe(exit);
+    expect(stderr).toMatch(message);
+    expect(await lab.status()).toMatchObject({ release: { tag: live }, operation: null });
+  });
+
   it('passes through all stages and loses nothing', async () => {
     const before = live;
     const tag = await version();
@@ -137,6 +159,12 @@ describe('a rollout by policy, under load', () => {
       );
       const weights = lines.map((line) => JSON.parse(line)).filter(({ event }) => event === 'rollout');
       expect([...new Set(weights.map(({ rollout }) => rollout.weight))]).toEqual([30, 100]);
+      // What is only to be investigated is told, and nothing more.
+      expect(result.verdicts).toContainEqual(
+        expect.objectContaining({ id: 'curious (stage 1, 30 %)', verdict: 'fail', role: 'investigate' }),
+      );
+      const { alerts } = await lab.client((client) => client.ask('alerts', {}));
+      expect(alerts.map(({ name }) => name)).toEqual(expect.arrayContaining(['Investigate', 'TrafficChanged']));
       await expectConsistent(lab, { tag, result: 'done' });
     } finally {
       await expectNothingLost(clients, { releases: [before, tag], reload: false });
@@ -148,8 +176,9 @@ describe('a rollout by policy, under load', () => {
     const clients = traffic((status, release) => (status === 200 || release === bad) && release !== undefined);
     let report: LoadReport;
     try {
-      const { exit, result } = await deploy(bad, 'quick');
+      const { exit, result, lines } = await deploy(bad, 'quick');
       expect(exit).toBe(1);
+      expect(wayBack(lines)).toBeLessThan(1_000);
       expect(result).toMatchObject({ result: 'rolled_back', error: { code: 'rollout_failed' } });
       expect(result.error?.message).toMatch(/many-errors: .*expected/);
       expect(result.verdicts).toContainEqual(expect.objectContaining({ verdict: 'fail', role: 'rollback' }));
@@ -215,6 +244,16 @@ describe('a rollout that people steer', () => {
     } finally {
       await expectNothingLost(clients, { releases: [live, tag], reload: false });
     }
+  });
+
+  it('is called off before its first request', async () => {
+    const ended = deploy(await version(), 'patient');
+    for (let tries = 0; (await lab.status()).operation?.kind !== 'deploy' && tries < 200; tries += 1) await delay(20);
+    const { exitCode, stdout } = await lab.run(['abort', '--json']);
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout).result).toMatch(/failed|rolled_back/);
+    expect((await ended).exit).toBeGreaterThan(0);
+    await expectConsistent(lab, { tag: live });
   });
 
   it.each([['pause'], ['resume'], ['promote'], ['abort']])(

@@ -179,4 +179,22 @@ describe('an alert whose metric nobody measures', () => {
     );
     expect(missing.map(({ id }) => id)).not.toContain('S1-39');
   });
+
+  test('so is one that would compare with a release that may not be there', () => {
+    const [policy] = policies.filter(({ name }) => name === 'mlops');
+    if (!policy) throw new Error('mlops is shipped');
+    const compared = policy.alerts.map((alert) => ({ ...alert, against: 'baseline' as const }));
+    const { unwatched: missing } = ruleSet([{ ...policy, alerts: compared }], testExpressions);
+    expect(missing).toHaveLength(policy.alerts.length);
+    for (const { why } of missing) expect(why).toContain('day-before');
+  });
+
+  test('a rate is never measured over fewer than four scrapes', () => {
+    const [policy] = policies.filter(({ name }) => name === 'flash');
+    if (!policy) throw new Error('flash is shipped');
+    const hasty = policy.alerts.map((alert) => ({ ...alert, over: 5_000 }));
+    const text = ruleSet([{ ...policy, alerts: hasty }], testExpressions).files['policy-flash.yml'] ?? '';
+    expect(text).toContain('[40s]');
+    expect(text).not.toContain('[5s]');
+  });
 });

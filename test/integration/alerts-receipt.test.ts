@@ -6,8 +6,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { alertsSchema, alertsTestSchema } from '../../src/api/alerts.ts';
 import { statusSchema } from '../../src/api/schema.ts';
+import { awaitReceipt } from '../../src/capabilities/alerts/drill.ts';
 import { installConfiguration } from '../../src/capabilities/alerts/install.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { asApplianceError } from '../../src/lib/errors.ts';
 import { RunningAlertmanager } from '../support/alertmanager.ts';
 import { HttpReceiver, MailServer } from '../support/receivers.ts';
 
@@ -151,8 +154,9 @@ describe('alerts', () => {
     http.received.length = 0;
     await fire({});
     await fire({});
-    await http.await(({ alerts: [alert] }) => alert?.labels.alertname === 'BackendDown', 30_000);
-    expect(http.received).toHaveLength(1);
+    const isIt = ({ alerts: [alert] }: (typeof http.received)[number]) => alert?.labels.alertname === 'BackendDown';
+    await http.await(isIt, 30_000);
+    expect(http.received.filter(isIt)).toHaveLength(1);
     const { alertmanager: state, alerts: firing } = await alerts();
     expect(state).toEqual({ address: `http://127.0.0.1:${port}`, problem: null });
     expect(firing).toMatchObject([
@@ -199,5 +203,35 @@ describe('alerts', () => {
     expect(document.alertmanager?.problem).toContain('did not answer within');
     expect(refused.exitCode).toBe(1);
     expect(refused.stdout).toContain('alertmanager_unreachable');
+  });
+});
+
+describe('the drill', () => {
+  it('fails with exit 3 when the alert fires and the receiver refuses it', async () => {
+    const step = awaitReceipt({
+      alerts: (await loadConfig(join(root, 'etc/appliance.yaml'))).alerts,
+      alertmanager: () => alertmanager.client,
+      stoppedAt: async () => Date.now() - 1_000,
+    }).bind({ service: 'reporter', limit: 8_000 });
+    const context = {
+      operation: 'drill-1',
+      signal: new AbortController().signal,
+      clock: systemClock,
+      progress: () => undefined,
+    };
+    const waiting = step.apply(context).catch(asApplianceError);
+    // It counts what is delivered from its own beginning.
+    await systemClock.sleep(1_000);
+    await alertmanager.client.post([
+      {
+        labels: { alertname: 'ReporterDown', severity: 'critical', service: 'reporter', appliance_test: 'refusing' },
+        annotations: { summary: 'reporter is down' },
+        startsAt: new Date().toISOString(),
+        endsAt: new Date(Date.now() + 60_000).toISOString(),
+      },
+    ]);
+    const failure = await waiting;
+    expect(failure).toMatchObject({ code: 'verdict_fail', exit: 3 });
+    expect(String(failure)).toMatch(/ReporterDown fired after .*, but was refused by refusing within 8.0 s/);
   });
 });

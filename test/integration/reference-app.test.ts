@@ -92,7 +92,19 @@ beforeAll(async () => {
   await script('images/build.sh', 'postgres', 'redis', 'static', 'routing-ml-python');
   await script('routing-ml/make-repository.sh', join(folder, 'repository'));
   await script('routing-ml/make-env.sh', join(folder, '.env'));
-  await Promise.all(['v0.9', 'v1.0', 'v1.0-p2', 'v1.1', 'v1.2-broken', 'v1.3-overload', 'v1.3-slow'].map(checkOut));
+  await Promise.all(
+    [
+      'v0.9',
+      'v1.0',
+      'v1.0-p2',
+      'v1.1',
+      'v1.2-broken',
+      'v1.3-overload',
+      'v1.3-slow',
+      'v1.3-inaccurate',
+      'v1.3-shifted',
+    ].map(checkOut),
+  );
   await docker('v1.0', 'down', '--volumes', '--remove-orphans');
   const build = await docker('v1.0', 'build', '--quiet');
   expect(build.exitCode, build.stderr).toBe(0);
@@ -275,6 +287,30 @@ describe('releases and schemas', () => {
     expect(performance.now() - began).toBeGreaterThan(340);
   });
 
+  test('v1.3-inaccurate is wrong and v1.3-shifted drifts; both answer', async () => {
+    for (const tag of ['v1.3-inaccurate', 'v1.3-shifted'])
+      expect((await docker(tag, 'build', '--quiet')).exitCode).toBe(0);
+    const gauge = async (base: string, name: string): Promise<number> => {
+      const text = await (await fetch(`${base}/metrics`)).text();
+      return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+    };
+    const predict = async (base: string): Promise<number> => {
+      const codes = Array.from({ length: 60 }, (_, index) => `ITEM_A${String(index + 1).padStart(3, '0')}`);
+      const answer = await ask('/api/routing/predict/batch', { item_codes: codes }, token, base);
+      return answer.status;
+    };
+    const drift = (base: string) => gauge(base, 'routing_ml_feature_drift\\{feature="length_mm"\\}');
+    const text = await readFile(join(compose, 'routing-ml/app/models/metrics.json'), 'utf8');
+    const usual = z.object({ accuracy: z.number() }).parse(JSON.parse(text)).accuracy;
+    const inaccurate = await startBackend('v1.3-inaccurate', 200);
+    expect(await predict(inaccurate)).toBe(200);
+    expect(await gauge(inaccurate, 'routing_ml_model_accuracy')).toBeLessThan(0.85 * usual);
+    expect(Math.abs(await drift(inaccurate))).toBeLessThan(1);
+    const shifted = await startBackend('v1.3-shifted', 200);
+    expect(await predict(shifted)).toBe(200);
+    expect(Math.abs(await drift(shifted))).toBeGreaterThan(1.5);
+  });
+
   test('S1-68: v1.1 migrates to schema 3: a running v0.9 turns unhealthy, and its migration is refused with both numbers', async () => {
     const base = await startBackend('v0.9', 200);
     expect((await docker('v1.1', 'build', '--quiet')).exitCode).toBe(0);
@@ -295,20 +331,30 @@ describe('its scripts', () => {
     const tags = (path: string) => execa('git', ['-C', path, 'for-each-ref', 'refs/tags']);
     expect((await tags(second)).stdout).toBe((await tags(join(folder, 'repository'))).stdout);
     expect((await script('routing-ml/make-repository.sh', second)).stderr).toContain('up to date');
-    const schemas = ['v0.9', 'v1.0', 'v1.0-p2', 'v1.1', 'v1.2-broken', 'v1.3-overload', 'v1.3-slow'].map(
-      async (tag) => {
-        const { stdout } = await docker(tag, 'config', '--format', 'json');
-        const numbers = z.object({ version: z.number(), readableFrom: z.number() });
-        const parsed = z.object({ 'x-appliance': z.object({ schema: numbers }) }).parse(JSON.parse(stdout));
-        const { version, readableFrom } = parsed['x-appliance'].schema;
-        return [version, readableFrom];
-      },
-    );
+    const schemas = [
+      'v0.9',
+      'v1.0',
+      'v1.0-p2',
+      'v1.1',
+      'v1.2-broken',
+      'v1.3-overload',
+      'v1.3-slow',
+      'v1.3-inaccurate',
+      'v1.3-shifted',
+    ].map(async (tag) => {
+      const { stdout } = await docker(tag, 'config', '--format', 'json');
+      const numbers = z.object({ version: z.number(), readableFrom: z.number() });
+      const parsed = z.object({ 'x-appliance': z.object({ schema: numbers }) }).parse(JSON.parse(stdout));
+      const { version, readableFrom } = parsed['x-appliance'].schema;
+      return [version, readableFrom];
+    });
     expect(await Promise.all(schemas)).toEqual([
       [1, 1],
       [1, 1],
       [2, 1],
       [3, 3],
+      [2, 1],
+      [2, 1],
       [2, 1],
       [2, 1],
       [2, 1],

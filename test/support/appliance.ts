@@ -22,6 +22,8 @@ export interface LabOptions {
   readonly port: number;
   /** Range for its networks, for example `10.217.0.0/16`. */
   readonly pool: string;
+  /** Port of Prometheus; Alertmanager has the next one. Without it nothing watches. */
+  readonly monitoring?: number;
   /** Changes the text of appliance.yaml. */
   readonly edit?: (yaml: string) => string;
   /** File to run; the source by default, `appliance.js` of a bundle where it matters how long it takes to start. */
@@ -47,7 +49,10 @@ export class Lab {
     await execa(join(project, 'compose/routing-ml/make-repository.sh'), [lab.repository]);
     await execa(join(project, 'compose/routing-ml/make-env.sh'), [join(etc, 'routing-ml.env')]);
     const template = await readFile(join(project, 'compose/routing-ml/appliance.yaml'), 'utf8');
-    const yaml = template
+    const [application = '', monitoring = ''] = template.split(/^(?=# Prometheus on )/m);
+    const yaml = (
+      options.monitoring === undefined ? application : application + listeningOn(monitoring, options.monitoring)
+    )
       .replace(/^name: .*$/m, `name: ${options.name}`)
       .replace('@REPOSITORY@', lab.repository)
       .replace('@ENV_FILE@', join(etc, 'routing-ml.env'))
@@ -135,4 +140,9 @@ export class Lab {
     if (images.length > 0) await execa('docker', ['rmi', '--force', ...images]);
     await rm(this.root, { recursive: true, force: true });
   }
+}
+
+function listeningOn(monitoring: string, port: number): string {
+  const listen = (name: string, at: number) => `\n  ${name}: { listen: "127.0.0.1:${at}" }`;
+  return monitoring.replace('monitoring:', `$&${listen('prometheus', port)}${listen('alertmanager', port + 1)}`);
 }

@@ -44,7 +44,7 @@ export interface Series {
 }
 
 /** Whether an alert fires at an instant, in seconds from the start. */
-export interface Expectation {
+interface Expectation {
   readonly at: number;
   readonly fires: boolean;
 }

@@ -145,6 +145,15 @@ describe('windows', () => {
     });
   });
 
+  test('minutes with too few requests for a percentile break the row together', () => {
+    const slow = rule({ metric: 'latency-p95', above: 0.5, for: 5 * minute, over: minute });
+    const each = (slowOnes: number, all: number) => times(...repeat(0.9, slowOnes), ...repeat(0.1, all - slowOnes));
+    expect(verdictOf(slow, 'rollback', each(0, 20), { watched: 5 * minute }).verdict).toBe('pass');
+    expect(verdictOf(slow, 'rollback', each(10, 20), { watched: 5 * minute }).verdict).toBe('inconclusive');
+    expect(verdictOf(slow, 'rollback', each(0, 5), { watched: 5 * minute })).toMatchObject({ needed: 54 });
+    expect(verdictOf(slow, 'rollback', each(10, 60), { watched: 5 * minute }).verdict).toBe('fail');
+  });
+
   test('windows end now, follow without a gap and never reach back behind the beginning', () => {
     const next = random(11);
     for (let round = 0; round < 200; round += 1) {

@@ -1,6 +1,10 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Client } from '../../src/api/client.ts';
 import type { ApplianceEvent, OperationResult } from '../../src/api/schema.ts';
+import { localTools } from '../../src/config/tools.ts';
 import { ApplianceError } from '../../src/lib/errors.ts';
 import { ExitNow, face, temporaryRoot } from '../e2e/stage/face.ts';
 import { openStage } from '../e2e/stage/stage.ts';
@@ -319,6 +323,7 @@ describe('configuration files', () => {
     writeConfig: async () => '/etc/x.yaml',
     configSchema: async () => ({ type: 'object' }),
     showConfig: async () => ({ name: 'x', edge: { http: '127.0.0.1:8080' } }),
+    listPolicies: async ({ root }: { root: string | undefined }) => localTools.listPolicies({ root }),
   };
 
   it('config check gives each mistake with its place, and exit 2', async () => {
@@ -336,6 +341,37 @@ describe('configuration files', () => {
     expect(odd.stdout).toBe(
       '✓ odd.yaml is good; 1 warning\n  odd.yaml:3:5: services.backend.role: write app, core, …\n',
     );
+  });
+
+  it('config policies lists what a deploy can name, and where an own one cannot work', async () => {
+    const listed = await run('config policies', { tools });
+    expect(listed).toMatchObject({ exit: 0, stderr: '' });
+    expect(listed.stdout).toContain('✓ flash, FLASH\n  5 % for 15 min 00 s, 25 % for 10 min 00 s');
+    expect(listed.stdout).toContain(
+      '✓ routing-ml, Routing-ML platform\n  all traffic at once; then watched for 1 h 0 min\n',
+    );
+    const root = await mkdtemp(join(tmpdir(), 'policies-'));
+    try {
+      await mkdir(join(root, 'etc/policies'), { recursive: true });
+      await writeFile(
+        join(root, 'etc/policies/bad.yaml'),
+        'name: bad\ntitle: Bad\ngates:\n  - { id: a, metric: erors }\n',
+      );
+      const bad = await run(`config policies --root ${root}`, { tools });
+      expect(bad.exit).toBe(2);
+      expect(bad.stdout).toContain(`${root}/etc/policies/bad.yaml:4:14: gates[0].metric: "erors" is not one of`);
+      const [json] = documents((await run(`config policies --json --root ${root}`, { tools })).stdout);
+      expect(json).toContainEqual(
+        expect.objectContaining({
+          name: 'bad',
+          own: true,
+          title: null,
+          problems: [expect.objectContaining({ line: 4 })],
+        }),
+      );
+    } finally {
+      await rm(root, { recursive: true, force: true });
+    }
   });
 
   it('config show, config schema and init answer', async () => {

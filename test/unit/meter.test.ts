@@ -1,4 +1,4 @@
-import { appendFile, copyFile, mkdtemp, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdtemp, readdir, readlink, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -29,7 +29,11 @@ afterEach(async () => {
 });
 
 function begin(limits: readonly number[] = []): Meter {
-  return new Meter({ path: log, limits, clock: { now: () => time.now, monotonic: () => time.monotonic } });
+  return new Meter({
+    path: log,
+    limits: async () => limits,
+    clock: { now: () => time.now, monotonic: () => time.monotonic },
+  });
 }
 
 function pass(ms: number): void {
@@ -68,6 +72,13 @@ const everything = { from: noon - 48 * hour, to: noon + 48 * hour };
 async function errors(colour: 'blue' | 'green' = 'green', window = everything): Promise<Measurement> {
   time.monotonic += 1_000;
   return meter.read('errors', { tag: 'v2', colour }, window, new AbortController().signal);
+}
+
+/** Files of the test's directory that this process holds open. */
+async function openFiles(): Promise<string[]> {
+  const links = await readdir('/proc/self/fd');
+  const targets = await Promise.all(links.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
+  return targets.filter((target) => target.startsWith(directory));
 }
 
 describe('what is counted', () => {
@@ -203,6 +214,30 @@ describe('a log that is disturbed', () => {
     expect(await errors()).toMatchObject({ of: 2 });
   });
 
+  test('rotated, and nginx never told, before the meter began', async () => {
+    await writeFile(`${log}.1`, line());
+    for (let minute = 0; minute < 3; minute += 1) {
+      expect(await errors()).toMatchObject({ of: 1 });
+      pass(60_000);
+    }
+    await appendFile(`${log}.1`, line());
+    expect(await errors()).toMatchObject({ of: 2 });
+  });
+
+  test('rotated for ever: old files are let go of', async () => {
+    for (let rotation = 0; rotation < 12; rotation += 1) {
+      await write({});
+      await errors();
+      await rename(log, `${log}.1`);
+      pass(60_000);
+    }
+    await write({});
+    await errors();
+    pass(60_000);
+    expect(await errors()).toMatchObject({ of: 13 });
+    expect((await openFiles()).length).toBeLessThanOrEqual(2);
+  });
+
   test('a meter that begins late reads what is there, the last rotated file included', async () => {
     await writeFile(`${log}.1`, line().repeat(3));
     await write({}, {});
@@ -239,6 +274,7 @@ describe('a log that is disturbed', () => {
     await appendFile(log, Buffer.concat([bytes, Buffer.from('\n{"time":"x","status":500\n\n\n')]));
     await appendFile(log, '{"time":"2026-01-05T12:00:00+00:00","uri":"","status":abc,"bytes":1}\n');
     await appendFile(log, line({ status: 500 }).replace('"seconds":0.012', '"seconds":-'));
+    await appendFile(log, '{"time":"2026-01-05T12:00:00+00:00","id":"without the rest"}\n');
     await write({ status: 500 });
     expect(await errors()).toEqual({ kind: 'share', hits: 1, of: 3 });
     expect(meter.lines.unreadable).toBeGreaterThan(4);

@@ -1,9 +1,10 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { metricNames, metricOf } from '../../src/config/metrics.ts';
 import type { Policy } from '../../src/config/policy.ts';
-import { listPolicies, loadPolicy, parsePolicy } from '../../src/config/policy-load.ts';
+import { latencyLimits, listPolicies, loadPolicy, parsePolicy } from '../../src/config/policy-load.ts';
 
 const shipped = join(import.meta.dirname, '../../compose/policies');
 const names = ['flash', 'iswitch', 'ml-pipeline', 'mlops', 'routing-ml'] as const;
@@ -145,6 +146,7 @@ test.each([
   ['a limit that every value is beyond', ['below: 0.01', 'atLeast: 0'], /^8:.*impossible/m],
   ['a negative time to answer', ['errors, below: 0.01', 'latency-mean, below: -1'], /^8:.*impossible/m],
   ['a share of nothing', ['below: 0.01', 'atMost: 0'], /^8:.*no number of requests proves/m],
+  ['a metric of no release', ['errors, below: 0.01', 'backup-age, below: 9'], /^8:.*says nothing about a release/m],
   ['no limit', [', below: 0.01', ''], /^8:.*needs one of above, below.*it has none/m],
   ['two limits', ['below: 0.01', 'below: 0.01, above: 0.2'], /^8:.*it has above and below/m],
   ['an interval from high to low', ['below: 0.01', 'between: [0.1, 0.01]'], /^8:.*0.1 is not less than 0.01/m],
@@ -223,4 +225,33 @@ test('what cannot be used says so: exit 2 or 6, the line, and that nothing was t
     hint: 'did you mean flash?',
   });
   await expect(loadPolicy('../appliance', config)).rejects.toMatchObject({ code: 'policy_not_found' });
+});
+
+test('limits on times to answer are known before they are counted, those of own policies too', async () => {
+  const config = join(etc, 'appliance.yaml');
+  await writeFile(join(etc, 'policies/own.yaml'), small.replace('errors, below: 0.01', 'latency-p95, below: 0.257'));
+  await writeFile(join(etc, 'policies/broken.yaml'), 'name: [');
+  expect([...new Set(await latencyLimits(config))].sort((a, b) => a - b)).toEqual([
+    0.1, 0.12, 0.15, 0.2, 0.257, 0.3, 0.5, 1,
+  ]);
+});
+
+describe('the guide', () => {
+  const page = readFile(join(import.meta.dirname, '../../docs/guide/policies.md'), 'utf8');
+
+  test('lists every policy and every metric, with its source', async () => {
+    const text = await page;
+    for (const name of names) expect(text).toContain(`| \`${name}\` (`);
+    const rows = [...text.matchAll(/^\| `([a-z0-9-]+)` \| (\w+) \| (.+) \|$/gm)].map(([, name, source, about]) => [
+      name,
+      source,
+      about,
+    ]);
+    expect(rows).toEqual(metricNames.map((name) => [name, metricOf(name).source, metricOf(name).about]));
+  });
+
+  test('has an example that works', async () => {
+    const [, example = ''] = /```yaml\n([\s\S]*?)```/.exec(await page) ?? [];
+    expect(parsePolicy(example).problems).toEqual([]);
+  });
 });

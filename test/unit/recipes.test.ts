@@ -273,6 +273,7 @@ describe('deploy by a policy', () => {
       { from: { blue: 90, green: 10 }, to: allOn('green'), release: 'v2', back: allOn('blue') },
     ]);
     expect(argsOf(plan, 'stop-colour')).toEqual({ colour: 'blue', graceSeconds: 300 });
+    expect(argsOf(plan, 'start-colour')).toEqual({ release: 'v2-id', colour: 'green', graceSeconds: 300 });
     expect(plan.map(holdTime).filter((time) => time !== null)).toEqual([60_000, 60_000, 1_800_000]);
   });
 

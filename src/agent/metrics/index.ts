@@ -1,7 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Status } from '../../api/schema.ts';
 import { ContainerMetrics, type ContainerReading } from './containers.ts';
+import { NotificationMetrics } from './notifications.ts';
 import { OperationMetrics } from './operations.ts';
+import { RequestMetrics } from './requests.ts';
 
 /** What a check has answered, as a number: above zero is good, below is bad, and no data is neither. */
 const verdictValues = { pass: 1, inconclusive: 0, fail: -1 } as const;
@@ -13,6 +15,8 @@ const verdictValues = { pass: 1, inconclusive: 0, fail: -1 } as const;
 export class AgentMetrics {
   readonly registry = new Registry();
   readonly operations: OperationMetrics;
+  readonly requests: RequestMetrics;
+  readonly notifications: NotificationMetrics;
   readonly #containers: ContainerMetrics;
   readonly #release;
   readonly #weight;
@@ -22,9 +26,10 @@ export class AgentMetrics {
   /** @param version of this program */
   constructor(version: string) {
     const registers = [this.registry];
-    // A resolution of a second: with the default of 10 ms the timer itself would be the agent's largest expense.
-    collectDefaultMetrics({ register: this.registry, prefix: 'appliance_', eventLoopMonitoringPrecision: 1_000 });
+    processMetrics(this.registry);
     this.operations = new OperationMetrics(this.registry);
+    this.requests = new RequestMetrics(this.registry);
+    this.notifications = new NotificationMetrics(this.registry);
     this.#containers = new ContainerMetrics(this.registry);
     this.#release = new Gauge({
       name: 'appliance_release_info',
@@ -77,4 +82,13 @@ export class AgentMetrics {
     this.#written.inc();
     return this.registry.metrics();
   }
+}
+
+/** Processor time, memory and files of the agent; what only concerns the runtime would be most of the text. */
+function processMetrics(registry: Registry): void {
+  const prefix = 'appliance_';
+  // A resolution of a second: with the default of 10 ms the timer itself would be the agent's largest expense.
+  collectDefaultMetrics({ register: registry, prefix, eventLoopMonitoringPrecision: 1_000 });
+  for (const { name } of registry.getMetricsAsArray())
+    if (!name.startsWith(`${prefix}process_`)) registry.removeSingleMetric(name);
 }

@@ -2,9 +2,9 @@ import { Histogram, type Registry } from 'prom-client';
 import type { OperationResult } from '../../api/schema.ts';
 
 /** Seconds; from a warm rollback to a canary of many hours. */
-const buckets = [0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3_600, 14_400, 86_400];
+const buckets = [1, 5, 15, 60, 300, 1_800, 7_200, 86_400];
 /** Series that exist from the start: a counter that begins at one hides its first increase. */
-const kinds = ['deploy', 'rollback', 'up', 'restart'] as const;
+const kinds = ['deploy', 'rollback'] as const;
 const results = ['done', 'failed', 'rolled_back', 'manual'] as const;
 
 /** How long operations took and how they ended. */

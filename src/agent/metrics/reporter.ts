@@ -58,13 +58,17 @@ export class Reporter {
   }
 
   async #report(appliance: Appliance): Promise<void> {
-    const { monitoring, watch } = appliance;
+    const { monitoring, watch, traffic } = appliance;
     const round = this.#round;
     this.#round += 1;
     if (round % syncEvery === 0) await monitoring.sync();
     await monitoring.follow(watch.details());
     if (round % statusEvery === 0) this.#metrics.status(await statusOf(appliance, this.#deps.agent));
     this.#metrics.containers(watch.readings());
+    await traffic.meter.poll();
+    const running = watch.details().flatMap(({ labels }) => labels['appliance.release'] ?? []);
+    this.#metrics.requests.set(traffic.meter.totals(), running);
+    this.#metrics.notifications.set(appliance.alerting.notifications());
     await writeTextfile(monitoring.files.textfile, await this.#metrics.text());
   }
 }

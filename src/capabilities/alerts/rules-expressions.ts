@@ -59,7 +59,7 @@ export function expressionOf(
  * An expression of appliance.yaml with its placeholders filled in.
  * @param scope matchers of labels, such as `release="v1.0"`; empty: all releases
  */
-export function scoped(expression: string, scope: string, over: string): string {
+function scoped(expression: string, scope: string, over: string): string {
   return expression.replaceAll('$scope', scope).replaceAll('$over', over);
 }
 

@@ -5,7 +5,7 @@ import { applianceRules } from './rules-appliance.ts';
 import { answering, expressionOf, type OwnExpressions, promDuration } from './rules-expressions.ts';
 
 /** An alert of a policy that cannot be raised on this appliance, and why. */
-export interface Unwatched {
+interface Unwatched {
   readonly policy: string;
   readonly id: string;
   readonly name: string;
@@ -37,7 +37,7 @@ export function ruleSet(policies: readonly Policy[], own: OwnExpressions): RuleS
 }
 
 /** The rules of one policy: each measured value is recorded once, then compared as often as alerts ask for it. */
-export function policyRules(policy: Policy, own: OwnExpressions): { rules: Rule[]; unwatched: Unwatched[] } {
+function policyRules(policy: Policy, own: OwnExpressions): { rules: Rule[]; unwatched: Unwatched[] } {
   const records = new Map<string, RecordingRule>();
   const alerts: AlertingRule[] = [];
   const unwatched: Unwatched[] = [];
@@ -47,10 +47,13 @@ export function policyRules(policy: Policy, own: OwnExpressions): { rules: Rule[
   if (policy.alerts.some(({ metric }) => metric === 'availability' && own[metric] === undefined))
     records.set(answers, { record: answers, expr: answering });
   for (const alert of policy.alerts) {
-    const over = promDuration(alert.over ?? defaultOver);
+    const over = promDuration(Math.max(alert.over ?? defaultOver, leastOver(alert)));
     const expr = expressionOf(alert.metric, over, own, answers);
-    if (expr === undefined) {
-      const why = `nobody measures ${alert.metric}: name its expression under monitoring.metrics in appliance.yaml`;
+    if (expr === undefined || alert.against === 'baseline') {
+      const why =
+        expr === undefined
+          ? `nobody measures ${alert.metric}: name its expression under monitoring.metrics in appliance.yaml`
+          : 'an alert has no release to compare with: write against: day-before';
       unwatched.push({ policy: policy.name, id: alert.id, name: alert.name, why });
       continue;
     }
@@ -59,6 +62,11 @@ export function policyRules(policy: Policy, own: OwnExpressions): { rules: Rule[
     alerts.push(alertingRule(policy.name, alert, record));
   }
   return { rules: [...records.values(), ...alerts], unwatched };
+}
+
+/** Milliseconds below which a rate has too few scrapes to be one; four, so that a missed one does no harm. */
+function leastOver({ metric }: PolicyAlert): number {
+  return metric === 'availability' ? 0 : 40_000;
 }
 
 function alertingRule(policy: string, alert: PolicyAlert, record: string): AlertingRule {

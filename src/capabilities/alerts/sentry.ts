@@ -1,12 +1,14 @@
 import type { AlertsConfig } from '../../config/alerts.ts';
-import type { Alertmanager, PostedAlert } from '../../host/alertmanager.ts';
+import type { Alertmanager, DeliveryCount, PostedAlert } from '../../host/alertmanager.ts';
 import { type Clock, timestamp } from '../../lib/clock.ts';
 import { asApplianceError, messageOf } from '../../lib/errors.ts';
 import { escalations } from './escalation.ts';
 import { type DiskSample, diskAlert } from './forecast.ts';
 import { installConfiguration } from './install.ts';
+import { tellDirectly } from './messenger.ts';
 import type { AlertDraft, OwnAlert, OwnAlerts } from './own-alerts.ts';
 import { onCall } from './rota.ts';
+import { readSecrets } from './secrets.ts';
 import { type ServiceState, ServiceWatch } from './services.ts';
 import { hasWatchdog, monitoringAlert, silenceLimit } from './watchdog.ts';
 
@@ -50,7 +52,10 @@ export class Sentry {
   /** The files are newer than what Alertmanager has read. */
   #stale = false;
   #sampled = Number.NEGATIVE_INFINITY;
-  #told: number;
+  /** Until when Alertmanager knows what has ended. */
+  #handedIn: number;
+  #deliveries: readonly DeliveryCount[] = [];
+  #told = { directly: false, at: Number.NEGATIVE_INFINITY };
 
   constructor(deps: SentryDeps) {
     this.#deps = deps;
@@ -58,8 +63,13 @@ export class Sentry {
     this.#answered = now;
     this.#watchdog = now;
     this.#watched = deps.expectsWatchdog;
-    this.#told = now;
+    this.#handedIn = now;
     this.#services = new ServiceWatch(deps.own);
+  }
+
+  /** What Alertmanager has delivered and what not, as it last said. */
+  get deliveries(): readonly DeliveryCount[] {
+    return this.#deliveries;
   }
 
   /** One round. Never throws: what goes wrong becomes an alert. */
@@ -75,11 +85,30 @@ export class Sentry {
     if (signal?.aborted) return;
     const now = clock.now();
     const watchdog = expectsWatchdog ? this.#watchdog : null;
-    this.#set(
-      'MonitoringDead',
-      monitoringAlert({ answered: this.#answered, watchdog, problem: this.#problem }, now),
-      now,
-    );
+    const dead = monitoringAlert({ answered: this.#answered, watchdog, problem: this.#problem }, now);
+    this.#set('MonitoringDead', dead, now);
+    if (dead?.labels?.service === 'alertmanager') await this.#tellWithoutIt(now);
+    else this.#told = { directly: false, at: Number.NEGATIVE_INFINITY };
+  }
+
+  /** Tells the receivers of critical alerts, once, that Alertmanager is dead; tries again until one of them accepts it. */
+  async #tellWithoutIt(now: number): Promise<void> {
+    const { alerts, own } = this.#deps;
+    const alert = own.active(now).find(({ labels }) => labels.alertname === 'MonitoringDead');
+    if (!alert || this.#told.directly || now - this.#told.at < minute) return;
+    this.#told = { directly: false, at: now };
+    try {
+      const secrets = await readSecrets(alerts);
+      const names = [...alerts.critical, ...(alerts.rota ? onCall(alerts.rota, now).receivers : [])];
+      const attempts = [...new Set(names)].flatMap((name) => {
+        const receiver = alerts.receivers[name];
+        return receiver ? [tellDirectly({ ...receiver, name }, secrets.get(name), asPosted(alert, now))] : [];
+      });
+      const results = await Promise.allSettled(attempts);
+      this.#told = { directly: results.some(({ status }) => status === 'fulfilled'), at: now };
+    } catch {
+      return; // A secret that cannot be read is told as AlertingMisconfigured.
+    }
   }
 
   /**
@@ -115,13 +144,14 @@ export class Sentry {
     try {
       const held = await alertmanager.alerts(signal);
       const now = clock.now();
-      const ended = own.ended(this.#told - minute, now);
+      const ended = own.ended(this.#handedIn - minute, now);
       const posted = [...own.active(now), ...ended].map((alert) => asPosted(alert, now));
       await alertmanager.post([...posted, ...escalations(held, alerts.escalation, now)], signal);
-      this.#told = now;
+      this.#handedIn = now;
       this.#answered = now;
       this.#problem = undefined;
       if (hasWatchdog(held)) this.#watchdog = now;
+      this.#deliveries = await alertmanager.deliveries(signal);
       return expectsWatchdog && now - this.#watchdog < silenceLimit;
     } catch (error) {
       if (!signal?.aborted) this.#problem = messageOf(error);

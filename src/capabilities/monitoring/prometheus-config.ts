@@ -1,7 +1,7 @@
 import { stringify } from 'yaml';
 
 /** Seconds between two scrapes and two evaluations: an alert must arrive within a minute (S1-42). */
-export const interval = 10;
+const interval = 10;
 
 export interface PrometheusRequest {
   /** Name of the appliance; on every alert and series that leaves this Prometheus. */

@@ -15,7 +15,7 @@ export const monitoringServices = {
 type MonitoringService = keyof typeof monitoringServices;
 
 /** Ports inside the containers. */
-export const monitoringPorts = { prometheus: 9090, alertmanager: 9093, 'node-exporter': 9100 } as const;
+const monitoringPorts = { prometheus: 9090, alertmanager: 9093, 'node-exporter': 9100 } as const;
 
 /** Directories on the host whose content the containers read. */
 export interface MonitoringDirectories {

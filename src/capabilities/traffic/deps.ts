@@ -18,6 +18,8 @@ export interface TrafficDeps {
   readonly paths: Paths;
   readonly exec: EdgeExec;
   readonly clock: Clock;
+  /** Limits of policies on times to answer, in seconds. */
+  readonly limits?: () => Promise<readonly number[]>;
 }
 
 /** What the parts of this capability share. */

@@ -45,7 +45,7 @@ export function createTraffic(deps: TrafficDeps): Traffic {
     rotateAccessLog: (options) => rotateLogs(parts, options),
     configureEdge: configureEdgeStep(parts),
     shiftTraffic: shiftTrafficStep(parts),
-    meter: new Meter({ path: files.accessLog, clock: deps.clock }),
+    meter: new Meter({ path: files.accessLog, clock: deps.clock, limits: deps.limits }),
     rolloutSteps: (rollout) => ({ beginRollout: beginRollout(parts, rollout), holdStage: holdStage(rollout) }),
   };
 }

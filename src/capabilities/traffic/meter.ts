@@ -21,8 +21,11 @@ export interface ReleaseTotals {
 export interface MeterOptions {
   readonly path: string;
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
-  /** Limits in seconds that times are counted against exactly, besides those of the policies that come with the program. */
-  readonly limits?: readonly number[];
+  /**
+   * Limits in seconds that times are counted against exactly, besides those of the policies that come with the program.
+   * Asked for once, before the first line is read.
+   */
+  readonly limits?: (() => Promise<readonly number[]>) | undefined;
 }
 
 /**
@@ -30,13 +33,14 @@ export interface MeterOptions {
  * by colour, because an answer that the edge gives itself (502, 504) carries no release of its own.
  */
 export class Meter {
-  readonly edges: readonly number[];
+  readonly #limits: MeterOptions['limits'];
   readonly #clock: MeterOptions['clock'];
   readonly #follower: LogFollower;
   readonly #reader: LineReader;
-  readonly #slots: Readonly<Record<'blue' | 'green', Slots>>;
+  #edges: readonly number[] = [];
+  #slots: Readonly<Record<'blue' | 'green', Slots>> = { blue: new Slots(1), green: new Slots(1) };
   /** The class of each time in whole milliseconds. */
-  readonly #classes: Uint16Array;
+  #classes: Uint16Array = new Uint16Array(1);
   readonly #releases = new Map<string, { readonly codes: Map<number, number>; readonly tally: Tally }>();
   readonly #began: number;
   #now = 0;
@@ -48,11 +52,9 @@ export class Meter {
   #lastUnreadable = 0;
 
   constructor({ path, clock, limits }: MeterOptions) {
-    this.edges = latencyEdges(limits);
+    this.#limits = limits;
     this.#clock = clock;
     this.#follower = new LogFollower(path);
-    this.#classes = classesOf(this.edges);
-    this.#slots = { blue: new Slots(this.edges.length + 1), green: new Slots(this.edges.length + 1) };
     this.#began = Math.floor(clock.now() / 1_000);
     const sink: LineSink = {
       request: (second, status, ms, colour, release) => this.#count(second, status, ms, colour, release),
@@ -105,7 +107,7 @@ export class Meter {
         return rate(tally.requests, window);
       default:
         return metric.startsWith('latency-')
-          ? { kind: 'times', times: histogramOfTally(tally, this.edges) }
+          ? { kind: 'times', times: histogramOfTally(tally, this.#edges) }
           : { kind: 'none', why: `the access log does not show ${metric}` };
     }
   }
@@ -115,7 +117,7 @@ export class Meter {
     return new Map(
       [...this.#releases].map(([release, { codes, tally }]) => [
         release,
-        { codes, times: histogramOfTally(tally, this.edges) },
+        { codes, times: histogramOfTally(tally, this.#edges) },
       ]),
     );
   }
@@ -132,6 +134,7 @@ export class Meter {
     };
     this.#now = Math.floor(this.#clock.now() / 1_000);
     try {
+      if (this.#edges.length === 0) this.#classify(latencyEdges(await this.#limits?.()));
       await this.#follower.poll(lines, this.#clock.monotonic());
       this.#trouble = this.#follower.reading ? '' : 'there is no access log yet';
     } catch (error) {
@@ -139,6 +142,12 @@ export class Meter {
     }
     for (const colour of colours) this.#slots[colour].prune(this.#now);
     this.#polled = this.#clock.monotonic();
+  }
+
+  #classify(edges: readonly number[]): void {
+    this.#edges = edges;
+    this.#classes = classesOf(edges);
+    this.#slots = { blue: new Slots(edges.length + 1), green: new Slots(edges.length + 1) };
   }
 
   #count(second: number, status: number, ms: number, colour: LogColour, release: string): void {
@@ -153,7 +162,7 @@ export class Meter {
     let held = this.#releases.get(release);
     if (!held) {
       const name = this.#releases.size < mostReleases ? release : 'other';
-      held = this.#releases.get(name) ?? { codes: new Map(), tally: emptyTally(this.edges.length + 1) };
+      held = this.#releases.get(name) ?? { codes: new Map(), tally: emptyTally(this.#edges.length + 1) };
       this.#releases.set(name, held);
     }
     held.codes.set(status, (held.codes.get(status) ?? 0) + 1);

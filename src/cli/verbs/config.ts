@@ -1,9 +1,10 @@
 import { exitCodes } from '../../lib/errors.ts';
 import { count } from '../../lib/text.ts';
+import { formatDuration } from '../../lib/units.ts';
 import type { Call } from '../catalog.ts';
 import { mark, speak } from '../output/look.ts';
 import type { Session } from '../session.ts';
-import type { ConfigProblem } from '../wiring.ts';
+import type { ConfigProblem, PolicySummary } from '../wiring.ts';
 
 export async function check(call: Call<'config check'>, session: Session): Promise<number> {
   const tools = await session.wiring.tools();
@@ -41,6 +42,36 @@ export async function schema(_: Call<'config schema'>, session: Session): Promis
   // A JSON Schema is JSON for editors in either case; on a terminal it is at least readable.
   session.answer(document, () => JSON.stringify(document, undefined, 2).split('\n'));
   return exitCodes.done;
+}
+
+export async function policies(_: Call<'config policies'>, session: Session): Promise<number> {
+  const tools = await session.wiring.tools();
+  const all = await tools.listPolicies({ root: session.globals.root });
+  session.answer(all, () => all.flatMap((policy) => policyLines(session, policy)));
+  return all.every(({ problems }) => problems.length === 0) ? exitCodes.done : exitCodes.usage;
+}
+
+function policyLines(
+  session: Session,
+  { name, title, path, own, stages, bakeSeconds, problems }: PolicySummary,
+): string[] {
+  const good = problems.length === 0;
+  const way = [
+    stages.length === 0
+      ? 'all traffic at once'
+      : stages.map(({ weight, seconds }) => stageText(weight, seconds)).join(', '),
+    ...(bakeSeconds > 0 ? [`then watched for ${formatDuration(bakeSeconds * 1_000)}`] : []),
+  ];
+  return [
+    `${mark(session.out, good ? 'pass' : 'fail')} ${name}${title === null ? '' : `, ${title}`}${own ? ` (${path})` : ''}`,
+    ...(good
+      ? [`  ${way.join('; ')}`]
+      : problems.map((problem) => speak(session.out, `  ${problemLine(path, problem)}`))),
+  ];
+}
+
+function stageText(weight: number, seconds: number): string {
+  return seconds === 0 ? `${weight} %` : `${weight} % for ${formatDuration(seconds * 1_000)}`;
 }
 
 /** Values as an indented outline, one per line. */

@@ -24,6 +24,12 @@ export async function ps(_: Call<'ps'>, session: Session): Promise<number> {
   return exitCodes.done;
 }
 
+/** Findings that say something also when all is well, and what their lines are called. */
+const watching: ReadonlyMap<string, string> = new Map([
+  ['monitoring', 'watched'],
+  ['grafana', 'grafana'],
+]);
+
 /** The one-glance text. @param now milliseconds since 1970 */
 export function statusLines(status: Status, look: Look, now: number): string[] {
   const { release, warm, operation, edge, agent } = status;
@@ -45,6 +51,9 @@ export function statusLines(status: Status, look: Look, now: number): string[] {
           ),
         ]
       : []),
+    ...status.findings
+      .filter(({ id, verdict }) => verdict === 'pass' && watching.has(id))
+      .map(({ id, observed }) => line(watching.get(id) ?? id, observed)),
     ...rolloutLines(status, line, look),
     ...problemLines(status, look),
     ...(status.services.length === 0 ? [] : ['', ...table(serviceColumns(look, now), status.services, look, 2)]),

@@ -126,6 +126,7 @@ function wiringOf({ tools, inProcess, refused }: Surroundings): Wiring {
       checkConfig: missing,
       showConfig: missing,
       configSchema: missing,
+      listPolicies: missing,
       draftConfig: missing,
       writeConfig: missing,
       ...tools,

@@ -1,6 +1,6 @@
 import { metricOf } from '../../../config/metrics.ts';
 import type { PolicyRule } from '../../../config/policy.ts';
-import type { Measurement, Window } from '../../../lib/measurement.ts';
+import { type Measurement, sumOf, type Window } from '../../../lib/measurement.ts';
 import type { Finding } from '../../../lib/verdict.ts';
 import { estimateChange } from './change.ts';
 import { type Certainty, type Estimate, estimate } from './estimate.ts';
@@ -28,7 +28,7 @@ const confidence: Readonly<Record<RuleRole, number>> = { gate: 0.95, rollback: 0
  */
 export function judge(rule: PolicyRule, role: RuleRole, windows: Windows, samples: readonly Sample[]): Finding {
   const estimates = samples.map((sample) => look(rule, role, windows, sample));
-  const answer = windows.mode === 'any' ? anyOf(estimates) : everyOf(estimates, windows.missing);
+  const answer = windows.mode === 'any' ? anyOf(estimates) : brokenRow(rule, role, windows, samples, estimates);
   const verdict = answer.holds === null ? 'inconclusive' : answer.holds === (role === 'gate') ? 'pass' : 'fail';
   const { needed } = answer;
   const hint =
@@ -66,6 +66,25 @@ function look(rule: PolicyRule, role: RuleRole, windows: Windows, { seen, baseli
 /** One is enough; otherwise what the whole time says. */
 function anyOf(estimates: readonly Estimate[]): Estimate {
   return estimates.find((one) => one.holds === true) ?? estimates[0] ?? nothing;
+}
+
+/**
+ * A row of windows. Where single ones have too few requests to see a percentile, all of them together may still show that
+ * the row is broken: a share that is beyond the limit in each of them is beyond it in their sum.
+ */
+function brokenRow(
+  rule: PolicyRule,
+  role: RuleRole,
+  windows: Windows,
+  samples: readonly Sample[],
+  estimates: readonly Estimate[],
+): Estimate {
+  const row = everyOf(estimates, windows.missing);
+  const [first, last] = [samples[0], samples.at(-1)];
+  if (row.holds !== null || role === 'gate' || rule.against !== undefined || !first || !last) return row;
+  const window = { from: first.window.from, to: last.window.to };
+  const together = look(rule, role, windows, { window, seen: sumOf(samples.map(({ seen }) => seen)) });
+  return together.holds === false ? together : row;
 }
 
 /** All of them, without a gap and over the whole time. */

@@ -15,8 +15,13 @@ const undoGrace = 10;
 
 /** Starts a release in a colour that gets no traffic. Whether it is healthy is for `wait-healthy` to say. */
 export function startColour(deps: StackDeps) {
-  const args = z.object({ release: z.string(), colour: z.enum(colours) });
-  const plan = async ({ release: id, colour }: z.output<typeof args>) => {
+  const args = z.object({
+    release: z.string(),
+    colour: z.enum(colours),
+    /** Seconds that requests in flight get when the colour is taken back after it had traffic. */
+    graceSeconds: z.number().min(0).optional(),
+  });
+  const plan = async ({ release: id, colour }: Pick<z.output<typeof args>, 'release' | 'colour'>) => {
     const release = await deps.release(id);
     const subnet = (await deps.subnets())[colour];
     const { tag, project, imageIds } = release;
@@ -48,11 +53,11 @@ export function startColour(deps: StackDeps) {
       const { planned } = await plan({ release: id, colour });
       return compareWithModel(deps.engine, `containers-${colour}`, planned);
     },
-    async undo({ release, colour }, context) {
+    async undo({ release, colour, graceSeconds }, context) {
       // `appliance up` starts the live colour: what users get is never taken back.
       const live = deps.live();
       if (live?.colour === colour && live.release === release) return;
-      await clearColour(deps, colour, { seconds: undoGrace }, context);
+      await clearColour(deps, colour, { seconds: graceSeconds ?? undoGrace }, context);
     },
   });
 }

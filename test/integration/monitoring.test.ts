@@ -1,0 +1,283 @@
+import { once } from 'node:events';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { statusSchema } from '../../src/api/schema.ts';
+import { Prometheus } from '../../src/host/prometheus.ts';
+import { Lab } from '../support/appliance.ts';
+import { Load } from '../support/load.ts';
+
+// A running appliance of the reference application with the alerts of every policy. The tests build on each other.
+const port = 28_560;
+const monitoring = 28_562;
+const api = `http://127.0.0.1:${monitoring}`;
+const prometheus = new Prometheus(api, 10_000);
+const policies = ['routing-ml', 'iswitch', 'flash', 'ml-pipeline', 'mlops'];
+let lab: Lab;
+let load: Load;
+
+/** Expressions that have no series within the minutes of a test, each with the reason. */
+const silent: readonly { readonly rule: RegExp; readonly why: string }[] = [
+  { rule: /offset 1d/, why: 'it compares with the day before' },
+];
+
+const status = async () => statusSchema.parse((await lab.json(['status'])).document);
+const finding = async (id: string) => (await status()).findings.find((one) => one.id === id);
+
+async function until<T>(what: string, look: () => Promise<T | undefined>, seconds = 120): Promise<T> {
+  const deadline = performance.now() + seconds * 1_000;
+  for (;;) {
+    const seen = await look().catch(() => undefined);
+    if (seen !== undefined) return seen;
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${seconds} s`);
+    await delay(1_000);
+  }
+}
+
+async function ask<T>(path: string, schema: z.ZodType<T>): Promise<T> {
+  const answer: unknown = await (await fetch(`${api}${path}`, { signal: AbortSignal.timeout(10_000) })).json();
+  return z.object({ data: schema }).parse(answer).data;
+}
+
+const targetsSchema = z.object({
+  activeTargets: z.array(
+    z.object({ labels: z.record(z.string(), z.string()), health: z.string(), lastError: z.string() }),
+  ),
+});
+const targets = async () => (await ask('/api/v1/targets', targetsSchema)).activeTargets;
+/** Releases whose metrics are read, as `blue v0.9`. */
+const appTargets = async () =>
+  [
+    ...new Set(
+      (await targets())
+        .filter(({ labels, health }) => labels.job === 'app' && health === 'up')
+        .map(({ labels }) => `${labels.colour} ${labels.release}`),
+    ),
+  ].sort();
+
+const rulesSchema = z.object({
+  groups: z.array(
+    z.object({
+      rules: z.array(
+        z.object({
+          name: z.string(),
+          query: z.string(),
+          type: z.string(),
+          health: z.string(),
+          labels: z.record(z.string(), z.string()).optional(),
+        }),
+      ),
+    }),
+  ),
+});
+
+/** Predictions, so that the application has something to tell of its model and cache. */
+async function predict(): Promise<void> {
+  const env = await readFile(join(lab.root, 'etc/routing-ml.env'), 'utf8');
+  const password = /^DEMO_PASSWORD=(.+)$/m.exec(env)?.[1];
+  const post = async (path: string, body: unknown, token?: string) =>
+    fetch(`http://127.0.0.1:${port}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(token ? { authorization: `Bearer ${token}` } : {}) },
+      body: JSON.stringify(body),
+    });
+  const login = await post('/api/auth/login', { username: 'demo', password });
+  const { access_token: token } = z.object({ access_token: z.string() }).parse(await login.json());
+  for (let index = 0; index < 80; index += 1) {
+    const item = `ITEM_A${String(1 + (index % 40)).padStart(3, '0')}`;
+    expect((await post('/api/routing/predict', { item_code: item }, token)).status).toBe(200);
+  }
+}
+
+beforeAll(async () => {
+  const images = join(import.meta.dirname, '../../compose/images/build.sh');
+  await execa(images, ['prometheus', 'alertmanager', 'node-exporter'], { timeout: 170_000 });
+  lab = await Lab.make({
+    name: 'montest',
+    port,
+    pool: '10.232.0.0/16',
+    monitoring,
+    edit: (yaml) =>
+      yaml
+        .replace('policies: [routing-ml]', `policies: [${policies.join(', ')}]`)
+        // Somebody to tell, or Alertmanager has nothing to count.
+        .concat('alerts: { receivers: { nobody: { type: webhook, url: "http://127.0.0.1:9/" } }, info: [nobody] }\n'),
+  });
+  await lab.startAgent();
+});
+afterAll(async () => {
+  await load?.stop();
+  await lab.destroy();
+});
+
+describe('a deploy', () => {
+  test('brings the containers that watch, and Prometheus reads the release', async () => {
+    expect((await lab.run(['deploy', 'v0.9', '--yes'])).exitCode).toBe(0);
+    load = new Load({ port, path: '/health', keepAlive: 2, fresh: 0, pause: 50 });
+    expect(
+      await until('the release is read', async () => ((await appTargets()).length > 0 ? appTargets() : undefined)),
+    ).toEqual(['blue v0.9']);
+    const names = (await status()).services.map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(['prometheus', 'alertmanager', 'node-exporter']));
+    expect(await finding('monitoring')).toMatchObject({ verdict: 'pass' });
+    expect(await finding('grafana')).toMatchObject({ verdict: 'pass', observed: expect.stringContaining('absent') });
+  });
+
+  test('of another release changes the targets without a reload or restart', async () => {
+    const before = await prometheus.configuration();
+    expect((await lab.run(['deploy', 'v1.0', '--yes'])).exitCode).toBe(0);
+    const both = await until('both are read', async () =>
+      (await appTargets()).length === 2 ? appTargets() : undefined,
+    );
+    expect(both).toEqual(['blue v0.9', 'green v1.0']);
+    expect(await prometheus.configuration()).toEqual(before);
+    expect(await prometheus.query('min_over_time(up{job="prometheus"}[1m])')).toMatchObject([{ value: 1 }]);
+    const info = await until('the live release is known', async () => {
+      const [one] = await prometheus.query('appliance_release_info{tag="v1.0"}');
+      return one;
+    });
+    expect(info.labels).toMatchObject({ tag: 'v1.0', colour: 'green' });
+    expect(
+      await prometheus.query('appliance_operation_duration_seconds_count{kind="deploy",result="done"}'),
+    ).toMatchObject([{ value: 2 }]);
+  });
+});
+
+describe('every target', () => {
+  test('is up', async () => {
+    await until('all are up', async () =>
+      (await targets()).every(({ health }) => health === 'up') ? true : undefined,
+    );
+    expect([...new Set((await targets()).map(({ labels }) => labels.job))].sort()).toEqual([
+      'agent',
+      'alertmanager',
+      'app',
+      'edge',
+      'node',
+      'prometheus',
+    ]);
+  });
+});
+
+describe('every expression of every rule', () => {
+  test('matches live series, or is listed with the reason', async () => {
+    const { groups } = await ask('/api/v1/rules', rulesSchema);
+    const rules = groups.flatMap(({ rules: list }) => list);
+    expect(rules.length).toBeGreaterThan(60);
+    expect(rules.filter(({ health }) => health === 'err')).toEqual([]);
+    const dead = async () => {
+      await predict();
+      const known = new Set(await ask('/api/v1/label/__name__/values', z.array(z.string())));
+      const missing: string[] = [];
+      for (const { name, query } of rules) {
+        if (silent.some(({ rule }) => rule.test(query))) continue;
+        const absent = metricsIn(query).filter((metric) => !known.has(metric));
+        const [first] = await prometheus.query(withoutLimit(query));
+        if (absent.length > 0 || !first || Number.isNaN(first.value))
+          missing.push(`${name}: ${query} (no ${absent.join(', ') || 'number'})`);
+      }
+      return missing;
+    };
+    let missing: string[] = [];
+    await until(
+      'all have series',
+      async () => {
+        missing = await dead();
+        return missing.length === 0 ? true : undefined;
+      },
+      100,
+    ).catch(() => undefined);
+    expect(missing).toEqual([]);
+    // What is excused must exist.
+    for (const { rule } of silent) expect(rules.some(({ query }) => rule.test(query))).toBe(true);
+  });
+
+  test('a rule that has rotted is found', async () => {
+    expect(await prometheus.query(withoutLimit('sum(rate(node_cpu_second_total[1m])) > 0.8'))).toEqual([]);
+    expect(withoutLimit('a{x="1 < 2"} / b > bool 0 and c < -0.5')).toBe('a{x="1 < 2"} / b and c');
+    expect(metricsIn('sum by (le) (rate(a_b{code=~"5.."}[1m])) or label_replace(1 - c_d, "x", "e_f", "", "")')).toEqual(
+      ['a_b', 'c_d'],
+    );
+  });
+});
+
+describe('what the agent tells', () => {
+  test('covers every container, and agrees with the engine', async () => {
+    const memory = await prometheus.query('appliance_container_memory_bytes{colour="green",service="backend"}');
+    expect(memory.map(({ labels }) => labels.container).sort()).toEqual(['backend-1', 'backend-2']);
+    for (const { value } of memory) expect(value).toBeGreaterThan(1e6);
+    const limit = await prometheus.query('appliance_container_memory_limit_bytes{container="prometheus"}');
+    expect(limit).toMatchObject([{ value: 512 * 2 ** 20 }]);
+    const weights = await prometheus.query('appliance_traffic_weight == on (colour) appliance_edge_weight');
+    expect(weights).toHaveLength(2);
+    expect(await prometheus.query('appliance_check_verdict{id="edge"}')).toMatchObject([{ value: 1 }]);
+  });
+});
+
+describe('trouble with monitoring', () => {
+  test('is told by status; the stack starts without it, and the rules before it stay in force', async () => {
+    const own = join(lab.root, 'etc/policies');
+    await mkdir(own);
+    await writeFile(join(own, 'flash.yaml'), 'name: flash\n');
+    const squatter = await takePortOf('prometheus');
+    try {
+      const { exitCode, document } = await lab.json(['up', '--yes']);
+      expect(exitCode).toBe(0);
+      expect(JSON.stringify(document)).toMatch(/monitoring does not/);
+      expect(await finding('monitoring')).toMatchObject({
+        verdict: 'fail',
+        observed: expect.stringContaining('flash.yaml'),
+      });
+    } finally {
+      squatter.close();
+    }
+    // Prometheus starts with what was good before; then the mistake is mended.
+    expect((await lab.run(['up', '--yes'])).exitCode).toBe(0);
+    const kept = await until('Prometheus is back', async () => (await ask('/api/v1/rules', rulesSchema)).groups);
+    expect(kept.flatMap(({ rules }) => rules).length).toBeGreaterThan(60);
+    await rm(own, { recursive: true });
+    await until('all is well', async () => ((await finding('monitoring'))?.verdict === 'pass' ? true : undefined));
+  });
+
+  test('nothing was lost on the way', async () => {
+    const { requests, losses } = await load.stop();
+    expect(requests).toBeGreaterThan(100);
+    expect(losses).toEqual([]);
+  });
+});
+
+/** Removes a container of monitoring and holds its port, as a foreign program would. */
+async function takePortOf(service: string): Promise<Server> {
+  const labels = ['--filter=label=appliance.name=montest', `--filter=label=appliance.service=${service}`];
+  const { stdout: id } = await execa('docker', ['ps', '--quiet', ...labels]);
+  await execa('docker', ['rm', '--force', id.trim()]);
+  const server = createServer((socket) => socket.destroy());
+  server.listen(monitoring, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
+}
+
+/** An expression without its limits: what it measures, whether or not the limit is passed. */
+function withoutLimit(query: string): string {
+  return outsideStrings(query, (text) => text.replaceAll(/ (?:[<>]=?|[!=]=)(?: bool)? -?[\d.]+(?:e[+-]?\d+)?/g, ''));
+}
+
+/** Names of metrics in an expression: everything with an underscore or colon that is no function, label or text. */
+function metricsIn(query: string): string[] {
+  const bare = outsideStrings(query, (text) => text, '""')
+    .replaceAll(/\{[^}]*\}/g, '')
+    .replaceAll(/\b(?:by|on|group_left|without|ignoring) ?\([^)]*\)/g, '');
+  const names = bare.match(/[a-zA-Z_:][\w:]*\b(?! ?\()/g) ?? [];
+  return [...new Set(names.filter((name) => /[_:]/.test(name)))];
+}
+
+function outsideStrings(query: string, change: (text: string) => string, replacement?: string): string {
+  return query
+    .split(/("(?:[^"\\]|\\.)*")/)
+    .map((part, index) => (index % 2 === 1 ? (replacement ?? part) : change(part)))
+    .join('');
+}
