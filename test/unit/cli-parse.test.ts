@@ -43,7 +43,7 @@ describe('finding the verb', () => {
     ['depoy v1', 'there is no verb "depoy"', 'appliance deploy'],
     ['releases shwo v1', 'there is no verb "releases shwo"', 'appliance releases show'],
     ['xyzzyplugh', 'there is no verb "xyzzyplugh"', 'appliance --help'],
-    ['config', 'config needs one of: check, show, schema', 'appliance config check'],
+    ['config', 'config needs one of: check, show, schema, policies', 'appliance config check'],
   ])('refuses "%s" and says what was probably meant', (line, message, hint) => {
     const error = refusal(line);
     expect(error).toMatchObject({ code: 'usage', message });
