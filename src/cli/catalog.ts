@@ -244,7 +244,7 @@ export const catalog = {
   },
   'config schema': { summary: 'the JSON Schema of appliance.yaml, for editors', group: 'appliance' },
   'config policies': {
-    summary: 'the policies that a deploy can name, your own checked',
+    summary: 'the policies that a deploy can name, with the mistakes of your own',
     group: 'appliance',
     about: 'Your own lie beside appliance.yaml, as policies/NAME.yaml.',
   },

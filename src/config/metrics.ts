@@ -7,7 +7,7 @@
 export type MetricSource = 'edge' | 'prometheus' | 'logs' | 'health' | 'agent';
 
 /** What a value is, which decides how a verdict about it is reached. */
-export type MetricShape = 'ratio' | 'mean' | 'percentile' | 'rate' | 'count' | 'gauge';
+type MetricShape = 'ratio' | 'mean' | 'percentile' | 'rate' | 'count' | 'gauge';
 
 interface MetricDefinition {
   readonly source: MetricSource;
@@ -25,7 +25,7 @@ const share = { shape: 'gauge', unit: 'share', range: [0, 1] } as const;
 const seconds = { source: 'edge', unit: 'seconds', range: [0, unbounded] } as const;
 const events = { shape: 'count', unit: 'count', range: [0, unbounded] } as const;
 
-export const metrics = {
+const metrics = {
   errors: { ...share, source: 'edge', shape: 'ratio', about: 'requests answered with 5xx, as a share of all' },
   'server-errors': { ...events, source: 'edge', about: 'requests answered with 5xx' },
   refusals: { ...share, source: 'edge', shape: 'ratio', about: 'requests answered with 401 or 403, as a share of all' },

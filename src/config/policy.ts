@@ -71,7 +71,6 @@ const stage = z.strictObject({
   for: duration.prefault('0s').describe('the least time at this share'),
   ...watching,
 });
-export type PolicyStage = z.output<typeof stage>;
 
 const byHand = z.strictObject({
   id,

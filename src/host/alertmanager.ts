@@ -1,10 +1,13 @@
 import { z } from 'zod';
 import { ApplianceError, messageOf } from '../lib/errors.ts';
+import { askHttp, type HttpAnswer, type HttpQuestion } from './http.ts';
 
 /** Most that Alertmanager may answer, in bytes. */
 const maxAnswer = 8 * 1024 * 1024;
 /** Milliseconds within which it answers on its own host. */
 const defaultTimeout = 3_000;
+
+type Method = NonNullable<HttpQuestion['method']>;
 
 const labels = z.record(z.string(), z.string());
 
@@ -141,7 +144,7 @@ export class Alertmanager {
 
   async #parsed<T>(
     schema: z.ZodType<T>,
-    method: string,
+    method: Method,
     path: string,
     body: unknown,
     signal?: AbortSignal,
@@ -154,26 +157,25 @@ export class Alertmanager {
     }
   }
 
-  async #call(method: string, path: string, body: unknown, signal: AbortSignal | undefined): Promise<string> {
+  async #call(method: Method, path: string, body: unknown, signal: AbortSignal | undefined): Promise<string> {
     signal?.throwIfAborted();
     const deadline = AbortSignal.timeout(this.#timeout);
-    let answer: { readonly ok: boolean; readonly status: number; readonly text: string };
+    let answer: HttpAnswer;
     try {
-      const response = await fetch(`${this.#base}${path}`, {
+      answer = await askHttp(`${this.#base}${path}`, {
         method,
+        body,
+        maxBytes: maxAnswer,
         signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
-        ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
       });
-      answer = { ok: response.ok, status: response.status, text: await bounded(response) };
     } catch (error) {
       signal?.throwIfAborted();
-      const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
       throw this.#unreachable(
-        deadline.aborted ? `it did not answer within ${this.#timeout / 1_000} s` : messageOf(cause) || 'no connection',
+        deadline.aborted ? `it did not answer within ${this.#timeout / 1_000} s` : messageOf(error) || 'no connection',
         error,
       );
     }
-    if (answer.ok) return answer.text;
+    if (answer.status >= 200 && answer.status < 300) return answer.text;
     throw this.#refused(`it answered ${path} with ${answer.status}: ${answer.text.trim().slice(0, 300)}`);
   }
 
@@ -191,18 +193,6 @@ export class Alertmanager {
       cause,
     });
   }
-}
-
-async function bounded(response: Response): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = '';
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > maxAnswer) throw new RangeError(`more than ${maxAnswer} bytes`);
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text;
 }
 
 const sample = /^alertmanager_notification_requests_(failed_)?total\{([^}]*)\} ([0-9.e+]+)$/;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ApplianceError, messageOf } from '../lib/errors.ts';
+import { askHttp } from './http.ts';
 
 /** Most that Prometheus may answer, in bytes. */
 const maxAnswer = 8 * 1024 * 1024;
@@ -76,8 +77,8 @@ export class Prometheus {
     const deadline = AbortSignal.timeout(this.#timeout);
     const either = signal ? AbortSignal.any([signal, deadline]) : deadline;
     try {
-      const response = await fetch(`${this.#base}${path}`, { signal: either });
-      const answer = answerSchema.parse(JSON.parse(await bounded(response)));
+      const { text } = await askHttp(`${this.#base}${path}`, { signal: either, maxBytes: maxAnswer });
+      const answer = answerSchema.parse(JSON.parse(text));
       if (answer.status === 'success') return schema.parse(answer.data);
       throw new RangeError(`it refuses: ${answer.error}`);
     } catch (error) {
@@ -102,24 +103,11 @@ const answerSchema = z.union([
 
 function reason(error: unknown): string {
   if (error instanceof z.ZodError || error instanceof SyntaxError) return 'its answer is not understood';
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  return messageOf(cause) || 'no connection';
+  return messageOf(error) || 'no connection';
 }
 
 /** Prometheus writes NaN, +Inf and -Inf. */
 function parseValue(text: string): number {
   if (text === '+Inf') return Number.POSITIVE_INFINITY;
   return text === '-Inf' ? Number.NEGATIVE_INFINITY : Number(text);
-}
-
-async function bounded(response: Response): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = '';
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > maxAnswer) throw new RangeError(`more than ${maxAnswer} bytes`);
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
 }

@@ -51,6 +51,13 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** As `formatDuration`, without the parts that are zero: `5 min`, `30 s`, `2 h`. @param ms milliseconds */
+export function durationText(ms: number): string {
+  return formatDuration(ms)
+    .replace(/ 00 s$| 0 (?:min|h)$/, '')
+    .replace(/\.0 s$/, ' s');
+}
+
 /** `812 B`, `3.4 MiB`, … for people. @param bytes a size in bytes */
 export function formatBytes(bytes: number): string {
   const names = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Status } from '../../api/schema.ts';
+import { colours, type Weights } from '../../lib/colour.ts';
 import { ContainerMetrics, type ContainerReading } from './containers.ts';
 import { NotificationMetrics } from './notifications.ts';
 import { OperationMetrics } from './operations.ts';
@@ -71,10 +72,14 @@ export class AgentMetrics {
   status({ release, traffic, findings }: Pick<Status, 'release' | 'traffic' | 'findings'>): void {
     this.#release.reset();
     if (release) this.#release.set({ tag: release.tag, colour: release.colour }, 1);
-    this.#weight.set({ colour: 'blue' }, traffic.blue);
-    this.#weight.set({ colour: 'green' }, traffic.green);
+    this.weights(traffic);
     this.#verdict.reset();
     for (const { id, verdict } of findings) this.#verdict.set({ id }, verdictValues[verdict]);
+  }
+
+  /** Shares of new requests, which a rollout changes while nothing else does. */
+  weights(weights: Weights): void {
+    for (const colour of colours) this.#weight.set({ colour }, weights[colour]);
   }
 
   /** All metrics in the text format of Prometheus. */

@@ -8,7 +8,7 @@ import { writeTextfile } from './textfile.ts';
 /** Milliseconds between two writes: half of what Prometheus takes between two scrapes. */
 const period = 5_000;
 /** Every how many writes the status is asked for, and configuration and rules are compared with what they should be. */
-const statusEvery = 2;
+const statusEvery = 6;
 const syncEvery = 12;
 
 export interface ReporterDeps {
@@ -24,6 +24,7 @@ export class Reporter {
   readonly #deps: ReporterDeps;
   readonly #metrics = new AgentMetrics(version);
   #round = 0;
+  #statusDue = true;
   #busy = false;
 
   constructor(deps: ReporterDeps) {
@@ -39,8 +40,11 @@ export class Reporter {
   }
 
   async #listen(events: AsyncIterable<ApplianceEvent>): Promise<void> {
-    for await (const event of events)
-      if (event.event === 'operation-ended') this.#metrics.operations.ended(event.result);
+    for await (const event of events) {
+      if (event.event !== 'operation-ended') continue;
+      this.#metrics.operations.ended(event.result);
+      this.#statusDue = true;
+    }
   }
 
   async #tick(): Promise<void> {
@@ -63,7 +67,12 @@ export class Reporter {
     this.#round += 1;
     if (round % syncEvery === 0) await monitoring.sync();
     await monitoring.follow(watch.details());
-    if (round % statusEvery === 0) this.#metrics.status(await statusOf(appliance, this.#deps.agent));
+    if (round % statusEvery === 0 || this.#statusDue) {
+      this.#statusDue = false;
+      this.#metrics.status(await statusOf(appliance, this.#deps.agent));
+    }
+    const weights = await traffic.weights();
+    if (weights) this.#metrics.weights(weights);
     this.#metrics.containers(watch.readings());
     await traffic.meter.poll();
     const running = watch.details().flatMap(({ labels }) => labels['appliance.release'] ?? []);

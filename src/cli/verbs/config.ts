@@ -1,6 +1,6 @@
 import { exitCodes } from '../../lib/errors.ts';
 import { count } from '../../lib/text.ts';
-import { formatDuration } from '../../lib/units.ts';
+import { durationText } from '../../lib/units.ts';
 import type { Call } from '../catalog.ts';
 import { mark, speak } from '../output/look.ts';
 import type { Session } from '../session.ts';
@@ -60,7 +60,7 @@ function policyLines(
     stages.length === 0
       ? 'all traffic at once'
       : stages.map(({ weight, seconds }) => stageText(weight, seconds)).join(', '),
-    ...(bakeSeconds > 0 ? [`then watched for ${formatDuration(bakeSeconds * 1_000)}`] : []),
+    ...(bakeSeconds > 0 ? [`then watched for ${durationText(bakeSeconds * 1_000)}`] : []),
   ];
   return [
     `${mark(session.out, good ? 'pass' : 'fail')} ${name}${title === null ? '' : `, ${title}`}${own ? ` (${path})` : ''}`,
@@ -71,7 +71,7 @@ function policyLines(
 }
 
 function stageText(weight: number, seconds: number): string {
-  return seconds === 0 ? `${weight} %` : `${weight} % for ${formatDuration(seconds * 1_000)}`;
+  return seconds === 0 ? `${weight} %` : `${weight} % for ${durationText(seconds * 1_000)}`;
 }
 
 /** Values as an indented outline, one per line. */

@@ -1,2 +1,2 @@
 /** Analysis of a release: measurements in, three-way verdicts out. Everything but `assess` is pure. */
-export { type AssessmentQuestion, assess, type StageAssessment } from './assess.ts';
+export { type AssessmentQuestion, assess } from './assess.ts';

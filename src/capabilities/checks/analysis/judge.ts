@@ -1,12 +1,13 @@
 import { metricOf } from '../../../config/metrics.ts';
 import type { PolicyRule } from '../../../config/policy.ts';
 import { type Measurement, sumOf, type Window } from '../../../lib/measurement.ts';
+import { durationText } from '../../../lib/units.ts';
 import type { Finding } from '../../../lib/verdict.ts';
 import { estimateChange } from './change.ts';
 import { type Certainty, type Estimate, estimate } from './estimate.ts';
 import { limitOf } from './limit.ts';
 import type { RuleRole, Windows } from './windows.ts';
-import { durationText, expectationText, needText, valueText } from './words.ts';
+import { expectationText, needText, valueText } from './words.ts';
 
 /** A window and what was seen in it, of the release and, where a rule compares, of the release before it. */
 export interface Sample {

@@ -1,6 +1,6 @@
 import { type MetricName, metricOf } from '../../../config/metrics.ts';
 import type { PolicyRule } from '../../../config/policy.ts';
-import { formatDuration } from '../../../lib/units.ts';
+import { durationText, formatDuration } from '../../../lib/units.ts';
 import { type Limit, limitOf } from './limit.ts';
 
 const negated = {
@@ -47,13 +47,6 @@ export function expectationText(rule: PolicyRule, wanted: boolean): string {
 function boundText(metric: MetricName, { bound }: Limit, change: boolean): string {
   if (typeof bound === 'number') return valueText(metric, bound, change);
   return `${valueText(metric, bound[0], change)} to ${valueText(metric, bound[1], change)}`;
-}
-
-/** `5 min`, `30 s`, `2 h`: without the parts that are zero. */
-export function durationText(ms: number): string {
-  return formatDuration(ms)
-    .replace(/ 00 s$| 0 (?:min|h)$/, '')
-    .replace(/\.0 s$/, ' s');
 }
 
 /** `needs 149 more requests, about 3 min at this rate`. @param perSecond samples that come in a second; 0: none */
