@@ -15,9 +15,9 @@ export async function bringBack(
   // An operation knows better what shall run: it finishes or takes back its own first.
   await operations.idle();
   const started: string[] = [];
-  for (const id of ids) {
+  const start = async (id: string): Promise<void> => {
     const container = await engine.inspect(id);
-    if (!container || container.running || isJob(container)) continue;
+    if (!container || container.running || isJob(container)) return;
     try {
       await engine.start(id);
       started.push(container.name);
@@ -25,7 +25,9 @@ export async function bringBack(
       if (!(error instanceof ApplianceError)) throw error;
       log.error({ container: container.name, error: error.message }, 'not started again after the engine came back');
     }
-  }
+  };
+  // All at once, as the engine does it: nothing is served until the last one runs.
+  await Promise.all(ids.map(start));
   if (started.length > 0) log.warn({ containers: started }, 'started again what the engine had stopped');
 }
 
