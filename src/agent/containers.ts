@@ -28,6 +28,8 @@ export class ContainerWatch {
   readonly #watched = new Map<string, Watched>();
   readonly #known = Promise.withResolvers<void>();
   #problem: ApplianceError | undefined;
+  /** What ran when the engine went away; undefined while it answers. */
+  #ranBefore: ReadonlySet<string> | undefined;
   #onChange: () => void = () => undefined;
 
   constructor(deps: { readonly engine: Engine; readonly clock: Clock; readonly name: string }) {
@@ -62,16 +64,24 @@ export class ContainerWatch {
     }
   }
 
-  /** Follows the engine's events, and reads usage from the kernel, until the signal aborts. */
-  async follow(signal: AbortSignal, onChange: () => void): Promise<void> {
+  /**
+   * Follows the engine's events, and reads usage from the kernel, until the signal aborts.
+   * @param onStopped told of the containers that ran when the engine went away and do not run since it is back
+   */
+  async follow(
+    signal: AbortSignal,
+    onChange: () => void,
+    onStopped: (ids: readonly string[]) => void = () => undefined,
+  ): Promise<void> {
     this.#onChange = onChange;
     const sampler = setInterval(() => void this.sample(), samplePeriod);
     signal.addEventListener('abort', () => clearInterval(sampler), { once: true });
     while (!signal.aborted) {
       try {
-        await this.#followOnce(signal);
+        await this.#followOnce(signal, onStopped);
       } catch (error) {
         if (signal.aborted) return;
+        this.#ranBefore ??= this.#running();
         this.#problem =
           error instanceof ApplianceError
             ? error
@@ -82,7 +92,11 @@ export class ContainerWatch {
     }
   }
 
-  async #followOnce(signal: AbortSignal): Promise<void> {
+  #running(): Set<string> {
+    return new Set(this.details().flatMap(({ id, running }) => (running ? [id] : [])));
+  }
+
+  async #followOnce(signal: AbortSignal, onStopped: (ids: readonly string[]) => void): Promise<void> {
     const events = this.#engine.containerEvents([this.#label], signal);
     const ahead = (): ReturnType<typeof events.next> => {
       const next = events.next();
@@ -94,6 +108,14 @@ export class ContainerWatch {
     let next = ahead();
     await this.refresh();
     this.#onChange();
+    if (this.#problem) throw this.#problem;
+    if (this.#ranBefore) {
+      // The engine restarts what its policies ask for before it answers: what is down now stays down.
+      const runs = this.#running();
+      const stopped = [...this.#ranBefore].filter((id) => this.#watched.has(id) && !runs.has(id));
+      this.#ranBefore = undefined;
+      if (stopped.length > 0) onStopped(stopped);
+    }
     for (let event = await next; !event.done; event = await next) {
       next = ahead();
       if (event.value.action === 'destroy') this.#watched.delete(event.value.id);

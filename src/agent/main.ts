@@ -9,6 +9,7 @@ import { createLog, type Log } from '../lib/log.ts';
 import { pathsFor } from '../lib/paths.ts';
 import type { RunnerEvent } from '../operations/runner.ts';
 import { type Appliance, openAppliance, openState } from './appliance.ts';
+import { bringBack } from './bring-back.ts';
 import { EventHub } from './events.ts';
 import { type Generation, Generations } from './generations.ts';
 import { createHandlers } from './handlers.ts';
@@ -68,7 +69,15 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       const ended = new AbortController();
       const { watch } = appliance;
       const signal = AbortSignal.any([stop.signal, ended.signal]);
-      const following = watch.follow(signal, () => hub.publish({ event: 'status', time: timestamp(clock.now()) }));
+      const following = watch.follow(
+        signal,
+        () => hub.publish({ event: 'status', time: timestamp(clock.now()) }),
+        (ids) => {
+          bringBack({ ...appliance, log }, ids).catch((error: unknown) =>
+            log.error({ error: asApplianceError(error).message }, 'not started again after the engine came back'),
+          );
+        },
+      );
       const alerting = appliance.alerting.follow(signal);
       // A status before the first look at the engine would say that nothing runs.
       const looked = Promise.race([watch.known, clock.sleep(firstLook)]);

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EngineProxy } from './engine-proxy.ts';
 import { expectConsistent } from './invariants.ts';
@@ -94,6 +95,25 @@ describe('an engine that goes away during a deploy', () => {
   });
 });
 
+describe('an engine that was killed', () => {
+  it('has stopped what ran: the agent starts that again, and leaves alone what a person had stopped', async () => {
+    const before = await running();
+    const [byHand, ...others] = before.filter((name) => name.includes('backend'));
+    expect(others.length).toBeGreaterThan(0);
+    await execa('docker', ['stop', '--time', '0', String(byHand)]);
+    const states = async () => (await lab.status()).services.map(({ state }) => state);
+    await expect.poll(states, { timeout: 30_000 }).toContain('exited');
+    await proxy.cut();
+    // An engine that finds its containers alive stops them like this while it starts.
+    await execa('docker', ['stop', '--time', '1', ...before]);
+    await proxy.restore();
+    await expect.poll(running, { timeout: 60_000, interval: 500 }).toEqual(before.filter((name) => name !== byHand));
+    await execa('docker', ['start', String(byHand)]);
+    await lab.recovered();
+    await expectConsistent(lab, { tag: live });
+  });
+});
+
 describe('an engine that does not answer', () => {
   beforeAll(async () => {
     await lab.stopAgent();
@@ -123,4 +143,16 @@ async function goAway(): Promise<void> {
   await proxy.cut();
   await delay(outage);
   await proxy.restore();
+}
+
+/** Names of the containers that run. */
+async function running(): Promise<string[]> {
+  const { stdout } = await execa('docker', [
+    'ps',
+    '--filter',
+    'label=appliance.name=enginefault',
+    '--format',
+    '{{.Names}}',
+  ]);
+  return stdout.split('\n').sort();
 }
