@@ -193,8 +193,9 @@ export class Journal {
       );
   }
 
+  /** Traffic was shifted; of several shifts the last one counts. */
   shifted(operation: string, at: number): void {
-    this.#db.prepare('UPDATE operations SET shifted_at = coalesce(shifted_at, ?) WHERE id = ?').run(at, operation);
+    this.#db.prepare('UPDATE operations SET shifted_at = ? WHERE id = ?').run(at, operation);
   }
 
   end(operation: string, result: OperationOutcome, at: number, error: RecordedError | null): void {
