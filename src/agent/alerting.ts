@@ -14,7 +14,7 @@ import {
 import { labelKeys } from '../capabilities/stack/index.ts';
 import { type AlertsConfig, alertsSchema } from '../config/alerts.ts';
 import type { Config } from '../config/schema.ts';
-import { Alertmanager } from '../host/alertmanager.ts';
+import { Alertmanager, type HeldAlert } from '../host/alertmanager.ts';
 import type { Engine } from '../host/docker.ts';
 import type { Database } from '../host/sqlite.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -76,6 +76,8 @@ export class Alerting {
     const deps = {
       alerts: this.#deps.config.alerts,
       alertmanager: () => this.desk.required(),
+      accepted: (receiver: string, alert: HeldAlert, since: number) =>
+        loggedSuccess(this.#deps.engine, this.#deps.config.name, receiver, alert, since),
       stoppedAt: (service: string) => this.#stoppedAt(service),
     };
     return { checkAlerting: checkAlerting(deps), awaitReceipt: awaitReceipt(deps) };
@@ -191,16 +193,11 @@ async function freeBytes(directory: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** Lines of Alertmanager's log that are read for a reason. */
-const logLines = 200;
+/** Lines of Alertmanager's log that are read. */
+const logLines = 5_000;
 
-/** Why Alertmanager could not deliver to a receiver, in its own words. @param since milliseconds since 1970 */
-async function loggedReason(
-  engine: Engine,
-  name: string,
-  receiver: string,
-  since: number,
-): Promise<string | undefined> {
+/** What Alertmanager of the core has logged, line by line; undefined where it cannot be read. @param since milliseconds since 1970 */
+async function alertmanagerLog(engine: Engine, name: string, since: number): Promise<string[] | undefined> {
   const signal = AbortSignal.timeout(5_000);
   try {
     const all = await engine.containers([`${labelKeys.name}=${name}`, `${labelKeys.service}=alertmanager`]);
@@ -209,11 +206,37 @@ async function loggedReason(
     let text = '';
     const options = { follow: false, since: Math.floor(since / 1_000), tail: logLines, signal };
     for await (const chunk of engine.logs(detail, options)) text += chunk.text;
-    const about = (line: string) => line.includes(`receiver=${receiver} `) || line.includes(`err="${receiver}/`);
-    const line = text.split('\n').findLast((one) => about(one) && one.includes('err='));
-    const [, quoted] = /err="((?:[^"\\]|\\.)*)"/.exec(line ?? '') ?? [];
-    return quoted?.replaceAll('\\"', '"').slice(0, 300);
+    return text.split('\n');
   } catch {
-    return undefined; // Without a reason the counters still say that it was refused.
+    return undefined;
   }
+}
+
+/** Why a notification was refused, in Alertmanager's words. @param since milliseconds since 1970 */
+async function loggedReason(
+  engine: Engine,
+  name: string,
+  receiver: string,
+  since: number,
+): Promise<string | undefined> {
+  const about = (line: string) => line.includes(`receiver=${receiver} `) || line.includes(`err="${receiver}/`);
+  const lines = (await alertmanagerLog(engine, name, since)) ?? [];
+  const [, quoted] =
+    /err="((?:[^"\\]|\\.)*)"/.exec(lines.findLast((line) => about(line) && line.includes('err=')) ?? '') ?? [];
+  return quoted?.replaceAll('\\"', '"').slice(0, 300);
+}
+
+/** Whether a receiver has accepted a notification of an alert: Alertmanager logs the alert with the success. */
+async function loggedSuccess(
+  engine: Engine,
+  name: string,
+  receiver: string,
+  { labels, fingerprint }: HeldAlert,
+  since: number,
+): Promise<boolean | undefined> {
+  const alert = `${labels.alertname}[${fingerprint.slice(0, 7)}][active]`;
+  const lines = await alertmanagerLog(engine, name, since);
+  return lines?.some(
+    (line) => line.includes('msg="Notify success"') && line.includes(`receiver=${receiver} `) && line.includes(alert),
+  );
 }

@@ -15,6 +15,7 @@ export const version = process.env.APPLIANCE_VERSION ?? '0.0.0-source';
 export async function statusOf(a: Appliance, agent: Status['agent'], configProblem?: ApplianceError): Promise<Status> {
   // First: what it changes while the rest is read does not look like a fault.
   const operation = a.operations.running();
+  const rollout = a.rollouts.current();
   const live = a.store.live();
   const services = a.watch.services();
   const weights = await a.traffic.weights();
@@ -57,11 +58,12 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
     name: a.config.name,
     version,
     release,
-    warm: live && warmRelease(a, live.colour),
+    // What a rollout tries out on the other colour is no way back.
+    warm: live && !rollout ? warmRelease(a, live.colour) : null,
     traffic: weights ?? { blue: 0, green: 0 },
     services,
     operation,
-    rollout: a.rollouts.current(),
+    rollout,
     models: { active: null },
     backup: { lastSuccess: null, lastProvenRestore: null, nextRun: null },
     certificates: [],

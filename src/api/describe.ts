@@ -69,7 +69,9 @@ function stageOf({ stage, stages, kind, weight }: Pick<Rollout, 'stage' | 'stage
 export function rolloutLine(rollout: Rollout): string {
   const { to, policy, state, secondsHeld, waiting } = rollout;
   const mood = state === 'running' ? '' : ` (${state})`;
-  return `${to}, ${stageOf(rollout)} for ${seconds(secondsHeld)}, policy ${policy}${mood}${waiting ? `; ${waiting}` : ''}`;
+  // What comes after is what the findings say as well.
+  const [first = ''] = (waiting ?? '').split('; ');
+  return `${to}, ${stageOf(rollout)} for ${seconds(secondsHeld)}, policy ${policy}${mood}${first === '' ? '' : `; ${first}`}`;
 }
 
 /** What went wrong, without advice: `deploy v1.2 failed after 61.0 s and was taken back: …` */

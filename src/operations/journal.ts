@@ -208,10 +208,13 @@ export class Journal {
       );
   }
 
-  /** @param elapsed milliseconds since it began, if that was measured */
+  /**
+   * Traffic was shifted; of several shifts the last one counts.
+   * @param elapsed milliseconds since it began, if that was measured
+   */
   shifted(operation: string, at: number, elapsed?: number): void {
     this.#db
-      .prepare('UPDATE operations SET shifted_at = ?, shift_elapsed = ? WHERE id = ? AND shifted_at IS NULL')
+      .prepare('UPDATE operations SET shifted_at = ?, shift_elapsed = ? WHERE id = ?')
       .run(at, rounded(elapsed), operation);
   }
 

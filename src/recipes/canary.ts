@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { allOn, type Colour, otherColour, type Weights } from '../lib/colour.ts';
-import { formatDuration } from '../lib/units.ts';
+import { durationText } from '../lib/units.ts';
 import type { PlannedStep } from '../operations/step.ts';
 import { liveStep, proveSteps, type ShiftSteps, type ShiftWish } from './shift.ts';
 import type { Side, Steps } from './steps.ts';
@@ -82,7 +82,7 @@ export function canarySteps(
       shift,
       ...(stage.weight === 100 ? [liveStep(wish, steps)] : []),
       ...(stage.for > 0
-        ? [hold(position, 'stage', stage, `hold ${stage.weight} % for ${formatDuration(stage.for)}`, watched)]
+        ? [hold(position, 'stage', stage, `hold ${stage.weight} % for ${durationText(stage.for)}`, watched)]
         : []),
     ];
   });
@@ -104,7 +104,7 @@ export function canarySteps(
             stages.length,
             'bake',
             { ...bake, weight: 100 },
-            `watch ${to} for ${formatDuration(bake.for)}`,
+            `watch ${to} for ${durationText(bake.for)}`,
             'some failures show only under all of the traffic',
           ),
         ]

@@ -305,6 +305,26 @@ describe('a rollout whose agent goes away', () => {
     }
   });
 
+  it.each([
+    ['begin-rollout', 'verified', 'failed'],
+    ['shift-traffic', 'applied', 'done'],
+    ['record-live', 'applying', 'done'],
+  ] as const)('killed at %s, %s: it ends as %s', async (action, state, result) => {
+    const before = live;
+    const tag = await version();
+    const clients = traffic();
+    const done = result === 'done';
+    try {
+      await lab.order({ action, state });
+      await lab.operateUntilDeath('deploy', { tag, policy: 'quick' });
+      await lab.startAgent();
+      if (done) live = tag;
+      await expectConsistent(lab, { tag: live, result });
+    } finally {
+      await expectNothingLost(clients, { releases: done ? [before, tag] : [before], reload: false });
+    }
+  });
+
   it('killed at each step of going back, it has gone back in the end', async () => {
     for (const [action, state] of [
       ['hold-stage', 'failed'],

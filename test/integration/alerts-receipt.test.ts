@@ -211,6 +211,7 @@ describe('the drill', () => {
     const step = awaitReceipt({
       alerts: (await loadConfig(join(root, 'etc/appliance.yaml'))).alerts,
       alertmanager: () => alertmanager.client,
+      accepted: async () => undefined,
       stoppedAt: async () => Date.now() - 1_000,
     }).bind({ service: 'reporter', limit: 8_000 });
     const context = {

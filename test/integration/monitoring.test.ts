@@ -6,10 +6,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { statusSchema } from '../../src/api/schema.ts';
+import { annotationQueries } from '../../grafana/board.ts';
+import { boards } from '../../grafana/boards/index.ts';
+import { operationResultSchema, statusSchema } from '../../src/api/schema.ts';
 import { Prometheus } from '../../src/host/prometheus.ts';
 import { Lab } from '../support/appliance.ts';
 import { Load } from '../support/load.ts';
+import { HttpReceiver } from '../support/receivers.ts';
 
 // A running appliance of the reference application with the alerts of every policy. The tests build on each other.
 const port = 28_560;
@@ -19,6 +22,7 @@ const prometheus = new Prometheus(api, 10_000);
 const policies = ['routing-ml', 'iswitch', 'flash', 'ml-pipeline', 'mlops'];
 let lab: Lab;
 let load: Load;
+let receiver: HttpReceiver;
 
 /** Expressions that have no series within the minutes of a test, each with the reason. */
 const silent: readonly { readonly rule: RegExp; readonly why: string }[] = [
@@ -75,7 +79,7 @@ const rulesSchema = z.object({
   ),
 });
 
-/** Predictions, so that the application has something to tell of its model and cache. */
+/** Predictions, a refused login and a training run, so that the application has something to tell. */
 async function predict(): Promise<void> {
   const env = await readFile(join(lab.root, 'etc/routing-ml.env'), 'utf8');
   const password = /^DEMO_PASSWORD=(.+)$/m.exec(env)?.[1];
@@ -85,17 +89,20 @@ async function predict(): Promise<void> {
       headers: { 'content-type': 'application/json', ...(token ? { authorization: `Bearer ${token}` } : {}) },
       body: JSON.stringify(body),
     });
+  await post('/api/auth/login', { username: 'demo', password: 'wrong' });
   const login = await post('/api/auth/login', { username: 'demo', password });
   const { access_token: token } = z.object({ access_token: z.string() }).parse(await login.json());
   for (let index = 0; index < 80; index += 1) {
     const item = `ITEM_A${String(1 + (index % 40)).padStart(3, '0')}`;
     expect((await post('/api/routing/predict', { item_code: item }, token)).status).toBe(200);
   }
+  await post('/api/trainer/run', { dry_run: false }, token);
 }
 
 beforeAll(async () => {
   const images = join(import.meta.dirname, '../../compose/images/build.sh');
   await execa(images, ['prometheus', 'alertmanager', 'node-exporter'], { timeout: 170_000 });
+  receiver = await HttpReceiver.start('0.0.0.0');
   lab = await Lab.make({
     name: 'montest',
     port,
@@ -105,13 +112,18 @@ beforeAll(async () => {
       yaml
         .replace('policies: [routing-ml]', `policies: [${policies.join(', ')}]`)
         // Somebody to tell, or Alertmanager has nothing to count.
-        .concat('alerts: { receivers: { nobody: { type: webhook, url: "http://127.0.0.1:9/" } }, info: [nobody] }\n'),
+        .concat(
+          'alerts: { receivers: { nobody: { type: webhook, url: "http://127.0.0.1:9/" }, ',
+          `ops: { type: webhook, url: "http://host.docker.internal:${receiver.port}/hook" } }, `,
+          'critical: [ops], info: [nobody] }\n',
+        ),
   });
   await lab.startAgent();
 });
 afterAll(async () => {
   await load?.stop();
   await lab.destroy();
+  await receiver.stop();
 });
 
 describe('a deploy', () => {
@@ -205,6 +217,23 @@ describe('every expression of every rule', () => {
   });
 });
 
+describe('every expression of every dashboard', () => {
+  test('matches live series', async () => {
+    const panels = boards.flatMap((board) => board.panels.flatMap(({ queries }) => queries.map(({ expr }) => expr)));
+    // Annotations have a value in the minute after a deploy only.
+    const expressions = [...panels, ...annotationQueries.map(({ expr }) => withoutLimit(expr))];
+    expect(expressions.length).toBeGreaterThan(60);
+    let missing: string[] = [];
+    await until('all have series', async () => {
+      await predict();
+      missing = [];
+      for (const expr of new Set(expressions)) if ((await prometheus.query(expr)).length === 0) missing.push(expr);
+      return missing.length === 0 ? true : undefined;
+    }).catch(() => undefined);
+    expect(missing).toEqual([]);
+  });
+});
+
 describe('what the agent tells', () => {
   test('covers every container, and agrees with the engine', async () => {
     const memory = await prometheus.query('appliance_container_memory_bytes{colour="green",service="backend"}');
@@ -247,6 +276,19 @@ describe('trouble with monitoring', () => {
     const { requests, losses } = await load.stop();
     expect(requests).toBeGreaterThan(100);
     expect(losses).toEqual([]);
+  });
+});
+
+describe('the drill (S1-42)', () => {
+  test('proves that a stopped backend is told within 60 s, by the rules and a real receiver', async () => {
+    const { exitCode, document } = await lab.json(['alerts', 'drill', 'backend', '--yes']);
+    const result = operationResultSchema.parse(document);
+    expect(result).toMatchObject({ kind: 'drill', result: 'done' });
+    expect(exitCode).toBe(0);
+    const detail = result.steps.find(({ name }) => name === 'await-receipt')?.detail ?? '';
+    expect(detail).toMatch(/accepted by ops \(webhook\) after [\d.]+ s$/);
+    const told = receiver.received.filter(({ alerts }) => alerts.some(({ labels }) => labels.service === 'backend'));
+    expect(told.length).toBeGreaterThan(0);
   });
 });
 

@@ -26,7 +26,7 @@ export class RunningAlertmanager {
       ...['run', '--detach', '--rm', '--network=host', `--volume=${options.directory}:/etc/alertmanager:ro`],
       ...['--label', `appliance.name=${options.appliance}`, '--label', 'appliance.service=alertmanager'],
       'appliance/alertmanager:1',
-      ...[`--web.listen-address=${listen}`, '--log.level=warn', '--enable-feature=receiver-name-in-metrics'],
+      ...[`--web.listen-address=${listen}`, '--log.level=debug', '--enable-feature=receiver-name-in-metrics'],
     ]);
     const running = new RunningAlertmanager(stdout.trim(), `http://${listen}`);
     for (let tries = 0; tries < 150; tries += 1) {

@@ -260,11 +260,11 @@ describe('deploy by a policy', () => {
       'configure-edge: tell the edge where green listens',
       'begin-rollout: hold v1 ready, policy steady',
       'shift-traffic: give 10 % to green (v2) [pivot]',
-      'hold-stage: hold 10 % for 1 min 00 s (S2-8)',
+      'hold-stage: hold 10 % for 1 min (S2-8)',
       'shift-traffic: give 100 % to green (v2) [pivot]',
       'record-live: record v2 as live',
-      'hold-stage: hold 100 % for 1 min 00 s',
-      'hold-stage: watch green for 30 min 00 s (S0-34, S0-36)',
+      'hold-stage: hold 100 % for 1 min',
+      'hold-stage: watch green for 30 min (S0-34, S0-36)',
       'stop-colour: stop blue (v1) [optional]',
       'retain: remove images that no release needs [optional]',
     ]);
@@ -282,7 +282,7 @@ describe('deploy by a policy', () => {
       'begin-rollout: hold v1 ready, policy steady',
       'shift-traffic: give 100 % to green (v2) [pivot]',
       'record-live: record v2 as live',
-      'hold-stage: watch green for 30 min 00 s (S0-34, S0-36)',
+      'hold-stage: watch green for 30 min (S0-34, S0-36)',
     ]);
   });
 

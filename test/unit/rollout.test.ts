@@ -130,14 +130,14 @@ describe('a rollout', () => {
       'tell the edge where green listens',
       'hold v1 ready, policy mlops',
       'give 5 % to green (v2) [pivot]',
-      'hold 5 % for 2 h 0 min (S4-7)',
+      'hold 5 % for 2 h (S4-7)',
       'give 25 % to green (v2) [pivot]',
-      'hold 25 % for 6 h 0 min (S4-8)',
+      'hold 25 % for 6 h (S4-8)',
       'give 50 % to green (v2) [pivot]',
-      'hold 50 % for 12 h 0 min (S4-9)',
+      'hold 50 % for 12 h (S4-9)',
       'give 100 % to green (v2) [pivot]',
       'record v2 as live',
-      'watch green for 30 min 00 s',
+      'watch green for 30 min',
     ]);
   });
 

@@ -15,6 +15,11 @@ export interface DrillDeps {
   readonly alerts: AlertsConfig | undefined;
   /** @throws ApplianceError `alerts_off` */
   readonly alertmanager: () => Alertmanager;
+  /**
+   * Whether Alertmanager says that a receiver has accepted a notification of this very alert since a time (milliseconds
+   * since 1970); undefined where its log cannot be read: then its counters must do, which do not tell alerts apart.
+   */
+  readonly accepted: (receiver: string, alert: HeldAlert, since: number) => Promise<boolean | undefined>;
   /** When the first container of a service was stopped, in milliseconds since 1970; undefined while all run. */
   readonly stoppedAt: (service: string) => Promise<number | undefined>;
 }
@@ -46,7 +51,7 @@ export function checkAlerting({ alerts, alertmanager }: DrillDeps) {
 }
 
 /** Waits until an alert about the stopped service fires and every receiver of it has accepted the notification (S1-42). */
-export function awaitReceipt({ alerts, alertmanager, stoppedAt }: DrillDeps) {
+export function awaitReceipt({ alerts, alertmanager, accepted, stoppedAt }: DrillDeps) {
   return defineStep({
     action: 'await-receipt',
     args: z.object({
@@ -77,7 +82,8 @@ export function awaitReceipt({ alerts, alertmanager, stoppedAt }: DrillDeps) {
       for (;;) {
         const after = await manager.deliveries(context.signal);
         for (const receiver of open.values()) {
-          if (delivered(before, after, receiver).accepted === 0) continue;
+          const counted = delivered(before, after, receiver).accepted > 0;
+          if (!counted || (await accepted(receiver.name, alert, stopped)) === false) continue;
           proofs.push(`${receiver.name} (${receiver.type}) after ${formatDuration(waited())}`);
           open.delete(receiver.name);
         }

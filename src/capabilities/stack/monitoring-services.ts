@@ -73,8 +73,9 @@ function alertmanager(request: MonitoringRequest): Service {
       bind(request.directories.alertmanager, '/etc/alertmanager'),
       { type: 'volume', source: 'appliance-alertmanager', target: '/alertmanager' },
     ]),
-    // Which receiver refused, not only by which kind of integration: `appliance alerts test` goes by it.
-    command: ['--log.level=warn', '--enable-feature=receiver-name-in-metrics'],
+    // The drill goes by the log, which says which alert a receiver has accepted; the test goes by the counters of each
+    // receiver.
+    command: ['--log.level=debug', '--enable-feature=receiver-name-in-metrics'],
     ports: [onLoopback(listen, monitoringPorts.alertmanager)],
     // A receiver may run on the host itself.
     extra_hosts: ['host.docker.internal:host-gateway'],

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../../lib/errors.ts';
-import { formatDuration } from '../../lib/units.ts';
+import { durationText, formatDuration } from '../../lib/units.ts';
 import { combine, type Finding } from '../../lib/verdict.ts';
 import type { JudgedFinding, RolloutWish, StageKind, StageOutcome } from './rollout-store.ts';
 
@@ -55,7 +55,7 @@ export function decide(rules: StageRules, state: StageState): Decision {
   const left = rules.duration - state.held;
   const open = [...gates.filter(({ verdict }) => verdict !== 'pass'), ...rollback.filter(wantsSamples)];
   if (left > 0)
-    return { do: 'hold', waiting: `${formatDuration(left)} to go${open.length > 0 ? `; ${sentence(open)}` : ''}` };
+    return { do: 'hold', waiting: `${durationText(left)} to go${open.length > 0 ? `; ${sentence(open)}` : ''}` };
   if (open.length === 0 && gates.length > 0) return { do: 'advance', outcome: 'passed' };
   if (state.held < rules.duration + rules.patience)
     return {

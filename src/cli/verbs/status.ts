@@ -65,9 +65,10 @@ function rolloutLines({ rollout }: Status, line: (name: string, text: string) =>
   if (!rollout) return [];
   return [
     line('rollout', rolloutLine(rollout)),
-    ...rollout.findings.map(({ id, verdict, observed, expected }) => {
+    ...rollout.findings.map(({ id, verdict, observed, expected, hint }) => {
       const limit = expected === undefined ? '' : ` (expected ${expected})`;
-      return `            ${mark(look, verdict)} ${speak(look, `${id}: ${observed}${limit}`)}`;
+      const missing = hint === undefined ? '' : `, ${hint}`;
+      return `            ${mark(look, verdict)} ${speak(look, `${id}: ${observed}${limit}${missing}`)}`;
     }),
   ];
 }
@@ -80,9 +81,14 @@ function problemLines(status: Status, look: Look): string[] {
       `${mark(look, verdict)} ${speak(look, `${id}: ${observed}${expected === undefined ? '' : `, expected ${expected}`}`)}`,
       ...(hint === undefined ? [] : [speak(look, `  → ${hint}`)]),
     ]),
-    ...status.alerts.map(({ severity, summary }) => `${mark(look, 'fail')} ${severity}: ${speak(look, summary)}`),
+    ...status.alerts.map(
+      ({ severity, summary }) => `${mark(look, alertMarks[severity] ?? 'fail')} ${severity}: ${speak(look, summary)}`,
+    ),
   ];
 }
+
+/** News is no fault. */
+const alertMarks: Readonly<Record<string, Mark>> = { critical: 'fail', warning: 'inconclusive', info: 'skipped' };
 
 const conditionStyles: Readonly<Record<Mark, Style>> = {
   pass: 'green',
