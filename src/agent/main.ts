@@ -46,7 +46,8 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const paths = pathsFor(options.root);
   const clock = options.clock ?? systemClock;
   mkdirSync(paths.log, { recursive: true, mode: 0o755 });
-  const log = await createLog(join(paths.log, 'agent.log'));
+  // Where systemd keeps the output, whoever looks there finds what the agent did. A supervisor's log stays for crashes.
+  const log = await createLog(join(paths.log, 'agent.log'), process.env.JOURNAL_STREAM ? process.stderr : undefined);
   const stop = new AbortController();
   const terminate = (): void => stop.abort();
   process.once('SIGTERM', terminate);

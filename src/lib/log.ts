@@ -12,9 +12,10 @@ const retryAfter = 1_000;
 /**
  * Opens a log file that rotates by itself, and that goes on after a time in which it could not be written.
  * @param path of the current file; older ones get a number
+ * @param copy gets every line as well
  */
-export async function createLog(path: string): Promise<Log> {
-  const destination = new Destination(path);
+export async function createLog(path: string, copy?: Pick<NodeJS.WritableStream, 'write'>): Promise<Log> {
+  const destination = new Destination(path, copy);
   const log = pino({ timestamp: pino.stdTimeFunctions.isoTime, base: null }, destination);
   return Object.assign(log, { flush: () => destination.end() });
 }
@@ -22,16 +23,19 @@ export async function createLog(path: string): Promise<Log> {
 /** A stream that has failed once, on a full disk above all, takes nothing more: it is replaced. */
 class Destination {
   readonly #path: string;
+  readonly #copy: Pick<NodeJS.WritableStream, 'write'> | undefined;
   #stream: RotatingFileStream | undefined;
   #failedAt: number | undefined;
   #lost = 0;
 
-  constructor(path: string) {
+  constructor(path: string, copy: Pick<NodeJS.WritableStream, 'write'> | undefined) {
     this.#path = path;
+    this.#copy = copy;
     this.#stream = this.#open();
   }
 
   write(line: string): void {
+    this.#copy?.write(line);
     if (!this.#stream && performance.now() - (this.#failedAt ?? 0) >= retryAfter) {
       this.#stream = this.#open();
       const lost = JSON.stringify({

@@ -46,3 +46,16 @@ it('goes on when a full disk has room again', async ({ skip }) => {
     execaSync('umount', [directory]);
   }
 });
+
+it('gives every line to a second reader as well', async () => {
+  const copied: string[] = [];
+  const log = await createLog(join(directory, 'agent.log'), {
+    write: (line: unknown) => copied.push(String(line)) > 0,
+  });
+  log.warn({ containers: ['edge'] }, 'started again');
+  await log.flush();
+  expect(copied.map((line) => JSON.parse(line))).toEqual([
+    { level: 40, time: expect.any(String), containers: ['edge'], msg: 'started again' },
+  ]);
+  expect(readFileSync(join(directory, 'agent.log'), 'utf8')).toBe(copied.join(''));
+});
