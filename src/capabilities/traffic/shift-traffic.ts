@@ -43,13 +43,10 @@ export function shiftTrafficStep(parts: TrafficParts): StepType<ShiftTrafficArgs
   });
 }
 
-async function apply(
-  parts: TrafficParts,
-  { from, to, release }: ShiftTrafficArgs,
-  context: StepContext,
-): Promise<string> {
+async function apply(parts: TrafficParts, args: ShiftTrafficArgs, context: StepContext): Promise<string> {
+  const { from, to, release } = args;
   const { signal } = context;
-  await assertReachable(parts, { from, to, release }, context);
+  await assertReachable(parts, args, context);
   // The file first: an edge that restarts between the two lines comes up with the new weights, not the old ones.
   await saveWeights(parts, to);
   try {
@@ -86,14 +83,12 @@ async function apply(
  */
 async function assertReachable(
   parts: TrafficParts,
-  { from, to, release }: ShiftTrafficArgs,
+  { from, to, release, back }: ShiftTrafficArgs,
   { signal, progress }: StepContext,
 ): Promise<void> {
-  const held = await weightsHeld(parts, from, signal);
-  const before = held ?? from;
-  // The colour that gets more than it had; without a change of shares, the one that has everything.
-  const colour = colours.find((known) => to[known] > before[known]) ?? colours.find((known) => to[known] === 100);
-  if (colour === undefined || sameWeights(held, to)) return;
+  // A stage of a rollout gives its release more than it had in the beginning; any other shift gives it everything.
+  const colour = colours.find((known) => (back ? to[known] > back[known] : to[known] === 100));
+  if (colour === undefined || sameWeights(await weightsHeld(parts, from, signal), to)) return;
   progress(`asking ${colour} through the edge`);
   const { config, clock } = parts;
   const objection = await awaitPreview({ config, clock, release, colour, within: previewTimeout }, signal);
