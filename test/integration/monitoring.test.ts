@@ -128,7 +128,8 @@ afterAll(async () => {
 
 describe('a deploy', () => {
   test('brings the containers that watch, and Prometheus reads the release', async () => {
-    expect((await lab.run(['deploy', 'v0.9', '--yes'])).exitCode).toBe(0);
+    const { exitCode, stderr } = await lab.run(['deploy', 'v0.9', '--yes']);
+    expect(exitCode, stderr).toBe(0);
     load = new Load({ port, path: '/health', keepAlive: 2, fresh: 0, pause: 50 });
     expect(
       await until('the release is read', async () => ((await appTargets()).length > 0 ? appTargets() : undefined)),
@@ -194,7 +195,7 @@ describe('every expression of every rule', () => {
       }
       return missing;
     };
-    let missing: string[] = [];
+    let missing = ['nothing was asked yet'];
     await until(
       'all have series',
       async () => {
@@ -223,7 +224,7 @@ describe('every expression of every dashboard', () => {
     // Annotations have a value in the minute after a deploy only.
     const expressions = [...panels, ...annotationQueries.map(({ expr }) => withoutLimit(expr))];
     expect(expressions.length).toBeGreaterThan(60);
-    let missing: string[] = [];
+    let missing = ['nothing was asked yet'];
     await until('all have series', async () => {
       await predict();
       missing = [];

@@ -5,11 +5,13 @@ import { statusOf, version } from '../status.ts';
 import { AgentMetrics } from './index.ts';
 import { writeTextfile } from './textfile.ts';
 
-/** Milliseconds between two writes: half of what Prometheus takes between two scrapes. */
-const period = 5_000;
+/** Milliseconds between two writes, as between two scrapes: more often would be for nobody. */
+const period = 10_000;
+/** Milliseconds from a change of a container to its write: the first of many that come together. */
+const settling = 1_000;
 /** Every how many writes the status is asked for, and configuration and rules are compared with what they should be. */
-const statusEvery = 6;
-const syncEvery = 12;
+const statusEvery = 3;
+const syncEvery = 6;
 
 export interface ReporterDeps {
   readonly hub: EventHub;
@@ -26,24 +28,39 @@ export class Reporter {
   #round = 0;
   #statusDue = true;
   #busy = false;
+  #soon: NodeJS.Timeout | undefined;
 
   constructor(deps: ReporterDeps) {
     this.#deps = deps;
   }
 
-  /** Begins at once and goes on until the signal aborts. */
+  /** Begins at once and goes on until the signal aborts; what changes is told soon, all else in its turn. */
   start(signal: AbortSignal): void {
     void this.#listen(this.#deps.hub.subscribe(signal));
     const timer = setInterval(() => void this.#tick(), period);
-    signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+    signal.addEventListener(
+      'abort',
+      () => {
+        clearInterval(timer);
+        clearTimeout(this.#soon);
+      },
+      { once: true },
+    );
     void this.#tick();
   }
 
   async #listen(events: AsyncIterable<ApplianceEvent>): Promise<void> {
     for await (const event of events) {
-      if (event.event !== 'operation-ended') continue;
-      this.#metrics.operations.ended(event.result);
-      this.#statusDue = true;
+      if (event.event === 'operation-ended') {
+        this.#metrics.operations.ended(event.result);
+        this.#statusDue = true;
+      } else if (event.event !== 'status') {
+        continue;
+      }
+      this.#soon ??= setTimeout(() => {
+        this.#soon = undefined;
+        void this.#tick();
+      }, settling);
     }
   }
 

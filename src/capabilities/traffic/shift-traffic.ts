@@ -95,12 +95,10 @@ async function assertReachable(
   args: ShiftTrafficArgs,
   { signal, progress }: StepContext,
 ): Promise<void> {
-  const { from, to, release } = args;
-  const held = await weightsHeld(parts, from, signal);
-  const before = held ?? from;
-  // The colour that gets more than it had; without a change of shares, the one that has everything.
-  const colour = colours.find((known) => to[known] > before[known]) ?? colours.find((known) => to[known] === 100);
-  if (colour === undefined || sameWeights(held, to)) return;
+  const { from, to, release, back } = args;
+  // A stage of a rollout gives its release more than it had in the beginning; any other shift gives it everything.
+  const colour = colours.find((known) => (back ? to[known] > back[known] : to[known] === 100));
+  if (colour === undefined || sameWeights(await weightsHeld(parts, from, signal), to)) return;
   progress(`asking ${colour} through the edge`);
   const objection = await awaitPreview({ ...proofOf(parts, args), colour, within: previewTimeout }, signal);
   if (objection === undefined) return;
