@@ -138,7 +138,7 @@ run_project() {
 # --- nothing is left behind --------------------------------------------------------------------------------------
 
 engine_inventory() {
-  docker ps -aq --no-trunc --format 'container {{.Names}} {{.ID}}'
+  docker ps -a --no-trunc --format 'container {{.Names}} {{.ID}}'
   docker network ls --no-trunc --format 'network {{.Name}} {{.ID}}'
   docker volume ls --format 'volume {{.Name}}'
 }
