@@ -18,7 +18,7 @@ import { Alertmanager, type HeldAlert } from '../host/alertmanager.ts';
 import type { Engine } from '../host/docker.ts';
 import type { Database } from '../host/sqlite.ts';
 import type { Clock } from '../lib/clock.ts';
-import { ApplianceError } from '../lib/errors.ts';
+import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
 import type { Paths } from '../lib/paths.ts';
 import type { Finding } from '../lib/verdict.ts';
@@ -41,6 +41,8 @@ export interface AlertingDeps {
   readonly live: () => { readonly colour: string } | null;
   /** Whether an operation changes the stack right now. */
   readonly busy: () => boolean;
+  /** Told of what went wrong while nobody waits for an answer. */
+  readonly onError: (error: ApplianceError) => void;
 }
 
 /** Alerting of one appliance: what the alerts capability needs of the machine, put together. */
@@ -91,7 +93,7 @@ export class Alerting {
   /** Looks after alerting until the signal aborts. */
   async follow(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#sentry.round(signal);
+      await this.#sentry.round(signal).catch((error: unknown) => this.#deps.onError(asApplianceError(error)));
       await this.#deps.clock.sleep(period, signal).catch(() => undefined);
     }
   }

@@ -93,7 +93,7 @@ const urgentKinds: ReadonlySet<string> = new Set(['rollback', 'up', 'down', 'res
  * @throws ApplianceError `config_missing`, `config_invalid` (also for another name than the state directory belongs to)
  */
 export async function openAppliance(options: ApplianceOptions): Promise<Appliance> {
-  const { paths, clock, database } = options;
+  const { paths, clock, database, onError = () => undefined } = options;
   const config = await loadConfig(paths.config);
   mkdirSync(paths.lib, { recursive: true, mode: 0o755 });
   const engine = new Engine();
@@ -123,6 +123,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     live: () => store.live(),
     // A drill stops a service so that it is noticed.
     busy: () => ![undefined, 'drill'].includes(operations.running()?.kind),
+    onError,
   });
   const observer = new Observer({ config, clock, engine, store, core, traffic, release });
   const resolve: ResolveDeps = {
@@ -218,7 +219,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     runner,
     urgentKinds,
     makeRoom: () => void ballast.secure(),
-    onError: options.onError ?? (() => undefined),
+    onError,
     rollouts: rolloutStore,
     verdictsOf: (id) => rollouts.findings(id),
   });

@@ -63,7 +63,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
         clock,
         database,
         hub,
-        onError: (error) => log.error({ error: error.message }, 'cannot be written down'),
+        onError: (error) => log.error({ error: error.message }, 'nobody waited for this'),
         ...(options.onTransition ? { onTransition: options.onTransition } : {}),
       });
       await keepLastGood(paths.config, paths.lib);

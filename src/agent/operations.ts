@@ -331,10 +331,19 @@ export class Operations {
       result = this.#leftOpen(id, asApplianceError(thrown));
     }
     turn?.end();
-    this.#deps.onEnded?.(result);
+    this.#tellEnd(result);
     const { kind } = result;
     this.#deps.hub.publish({ event: 'operation-ended', time: this.#now(), operation: id, kind, result });
     return result;
+  }
+
+  /** What listeners make of an end changes nothing about it. */
+  #tellEnd(result: OperationResult): void {
+    try {
+      this.#deps.onEnded?.(result);
+    } catch (error) {
+      this.#deps.onError(asApplianceError(error));
+    }
   }
 
   /** @throws ApplianceError `disk_full` when the journal cannot be written, so that nobody knows how far it came */

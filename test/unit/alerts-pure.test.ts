@@ -139,6 +139,23 @@ describe("the agent's own alerts", () => {
     own.raise({ name: 'A', severity: 'warning', summary: 'other', labels: { service: 'b' } }, 3);
     expect(own.active(4)).toMatchObject([{ summary: 'other' }, { summary: 'two', startsAt: 1 }]);
   });
+  it('are known on a full disk, and written down once there is room', () => {
+    const database = openDatabase(':memory:', [alertMigrations]);
+    const pages = Number(database.pragma('page_count', { simple: true }));
+    database.pragma(`max_page_count = ${pages}`);
+    own = new OwnAlerts(database, 'shop');
+    const long = 'x'.repeat(20_000);
+    own.raise({ name: 'A', severity: 'critical', summary: long }, 1);
+    expect(names(2)).toEqual(['A']);
+    expect(new OwnAlerts(database, 'shop').active(2)).toEqual([]);
+    own.resolve('A', 3);
+    expect(names(4)).toEqual([]);
+    own.raise({ name: 'A', severity: 'critical', summary: long }, 5);
+
+    database.pragma(`max_page_count = ${pages + 100}`);
+    own.raise({ name: 'B', severity: 'warning', summary: 'there is room' }, 6);
+    expect(new OwnAlerts(database, 'shop').active(7)).toMatchObject([{ summary: 'there is room' }, { startsAt: 5 }]);
+  });
   it('end when they are resolved, or by themselves, and begin anew', () => {
     own.raise({ name: 'A', severity: 'info', summary: 'news', lasts: 10 }, 1);
     own.raise({ name: 'B', severity: 'critical', summary: 'bad' }, 1);

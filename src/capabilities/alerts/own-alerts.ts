@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { type Severity, severities } from '../../config/alerts.ts';
 import type { Database, Migrations } from '../../host/sqlite.ts';
+import { asApplianceError } from '../../lib/errors.ts';
 
 /** Alerts that the agent itself has raised, kept where no Alertmanager is needed to see them. */
 export const alertMigrations: Migrations = {
@@ -66,6 +67,8 @@ export class OwnAlerts {
   readonly #db: Database;
   /** Label that every alert of this appliance bears. */
   readonly #appliance: string;
+  /** What the disk had no room for, by id. */
+  readonly #unwritten = new Map<string, OwnAlert>();
 
   constructor(database: Database, appliance: string) {
     this.#db = database;
@@ -81,23 +84,16 @@ export class OwnAlerts {
     const labels = this.#labels(draft);
     const id = idOf(labels);
     const raised = this.#find(id, now);
-    const ends = draft.lasts === undefined ? null : now + draft.lasts;
-    this.#db
-      .prepare(
-        `INSERT INTO own_alerts (id, labels, severity, summary, hint, starts_at, ends_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET summary = excluded.summary, hint = excluded.hint, ends_at = excluded.ends_at,
-           starts_at = excluded.starts_at, acknowledged = CASE WHEN ? THEN acknowledged ELSE NULL END`,
-      )
-      .run(
-        id,
-        JSON.stringify(labels),
-        draft.severity,
-        draft.summary,
-        draft.hint ?? null,
-        raised?.startsAt ?? now,
-        ends,
-        raised ? 1 : 0,
-      );
+    this.#keep({
+      id,
+      labels,
+      severity: draft.severity,
+      summary: draft.summary,
+      hint: draft.hint ?? null,
+      startsAt: raised?.startsAt ?? now,
+      endsAt: draft.lasts === undefined ? null : now + draft.lasts,
+      acknowledged: raised?.acknowledged ?? null,
+    });
     return raised === undefined;
   }
 
@@ -105,15 +101,16 @@ export class OwnAlerts {
   resolve(name: string, now: number, about: Readonly<Record<string, string>> = {}): void {
     for (const alert of this.active(now)) {
       const same = Object.entries(about).every(([key, value]) => alert.labels[key] === value);
-      if (alert.labels.alertname === name && same)
-        this.#db.prepare('UPDATE own_alerts SET ends_at = ? WHERE id = ?').run(now, alert.id);
+      if (alert.labels.alertname === name && same) this.#keep({ ...alert, endsAt: now });
     }
-    this.#db
-      .prepare(
-        `DELETE FROM own_alerts WHERE ends_at <= ? AND id NOT IN
-           (SELECT id FROM own_alerts ORDER BY starts_at DESC LIMIT ${keptResolved})`,
-      )
-      .run(now);
+    this.#written(() => {
+      this.#db
+        .prepare(
+          `DELETE FROM own_alerts WHERE ends_at <= ? AND id NOT IN
+             (SELECT id FROM own_alerts ORDER BY starts_at DESC LIMIT ${keptResolved})`,
+        )
+        .run(now);
+    });
   }
 
   /** What is the matter now, the newest first. */
@@ -127,7 +124,39 @@ export class OwnAlerts {
   }
 
   acknowledge(id: string, how: Acknowledged): void {
-    this.#db.prepare('UPDATE own_alerts SET acknowledged = ? WHERE id = ?').run(JSON.stringify(how), id);
+    const alert = this.#all().find((known) => known.id === id);
+    if (alert) this.#keep({ ...alert, acknowledged: how });
+  }
+
+  /** Writes an alert, and those before it that could not be written. On a full disk it is known all the same. */
+  #keep(alert: OwnAlert): void {
+    this.#unwritten.set(alert.id, alert);
+    for (const { id, labels, severity, summary, hint, startsAt, endsAt, acknowledged } of this.#unwritten.values()) {
+      const done = this.#written(() => {
+        this.#db
+          .prepare(
+            `INSERT OR REPLACE INTO own_alerts (id, labels, severity, summary, hint, starts_at, ends_at, acknowledged)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+          )
+          .run(
+            ...[id, JSON.stringify(labels), severity, summary, hint, startsAt, endsAt],
+            acknowledged === null ? null : JSON.stringify(acknowledged),
+          );
+      });
+      if (!done) return;
+      this.#unwritten.delete(id);
+    }
+  }
+
+  /** @returns whether there was room for it */
+  #written(write: () => void): boolean {
+    try {
+      write();
+      return true;
+    } catch (error) {
+      if (asApplianceError(error).code !== 'disk_full') throw error;
+      return false;
+    }
   }
 
   #find(id: string, now: number): OwnAlert | undefined {
@@ -137,8 +166,9 @@ export class OwnAlerts {
   #all(): OwnAlert[] {
     // Someone who reads beside an older writer finds no table yet.
     const known = this.#db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'own_alerts'").get();
-    if (known === undefined) return [];
-    return z.array(row).parse(this.#db.prepare('SELECT * FROM own_alerts ORDER BY starts_at DESC, id').all());
+    const rows = known === undefined ? [] : z.array(row).parse(this.#db.prepare('SELECT * FROM own_alerts').all());
+    const all = new Map([...rows.map((alert) => [alert.id, alert] as const), ...this.#unwritten]);
+    return [...all.values()].sort((a, b) => b.startsAt - a.startsAt || (a.id < b.id ? -1 : 1));
   }
 
   #labels({ name, severity, labels }: AlertDraft): Record<string, string> {
