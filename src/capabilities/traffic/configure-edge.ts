@@ -74,8 +74,9 @@ async function configure(
 
 async function undo(parts: TrafficParts, { topologies }: ConfigureEdgeArgs, { signal }: StepContext): Promise<void> {
   const { files } = parts;
-  // Nothing was installed, or all of it is taken back: an edge that does not answer need not be waited for.
-  if (!(await changed(parts))) return;
+  // Nothing was installed, or all of it is taken back: an edge that does not answer need not be waited for. A candidate
+  // that was just being tested goes all the same.
+  if (!(await changed(parts))) return forget(parts);
   if ((await readIfPresent(files.conf)) === renderEdge(parts.config, topologies)) await restore(parts);
   const generation = generationOf((await readIfPresent(files.conf)) ?? '');
   const running = await runningGeneration(parts, signal);
