@@ -15,6 +15,7 @@ import { type Generation, Generations } from './generations.ts';
 import { createHandlers } from './handlers.ts';
 import { groupId, userName } from './identity.ts';
 import { takeWriterLock } from './in-process.ts';
+import { giveBack } from './memory.ts';
 import { Reporter } from './metrics/reporter.ts';
 import { tidy } from './tidy.ts';
 
@@ -27,6 +28,9 @@ const rotationPeriod = 60_000;
 
 /** Milliseconds between two looks at the space that is kept back, and at what a full disk has left open. */
 const upkeepPeriod = 5_000;
+
+/** Milliseconds from the end of an operation until the memory is given back that it has needed. */
+const settling = 3_000;
 
 /** How long a status waits for the first look at the engine, in milliseconds. */
 const firstLook = 2_000;
@@ -56,6 +60,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   try {
     const database = openState(paths);
     const hub = new EventHub();
+    void giveBackAfterOperations(hub, stop.signal);
     const since = timestamp(clock.now());
     const open = async (): Promise<Generation> => {
       const appliance = await openAppliance({
@@ -167,4 +172,11 @@ function logSettled(log: Log, results: readonly OperationResult[]): void {
 async function keepRoom({ ballast, operations }: Appliance, log: Log, signal: AbortSignal): Promise<void> {
   if (ballast.roomy) logSettled(log, await operations.recover(signal));
   if (!operations.running() && (await ballast.restore())) log.info('space is kept back for a full disk');
+}
+
+/** An operation makes the process grow, and what it has done is told first. */
+async function giveBackAfterOperations(hub: EventHub, signal: AbortSignal): Promise<void> {
+  for await (const { event } of hub.subscribe(signal)) {
+    if (event === 'operation-ended') setTimeout(giveBack, settling).unref();
+  }
 }
