@@ -45,16 +45,15 @@ export interface AuditEntry {
 
 const beginning = '0'.repeat(64);
 
-function seal(previous: string, entry: Omit<Row, 'hash'>): string {
-  const sealed = JSON.stringify([
-    previous,
-    entry.seq,
-    entry.time,
-    entry.actor,
-    entry.action,
-    entry.target,
-    entry.result,
-  ]);
+type Entry = Omit<Row, 'hash'>;
+
+/** The columns of an entry in their order: what is written is what was sealed. */
+function columnsOf({ seq, time, actor, action, target, result }: Entry) {
+  return [seq, time, actor, action, target, result] as const;
+}
+
+function seal(previous: string, entry: Entry): string {
+  const sealed = JSON.stringify([previous, ...columnsOf(entry)]);
   return createHash('sha256').update(sealed).digest('hex');
 }
 
@@ -73,15 +72,7 @@ export class AuditLog {
         const entry = { seq: (last?.seq ?? 0) + 1, time, actor: JSON.stringify(actor), action, target, result };
         this.#db
           .prepare('INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)')
-          .run(
-            entry.seq,
-            entry.time,
-            entry.actor,
-            entry.action,
-            entry.target,
-            entry.result,
-            seal(last?.hash ?? beginning, entry),
-          );
+          .run(...columnsOf(entry), seal(last?.hash ?? beginning, entry));
       })
       .immediate();
   }
