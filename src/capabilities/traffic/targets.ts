@@ -12,41 +12,29 @@ export interface Pool {
 }
 
 /** Where the requests of a colour end: in a pool, or why in none. `missing`: the service has no container there. */
-type End = Pool | 'none' | 'slash' | 'missing';
+export type End = Pool | 'none' | 'slash' | 'missing';
 
-/** What locations that lead to the same pools share: a variable that holds the pool of the request's colour. */
-export interface Target {
-  /** Name of the variable. */
-  readonly variable: string;
-  readonly ends: Readonly<Record<Colour, End>>;
-}
-
+/** The locations of the edge and where they lead. */
 export interface Targets {
   readonly forks: Forks;
-  readonly all: readonly Target[];
-  of(fork: Fork): Target;
+  /** The pools that the locations lead to, each once. */
+  readonly pools: readonly Pool[];
+  end(fork: Fork, colour: Colour): End;
 }
 
 /**
- * Pools and variables are named for addresses and order, never for services: a release that gives a service another name
- * at the same address leaves the configuration as it is, and needs no reload.
+ * Pools are named for addresses, never for services: a release that gives a service another name at the same address
+ * leaves the configuration as it is, and needs no reload.
  */
 export function targetsOf(config: Config, topologies: Topologies): Targets {
   const forks = forksOf(config, topologies);
-  const targets = new Map<string, Target>();
-  const of = ({ ways }: Fork): Target => {
-    const end = (colour: Colour): End => {
-      const way = ways[colour];
-      return typeof way === 'string' ? way : (poolOf(topologies, colour, way) ?? 'missing');
-    };
-    const ends = { blue: end('blue'), green: end('green') };
-    const key = JSON.stringify(ends);
-    const target = targets.get(key) ?? { variable: `appliance_to_${targets.size + 1}`, ends };
-    targets.set(key, target);
-    return target;
+  const end = ({ ways }: Fork, colour: Colour): End => {
+    const way = ways[colour];
+    return typeof way === 'string' ? way : (poolOf(topologies, colour, way) ?? 'missing');
   };
-  for (const fork of [...forks.paths, ...forks.bare]) of(fork);
-  return { forks, all: [...targets.values()], of };
+  const ends = [...forks.paths, ...forks.bare].flatMap((fork) => colours.map((colour) => end(fork, colour)));
+  const pools = new Map(ends.filter((each) => typeof each !== 'string').map((pool) => [pool.name, pool]));
+  return { forks, pools: [...pools.values()], end };
 }
 
 function poolOf(topologies: Topologies, colour: Colour, route: Route): Pool | undefined {
@@ -57,10 +45,4 @@ function poolOf(topologies: Topologies, colour: Colour, route: Route): Pool | un
     name: `appliance_${colour}_${first}_${route.port}`,
     servers: addresses.map((address) => `${address}:${route.port}`),
   };
-}
-
-/** The pools that targets lead to, each once. */
-export function poolsOf(targets: readonly Target[]): Pool[] {
-  const pools = targets.flatMap(({ ends }) => colours.map((colour) => ends[colour]));
-  return [...new Map(pools.filter((end) => typeof end !== 'string').map((pool) => [pool.name, pool])).values()];
 }
