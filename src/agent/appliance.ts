@@ -122,7 +122,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     watch,
     live: () => store.live(),
     // A drill stops a service so that it is noticed.
-    busy: () => ![undefined, 'drill'].includes(operations.running()?.kind),
+    busy: () => ![undefined, 'drill'].includes(operations.reports.running()?.kind),
     onError,
   });
   const observer = new Observer({ config, clock, engine, store, core, traffic, release });

@@ -63,7 +63,7 @@ export class Generations {
     await this.#reopening;
     const text = await readIfPresent(this.#path);
     // An operation ends with the configuration that it began with.
-    if (text === this.#text || this.#current.appliance.operations.running()) return;
+    if (text === this.#text || this.#current.appliance.operations.reports.running()) return;
     this.#reopening ??= this.#reopen(text).finally(() => {
       this.#reopening = undefined;
     });

@@ -65,7 +65,7 @@ export function createHandlers(
     },
     events: (_, { signal }) => a.hub.subscribe(signal),
     follow: ({ operation }, { signal }) => a.operations.follow(operation, signal),
-    operations: async () => a.journal.recent(50).map(({ id }) => a.operations.result(id)),
+    operations: async () => a.journal.recent(50).map(({ id }) => a.operations.reports.view(id)),
     releases: async () => {
       // What was resolved but never served is no release that anybody knows.
       const known = a.store.all().filter(({ deployedAt, pinned }) => deployedAt !== null || pinned);
@@ -93,11 +93,11 @@ export function createHandlers(
     resume: async (_, { actor }) => a.rollouts.resume(actor),
     promote: async ({ all }, { actor }) => a.rollouts.promote(actor, all),
     abort: async (_, { actor }) => {
-      const running = a.operations.running();
+      const running = a.operations.reports.running();
       // A deploy that has not shifted anything yet is taken back like one that is interrupted.
       if (running?.kind !== 'deploy' || a.rollouts.current()) return { operation: a.rollouts.abort(actor).operation };
       a.operations.interrupt();
-      a.audit.append(timestamp(a.clock.now()), actor, 'abort', a.operations.result(running.id).to, 'done');
+      a.audit.append(timestamp(a.clock.now()), actor, 'abort', a.operations.reports.record(running.id).target, 'done');
       return { operation: running.id };
     },
     rollback: (input, caller) => operate('rollback', input, caller, () => plans.rollback(input, caller.actor)),

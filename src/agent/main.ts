@@ -171,7 +171,7 @@ function logSettled(log: Log, results: readonly OperationResult[]): void {
 /** Keeps space back for a full disk, and settles what such a day has left open once there is room again. */
 async function keepRoom({ ballast, operations }: Appliance, log: Log, signal: AbortSignal): Promise<void> {
   if (ballast.roomy) logSettled(log, await operations.recover(signal));
-  if (!operations.running() && (await ballast.restore())) log.info('space is kept back for a full disk');
+  if (!operations.reports.running() && (await ballast.restore())) log.info('space is kept back for a full disk');
 }
 
 /** An operation makes the process grow, and what it has done is told first. */

@@ -14,7 +14,7 @@ export const version = process.env.APPLIANCE_VERSION ?? '0.0.0-source';
 /** One glance at everything (CONTRACT `status`). @param agent whether a running agent answers, and since when */
 export async function statusOf(a: Appliance, agent: Status['agent'], configProblem?: ApplianceError): Promise<Status> {
   // First: what it changes while the rest is read does not look like a fault.
-  const operation = a.operations.running();
+  const operation = a.operations.reports.running();
   const rollout = a.rollouts.current();
   const live = a.store.live();
   const services = a.watch.services();

@@ -5,7 +5,7 @@ import {
   auditEntrySchema,
   eventSchema,
   logLineSchema,
-  operationResultSchema,
+  operationViewSchema,
   planSchema,
   releaseDetailSchema,
   releaseDiffSchema,
@@ -84,7 +84,7 @@ export const routes = {
   events: route('events', nothing, eventSchema),
   /** Events of one operation from its beginning to its end. */
   follow: route('follow', z.object({ operation: z.string() }), eventSchema),
-  operations: route('operations', nothing, z.array(operationResultSchema)),
+  operations: route('operations', nothing, z.array(operationViewSchema)),
   releases: route('releases', nothing, z.array(releaseSchema)),
   release: route('release', z.object({ tag: z.string() }), releaseDetailSchema),
   diff: route('diff', z.object({ from: z.string(), to: z.string() }), releaseDiffSchema),

@@ -212,6 +212,12 @@ export const operationResultSchema = z.object({
 });
 export type OperationResult = z.output<typeof operationResultSchema>;
 
+/** The same of an operation that may still be running, or waits to be settled. */
+export const operationViewSchema = operationResultSchema.extend({
+  result: z.enum([...operationResultSchema.shape.result.options, 'running']),
+});
+export type OperationView = z.output<typeof operationViewSchema>;
+
 /** What the agent tells while it works; also the lines of `deploy --json` before the last one. */
 export const eventSchema = z.discriminatedUnion('event', [
   z.object({

@@ -32,10 +32,15 @@ export async function recover(
   const steps = deps.journal.steps(operation.id);
   const why = new ApplianceError('interrupted', `the ${operation.kind} was cut short (the agent or the host stopped)`, {
     left: 'what it had begun was taken back; traffic stayed where it was',
-    hint: `type it again: appliance ${operation.kind}${operation.target ? ` ${operation.target}` : ''}`,
+    hint: againHint(operation),
   });
   if (steps.length === 0) return { result: 'failed', error: why };
   return directionOf(steps, deps.urgentKinds.has(operation.kind)) === 'forward'
     ? deps.runner.forward(operation.id, signal)
     : deps.runner.back(operation.id, why);
+}
+
+/** Next step after an operation that was cut short. */
+export function againHint({ kind, target }: OperationRecord): string {
+  return `type it again: appliance ${kind}${target ? ` ${target}` : ''}`;
 }

@@ -172,7 +172,7 @@ export class Runner {
               cause: thrown,
             })
           : signal.aborted
-            ? new ApplianceError('interrupted', `${plan.title}: interrupted`, { cause: thrown })
+            ? interrupted(plan.title, signal.reason, thrown)
             : asApplianceError(thrown);
       await this.#mark(operation, record, 'failed', started, error.message);
       return error;
@@ -293,4 +293,11 @@ function withLasting(error: ApplianceError, lasting: readonly string[]): Applian
   const { code, message, hint, cause } = error;
   const left = [...(error.left === undefined ? [] : [error.left]), ...lasting].join('; ');
   return new ApplianceError(code, message, { left, hint, cause });
+}
+
+/** The error of a step that was cut short; who stopped it knows what comes next. */
+function interrupted(title: string, reason: unknown, cause: unknown): ApplianceError {
+  const { message, left, hint } =
+    reason instanceof ApplianceError ? reason : new ApplianceError('interrupted', 'interrupted');
+  return new ApplianceError('interrupted', `${title}: ${message}`, { left, hint, cause });
 }

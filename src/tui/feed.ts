@@ -1,5 +1,5 @@
 import type { Client } from '../api/client.ts';
-import type { ApplianceEvent, Status } from '../api/schema.ts';
+import type { ApplianceEvent, OperationResult, OperationView, Status } from '../api/schema.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import { LogFeed } from './log-feed.ts';
@@ -159,8 +159,12 @@ class Refresher {
   async #recall({ release, operation }: Status, signal: AbortSignal): Promise<void> {
     const seen = JSON.stringify([release?.tag, release?.since, operation?.id]);
     if (seen === this.#seen) return;
-    const history = await this.#client.ask('operations', {}, signal);
+    const history = (await this.#client.ask('operations', {}, signal)).filter(hasEnded);
     this.#seen = seen;
     this.#store.set({ history: history.slice(0, remembered) });
   }
+}
+
+function hasEnded(operation: OperationView): operation is OperationResult {
+  return operation.result !== 'running';
 }

@@ -117,7 +117,7 @@ describe.each([
     const told = [...(await running), ...(await followed)];
     for (const event of told.filter((one) => one.event === 'step')) expect(event.seconds).toBeLessThan(10);
     for (const event of told.filter((one) => one.event === 'step')) expect(event.seconds).toBeGreaterThanOrEqual(0);
-    const result = operations.result(id);
+    const result = operations.reports.result(id);
     const shown = [result.seconds, result.shiftSeconds, ...result.steps.map(({ seconds }) => seconds)];
     for (const seconds of shown) {
       expect(seconds).toBeGreaterThan(0.015);

@@ -1,5 +1,5 @@
 import { age, seconds, titleOf } from '../../api/describe.ts';
-import type { OperationResult } from '../../api/schema.ts';
+import type { OperationView } from '../../api/schema.ts';
 import { ApplianceError, exitCodes } from '../../lib/errors.ts';
 import type { Call } from '../catalog.ts';
 import { confirmByName } from '../confirm.ts';
@@ -78,7 +78,7 @@ export async function operations(_: Call<'operations'>, session: Session): Promi
       ? ['no operation was ever run']
       : table(
           [
-            { title: '', value: ({ result }) => mark(plain(session), result === 'done' ? 'pass' : 'fail'), style },
+            { title: '', value: ({ result }) => mark(plain(session), signs[result]), style },
             { title: 'OPERATION', value: (row) => row.operation, dropAt: 3 },
             { title: 'WHAT', value: (row) => titleOf(row.kind, row.to), least: 12 },
             { title: 'WHEN', value: (row) => `${age(row.startedAt, Date.now())} ago`, dropAt: 1 },
@@ -99,6 +99,8 @@ function plain(session: Session) {
   return { ...session.out, colour: false };
 }
 
-function style({ result }: OperationResult): Style {
-  return result === 'done' ? 'green' : 'red';
+const signs = { done: 'pass', failed: 'fail', rolled_back: 'fail', manual: 'fail', running: 'running' } as const;
+
+function style({ result }: OperationView): Style {
+  return ({ pass: 'green', fail: 'red', running: 'cyan' } as const)[signs[result]];
 }

@@ -1,0 +1,103 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { EventHub } from '../../src/agent/events.ts';
+import { Operations } from '../../src/agent/operations.ts';
+import type { ApplianceEvent } from '../../src/api/schema.ts';
+import { type Database, openDatabase } from '../../src/host/sqlite.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { AuditLog, auditMigrations } from '../../src/operations/audit.ts';
+import { Journal, journalMigrations } from '../../src/operations/journal.ts';
+import { Runner } from '../../src/operations/runner.ts';
+import { defineStep } from '../../src/operations/step.ts';
+
+let database: Database;
+beforeEach(() => {
+  database = openDatabase(':memory:', [journalMigrations, auditMigrations]);
+});
+afterEach(() => database.close());
+
+/** Operations of one step that goes on until it is stopped. */
+function open() {
+  const journal = new Journal(database);
+  const reached = Promise.withResolvers<void>();
+  const endless = defineStep({
+    action: 'endless',
+    args: z.object({}),
+    apply: async (_, { signal }) => {
+      reached.resolve();
+      await delay(60_000, undefined, { signal });
+      return '';
+    },
+  });
+  const runner: Runner = new Runner({
+    journal,
+    clock: systemClock,
+    steps: new Map([['endless', endless]]),
+    onEvent: (event) => operations.onRunnerEvent(event),
+  });
+  const operations: Operations = new Operations({
+    journal,
+    audit: new AuditLog(database),
+    hub: new EventHub(),
+    clock: systemClock,
+    runner,
+    urgentKinds: new Set(),
+    rollouts: { hasBegun: () => false },
+    verdictsOf: () => [],
+    makeRoom: () => undefined,
+    onError: (error) => {
+      throw error;
+    },
+  });
+  const events = operations.start(
+    { kind: 'deploy', input: {}, actor: { uid: 0, user: 'root', ssh: null }, wait: 0 },
+    () => ({
+      kind: 'deploy',
+      target: 'v1',
+      origin: null,
+      phases: [async () => [endless.plan({}, { title: 'go on for ever', cause: 'test' })]],
+    }),
+    new AbortController().signal,
+  );
+  return { journal, operations, events, reached: reached.promise };
+}
+
+async function last(events: AsyncIterable<ApplianceEvent>): Promise<ApplianceEvent | undefined> {
+  let seen: ApplianceEvent | undefined;
+  for await (const event of events) seen = event;
+  return seen;
+}
+
+describe('an operation that runs', () => {
+  it('is listed as running, not as failed', async () => {
+    const { journal, operations, events, reached } = open();
+    const ended = last(events);
+    await reached;
+    const [{ id } = { id: '' }] = journal.open();
+    expect(operations.reports.view(id).result).toBe('running');
+    expect(operations.reports.running()?.id).toBe(id);
+    operations.interrupt();
+    await ended;
+    expect(operations.reports.view(id).result).toBe('failed');
+    expect(operations.reports.running()).toBeNull();
+  });
+
+  it('that the end of the agent cuts short says what to type next', async () => {
+    const { operations, events, reached } = open();
+    const ended = last(events);
+    await reached;
+    operations.stop();
+    expect(await ended).toMatchObject({
+      event: 'operation-ended',
+      result: {
+        result: 'failed',
+        error: {
+          code: 'interrupted',
+          message: 'go on for ever: the agent was stopped',
+          hint: 'type it again: appliance deploy v1',
+        },
+      },
+    });
+  });
+});
