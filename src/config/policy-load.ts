@@ -100,7 +100,8 @@ export async function latencyLimits(configPath: string): Promise<number[]> {
     (await listPolicies(configPath)).map(({ name }) => loadPolicy(name, configPath).catch(() => undefined)),
   );
   return policies
-    .flatMap((loaded) => (loaded ? [...loaded.policy.gates, ...loaded.policy.rollback, ...loaded.policy.alerts] : []))
+    .flatMap((loaded) => (loaded ? [loaded.policy] : []))
+    .flatMap(({ gates, rollback, investigate, alerts }) => [...gates, ...rollback, ...investigate, ...alerts])
     .filter(({ metric, against }) => metricOf(metric).unit === 'seconds' && against === undefined)
     .filter(({ metric }) => metricOf(metric).source === 'edge')
     .flatMap(({ above, below, atLeast, atMost }) => [above, below, atLeast, atMost])

@@ -98,6 +98,19 @@ describe('percentiles and means', () => {
     expect(verdictOf(trigger, 'rollback', seen(30, 200)).verdict).toBe('fail');
   });
 
+  test('no verdict on a percentile rests on fewer requests than it takes to see one', () => {
+    // Statistics would call two slow answers of two a proof; they are a program that warms up.
+    const trigger = rule({ metric: 'latency-p99', above: 0.5 });
+    expect(verdictOf(trigger, 'rollback', times(...repeat(0.9, 2)))).toMatchObject({
+      verdict: 'inconclusive',
+      needed: 297,
+    });
+    expect(verdictOf(trigger, 'rollback', times(...repeat(0.9, 298)))).toMatchObject({ needed: 1 });
+    expect(verdictOf(trigger, 'rollback', times(...repeat(0.9, 299))).verdict).toBe('fail');
+    const gate = rule({ metric: 'latency-p99', below: 0.2 });
+    expect(verdictOf(gate, 'gate', times(...repeat(0.9, 298)))).toMatchObject({ verdict: 'inconclusive', needed: 1 });
+  });
+
   test('a mean is proven by its spread, and needs 30 requests', () => {
     const gate = rule({ metric: 'latency-mean', below: 0.1 });
     expect(verdictOf(gate, 'gate', times(...repeat(0.01, 29)))).toMatchObject({ verdict: 'inconclusive', needed: 1 });
@@ -360,6 +373,36 @@ describe('assessment', () => {
     expect(seen.investigate).toMatchObject([{ verdict: 'fail' }]);
     expect(asked).toContain('v1 latency-mean 0 298000');
     expect(asked).toContain('v2 latency-mean 0 298000');
+  });
+
+  // What flash asks for: the gate S2-35 over the stage, the trigger S2-20 in each of two minutes.
+  const flash = {
+    gates: [rule({ metric: 'latency-p99', below: 0.2 })],
+    rollback: [rule({ metric: 'latency-p99', above: 0.5, for: 2 * minute, over: minute })],
+    investigate: [],
+  };
+  const steady = (perMinute: number, time: (at: number) => number): MetricReader => {
+    const answers = Array.from({ length: 5 * perMinute }, (_, index) => start + (index * minute) / perMinute);
+    return async (_metric, _subject, { from, to }) =>
+      times(...answers.filter((at) => at >= from && at < to).map((at) => time(at)));
+  };
+
+  test.each([
+    ['slow in both minutes', 300, () => 0.7, 'fail', undefined],
+    ['slow in the last minute alone', 300, (at: number) => (at >= start + 4 * minute ? 0.7 : 0.05), 'pass', undefined],
+    ['slow, with too few requests to see a p99', 100, () => 0.7, 'inconclusive', 199],
+    // 150 in two minutes are too few, the 375 of the stage are not.
+    ['fast, with too few requests in two minutes', 75, () => 0.05, 'pass', undefined],
+    ['fast, with too few requests in the whole stage', 40, () => 0.05, 'inconclusive', 259],
+  ] as const)('a p99 that is %s (S2-20)', async (_, perMinute, time, verdict, needed) => {
+    const now = start + 5 * minute + 2_000;
+    const seen = await assess(
+      { ...question, policy: flash, minRequests: 0, now },
+      steady(perMinute, time),
+      new AbortController().signal,
+    );
+    expect(seen.rollback[0]).toMatchObject({ verdict });
+    expect(seen.rollback[0]?.needed).toBe(needed);
   });
 
   test('a release that has all of the traffic is compared with the time before the rollout', async () => {

@@ -50,6 +50,8 @@ const stated: [string, keyof Policy, string, Record<string, unknown>][] = [
   ['routing-ml', 'alerts', 'S1-41', { metric: 'database-failures', above: 0 }],
   ['routing-ml', 'reviews', 'S1-92', { after: 24 * hour }],
   ['flash', 'rollback', 'S2-13', { metric: 'errors', above: 0.01 }],
+  ['flash', 'rollback', 'S2-20', { metric: 'latency-p99', above: 0.5, for: 2 * minute, over: minute }],
+  ['flash', 'investigate', 'S2-19', { metric: 'latency-p99', above: 0.3, for: 5 * minute }],
   ['flash', 'gates', 'S2-35', { metric: 'latency-p99', below: 0.2 }],
   ['flash', 'gates', 'S2-37', { metric: 'errors', below: 0.01 }],
   ['flash', 'alerts', 'S2-19', { metric: 'latency-p99', above: 0.3, for: 5 * minute, severity: 'warning' }],

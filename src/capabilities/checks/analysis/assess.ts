@@ -47,7 +47,38 @@ export async function assess(
     all(investigate, 'investigate'),
     requestsFinding(question, measure, signal),
   ]);
-  return { gates: [...enough, ...passed], rollback: taken, investigate: looked };
+  const triggers = taken.map((finding, index) => answeredBy(gates, passed, rollback[index], finding));
+  return { gates: [...enough, ...passed], rollback: triggers, investigate: looked };
+}
+
+/**
+ * A trigger that has too few requests to be seen does not hold a stage whose gate has proven more: with p99 below 200 ms
+ * over the whole stage, it was not above 500 ms for minutes of it.
+ */
+function answeredBy(
+  gates: readonly PolicyRule[],
+  found: readonly Finding[],
+  trigger: PolicyRule | undefined,
+  finding: Finding,
+): Finding {
+  if (trigger === undefined || finding.verdict !== 'inconclusive' || finding.needed === undefined) return finding;
+  const stricter = gates.find((gate, index) => found[index]?.verdict === 'pass' && provesMore(gate, trigger));
+  if (!stricter) return finding;
+  const { needed: _needed, hint: _hint, ...rest } = finding;
+  return { ...rest, verdict: 'pass', observed: `${finding.observed}; ${stricter.id} proves more` };
+}
+
+/** Whether what passes a gate cannot be what a trigger fires at. */
+function provesMore(gate: PolicyRule, trigger: PolicyRule): boolean {
+  if (gate.metric !== trigger.metric || gate.against !== undefined || trigger.against !== undefined) return false;
+  // A gate over the last minutes says nothing of those before them.
+  if (gate.over !== undefined) return false;
+  const [ceiling, floor] = [gate.below ?? gate.atMost, gate.above ?? gate.atLeast];
+  const [high, low] = [trigger.above ?? trigger.atLeast, trigger.below ?? trigger.atMost];
+  return (
+    (ceiling !== undefined && high !== undefined && ceiling <= high) ||
+    (floor !== undefined && low !== undefined && floor >= low)
+  );
 }
 
 async function assessRule(

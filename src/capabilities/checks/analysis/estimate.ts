@@ -27,7 +27,7 @@ export interface Estimate {
  */
 export type Certainty = { readonly kind: 'proof'; readonly confidence: number } | { readonly kind: 'plain' };
 
-/** Confidence with which a percentile can be seen at all. */
+/** Confidence with which a percentile can be seen at all: no verdict on one, good or bad, rests on fewer requests. */
 const plainConfidence = 0.95;
 
 export function estimate(metric: MetricName, limit: Limit, seen: Measurement, certainty: Certainty): Estimate {
@@ -90,8 +90,9 @@ function ofPercentile(times: Histogram, quantile: number, limit: Limit, certaint
   const least = samplesWithoutHit(tail, plainConfidence);
   const basis = `${count} requests`;
   if (value === null) return { holds: null, value, basis: 'no requests', samples: 0, needed: least };
+  // Two slow answers of two would prove a p99 to be slow, and be no more than a program that warms up.
+  if (count < least) return { holds: null, value, basis, samples: count, needed: least - count };
   if (certainty.kind === 'plain' || typeof limit.bound !== 'number') {
-    if (count < least) return { holds: null, value, basis, samples: count, needed: least - count };
     const slow = typeof limit.bound === 'number' ? slowerThan(times, limit.bound) / count : undefined;
     const answer = slow === undefined ? holds(limit, exactly(value)) : isAbove(limit) === slow > tail;
     return { holds: answer, value, basis, samples: count };
