@@ -26,10 +26,12 @@ import { readJson } from '../host/files.ts';
 import { SourceRepository } from '../host/git.ts';
 import { type Database, openDatabase, openReadOnly } from '../host/sqlite.ts';
 import type { Clock } from '../lib/clock.ts';
+import { describeDrain, drainSchema } from '../lib/drain.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
 import { AuditLog, auditMigrations } from '../operations/audit.ts';
 import { Journal, journalMigrations } from '../operations/journal.ts';
+import { Reports, reportMigrations } from '../operations/reports.ts';
 import { Runner, type RunnerEvent } from '../operations/runner.ts';
 import type { StepType } from '../operations/step.ts';
 import { createResolveStep, type ResolveDeps } from '../recipes/resolve.ts';
@@ -83,7 +85,14 @@ export interface ApplianceOptions {
 }
 
 /** The modules whose tables the state database holds. */
-export const stateModules = [alertMigrations, journalMigrations, auditMigrations, releaseMigrations, rolloutMigrations];
+export const stateModules = [
+  alertMigrations,
+  journalMigrations,
+  auditMigrations,
+  releaseMigrations,
+  rolloutMigrations,
+  reportMigrations,
+];
 
 /** Kinds of operations that are finished, not taken back, when they were cut short. */
 const urgentKinds: ReadonlySet<string> = new Set(['rollback', 'up', 'down', 'restart', 'prune']);
@@ -99,6 +108,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
   const engine = new Engine();
   const journal = new Journal(database);
   const audit = new AuditLog(database);
+  const reports = new Reports(database);
   const hub = options.hub ?? new EventHub();
   const store = new ReleaseStore({ database, directory: paths.releases, clock });
   const claimed = { paths, name: config.name, releases: store.all().length };
@@ -166,6 +176,13 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
       return core.planned();
     },
     subnets: () => core.subnets(),
+    drain: async (wish, context) => {
+      const report = await traffic.drain(wish, context);
+      reports.keep(context.operation, 'drain', report.colour, report);
+      const said = describeDrain(report);
+      context.progress(said);
+      return said;
+    },
     live: () => store.live(),
   };
   const stack = createStackSteps(stackDeps);
@@ -222,6 +239,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     onError,
     rollouts: rolloutStore,
     verdictsOf: (id) => rollouts.findings(id),
+    reportsOf: (id) => ({ drains: reports.of(id, 'drain', drainSchema) }),
   });
   return {
     config,

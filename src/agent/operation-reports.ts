@@ -13,6 +13,8 @@ export interface ReportDeps {
   readonly rollouts: { hasBegun(operation: string): boolean };
   /** Findings of the analysis of a rollout. */
   readonly verdictsOf: (operation: string) => OperationResult['verdicts'];
+  /** What its steps have reported besides. */
+  readonly reportsOf?: (operation: string) => Pick<OperationResult, 'drains'>;
 }
 
 /** What is told of operations: by the journal, and by the clock of the one that runs. */
@@ -65,6 +67,7 @@ export class OperationReports {
         record.shiftedAt === null ? null : (record.shiftElapsed ?? between(record.startedAt, record.shiftedAt)) / 1_000,
       steps: steps.map(report),
       verdicts: [...steps.flatMap((step) => (step.finding ? [step.finding] : [])), ...this.#deps.verdictsOf(id)],
+      ...this.#deps.reportsOf?.(id),
       ...(record.error ? { error: record.error } : {}),
     };
   }

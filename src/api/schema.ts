@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { colours } from '../lib/colour.ts';
+import { drainSchema } from '../lib/drain.ts';
 import { verdicts } from '../lib/verdict.ts';
 
 /**
@@ -200,6 +201,8 @@ export const operationResultSchema = z.object({
   shiftSeconds: z.number().nullable(),
   steps: z.array(stepReportSchema),
   verdicts: z.array(findingSchema),
+  /** What became of the requests that a colour was answering when it was stopped. */
+  drains: z.array(drainSchema).optional(),
   error: z
     .object({
       code: z.string(),

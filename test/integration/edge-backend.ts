@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { port } from './edge-lab.ts';
 
@@ -12,10 +13,11 @@ export interface Backend {
 
 /**
  * Answers: `/echo` what it was sent, `/stream` three chunks 200 ms apart, `/status/<n>` that status, `/policy` its own
- * content policy, `/hang-up` nothing at all, anything else its release. Upgrades to `echo`: sends back what it gets.
+ * content policy, `/hang-up` nothing at all, `/slow/<n>` its release after n milliseconds, `/endless` without an end, anything else its release. Upgrades to `echo`: sends back what it gets.
  */
 export async function startBackend(release: string, address: string): Promise<Backend> {
   const seen: string[] = [];
+  const upgraded = new Set<Duplex>();
   const server = createServer((incoming, outgoing) => {
     seen.push(`${incoming.method} ${incoming.url}`);
     outgoing.setHeader('x-appliance-release', release);
@@ -23,6 +25,7 @@ export async function startBackend(release: string, address: string): Promise<Ba
   });
   server.on('upgrade', (incoming, socket) => {
     seen.push(`UPGRADE ${incoming.url}`);
+    upgraded.add(socket);
     socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
     socket.on('error', () => socket.destroy());
     socket.pipe(socket);
@@ -31,14 +34,28 @@ export async function startBackend(release: string, address: string): Promise<Ba
     server.once('error', reject);
     server.listen(port, address, resolve);
   });
-  return { seen, close: () => closeAll(server) };
+  const close = async () => {
+    for (const socket of upgraded) socket.destroy();
+    await closeAll(server);
+  };
+  return { seen, close };
 }
 
 async function answer(incoming: IncomingMessage, outgoing: ServerResponse, release: string): Promise<void> {
   const path = (incoming.url ?? '/').split('?')[0] ?? '/';
   const status = /^\/status\/(\d{3})$/.exec(path)?.[1];
-  if (path === '/hang-up') {
+  const slow = /^\/slow\/(\d+)$/.exec(path)?.[1];
+  if (slow) {
+    await delay(Number(slow));
+    outgoing.end(release);
+  } else if (path === '/hang-up') {
     incoming.socket.destroy();
+  } else if (path === '/endless') {
+    outgoing.writeHead(200, { 'content-type': 'text/event-stream' });
+    while (!outgoing.destroyed) {
+      outgoing.write('data: more\n\n');
+      await delay(100);
+    }
   } else if (path === '/stream') {
     outgoing.writeHead(200, { 'content-type': 'text/event-stream' });
     for (const part of ['one', 'two', 'three']) {

@@ -1,6 +1,7 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { createStackSteps } from '../../src/capabilities/stack/index.ts';
 import { run } from '../../src/host/process.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { colours } from '../../src/lib/colour.ts';
@@ -409,6 +410,36 @@ describe('stop, remove and restart', () => {
     expect(took).toBeGreaterThan(11_000);
     expect(took).toBeLessThan(23_000);
     expect((await both.verify?.(contextWith()))?.verdict).toBe('pass');
+  });
+
+  test('a colour is stopped by whoever lets it finish, and the step says what became of its requests', async () => {
+    const wishes: { colour: string; addresses: readonly string[]; limit: number }[] = [];
+    const steps = createStackSteps({
+      ...stack.deps,
+      drain: async ({ stop, ...wish }) => {
+        wishes.push(wish);
+        await stop(0);
+        return 'one was still open';
+      },
+    });
+    const start = steps.startColour.bind({ release: v1, colour: 'blue', graceSeconds: 7 });
+    await apply(start);
+    expect(await apply(steps.stopColour.bind({ colour: 'blue', graceSeconds: 5 }))).toBe(
+      '2 containers of blue stopped; one was still open',
+    );
+    // Nothing runs, so nothing can be in flight.
+    expect(await apply(steps.removeColour.bind({ colour: 'blue', graceSeconds: 6, idle: false }))).toMatch(/removed$/);
+    await apply(start);
+    expect(await apply(steps.removeColour.bind({ colour: 'blue', graceSeconds: 6, idle: true }))).toMatch(/removed$/);
+    await apply(start);
+    await start.undo?.(contextWith());
+    await apply(steps.startColour.bind({ release: v1, colour: 'blue' }));
+    await steps.startColour.bind({ release: v1, colour: 'blue' }).undo?.(contextWith());
+    expect(wishes.map(({ colour, limit }) => [colour, limit])).toEqual([
+      ['blue', 5_000],
+      ['blue', 7_000],
+    ]);
+    for (const { addresses } of wishes) expect(addresses).toHaveLength(2);
   });
 
   test('restart goes through the containers of a service, and knows its names', async () => {

@@ -1,11 +1,13 @@
 /** Traffic: the edge and which colour its requests get (DESIGN §4; docs/decisions/0010-edge-traffic.md). */
 import { type EdgeStatus, edgeControl } from '../../host/nginx.ts';
 import type { Weights } from '../../lib/colour.ts';
-import type { StepType } from '../../operations/step.ts';
+import type { DrainReport } from '../../lib/drain.ts';
+import type { StepContext, StepType } from '../../operations/step.ts';
 import { type RotateOptions, rotateLogs } from './access-log.ts';
 import { type BeginRolloutArgs, beginRollout } from './begin-rollout.ts';
 import { type ConfigureEdgeArgs, configureEdgeStep } from './configure-edge.ts';
 import type { TrafficDeps, TrafficParts } from './deps.ts';
+import { type DrainWish, drain } from './drain.ts';
 import { edgeFiles } from './files.ts';
 import { type HoldStageArgs, holdStage, type RolloutDeps } from './hold-stage.ts';
 import { Meter } from './meter.ts';
@@ -24,6 +26,8 @@ export interface Traffic {
   status(signal?: AbortSignal): Promise<EdgeStatus>;
   /** Rotates access and error log beyond a size. @returns the paths that were rotated */
   rotateAccessLog(options: RotateOptions): Promise<string[]>;
+  /** Lets a colour finish what it is answering, then stops it. @returns who was still connected at the end */
+  drain(wish: DrainWish, context: StepContext): Promise<DrainReport>;
   readonly configureEdge: StepType<ConfigureEdgeArgs>;
   readonly shiftTraffic: StepType<ShiftTrafficArgs>;
   /** Measures releases by the access log; reads it when it is asked. */
@@ -43,6 +47,7 @@ export function createTraffic(deps: TrafficDeps): Traffic {
     weights: () => currentWeights(parts),
     status: (signal) => parts.control.status(signal),
     rotateAccessLog: (options) => rotateLogs(parts, options),
+    drain: (wish, context) => drain(parts, wish, context),
     configureEdge: configureEdgeStep(parts),
     shiftTraffic: shiftTrafficStep(parts),
     meter: new Meter({ path: files.accessLog, clock: deps.clock, limits: deps.limits }),

@@ -28,13 +28,16 @@ interface Tail {
  */
 export class LogFollower {
   readonly #path: string;
+  #history: number;
   /** Made when there is something to read. */
   #buffer: Buffer | null = null;
   #tails: Tail[] = [];
   #begun = false;
 
-  constructor(path: string) {
+  /** @param history bytes of what was written before the first call that are read; 0: only what comes after it */
+  constructor(path: string, history = mostHistory) {
     this.#path = path;
+    this.#history = history;
   }
 
   /**
@@ -51,6 +54,7 @@ export class LogFollower {
     }
     // What has the name now is opened before the old one is read to its end, so that no line falls between.
     await this.#open(this.#path, now, null);
+    this.#history = mostHistory;
     for (const tail of [...this.#tails]) {
       const grew = await this.#drain(tail, lines, signal);
       if (tail.retired === null) continue;
@@ -88,7 +92,7 @@ export class LogFollower {
       return;
     }
     for (const tail of this.#tails) tail.retired ??= now;
-    this.#tails.push({ handle, identity, offset: Math.max(0, size - mostHistory), rest: nothing, retired });
+    this.#tails.push({ handle, identity, offset: Math.max(0, size - this.#history), rest: nothing, retired });
   }
 
   /** @returns whether there was anything to read */

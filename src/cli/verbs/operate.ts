@@ -2,6 +2,7 @@ import type { Client } from '../../api/client.ts';
 import { failureLine, successLine } from '../../api/describe.ts';
 import type { Input } from '../../api/routes.ts';
 import type { OperationResult } from '../../api/schema.ts';
+import { describeDrain } from '../../lib/drain.ts';
 import { ApplianceError, exitCodes } from '../../lib/errors.ts';
 import { parseDuration } from '../../lib/units.ts';
 import { errorLines } from '../exit.ts';
@@ -83,7 +84,11 @@ function report(session: Session, result: OperationResult, letGo: ApplianceError
   const exit = result.result === 'done' ? exitCodes.done : (letGo?.exit ?? exitOf(result));
   if (session.globals.json) {
     session.document(result);
-  } else if (result.result === 'done') {
+    return exit;
+  }
+  for (const drain of result.drains ?? [])
+    if (drain.open !== 0) session.note(`${drain.colour}: ${describeDrain(drain)}`);
+  if (result.result === 'done') {
     session.print(`${mark(session.out, 'pass')} ${speak(session.out, successLine(result))}`);
   } else {
     const error = ApplianceError.fromBody({

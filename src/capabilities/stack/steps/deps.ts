@@ -46,6 +46,17 @@ export type BuiltImages = Readonly<
   Record<string, { readonly ref: string; readonly id: string; readonly bytes: number }>
 >;
 
+/** A colour that is to be stopped once it has answered. */
+export interface DrainWish {
+  readonly colour: Colour;
+  /** Addresses of its containers. */
+  readonly addresses: readonly string[];
+  /** Milliseconds that requests in flight may take. */
+  readonly limit: number;
+  /** Stops its containers. @param left milliseconds of the limit that are left for them */
+  readonly stop: (left: number) => Promise<void>;
+}
+
 /** What the steps of the stack act on. */
 export interface StackDeps {
   /** Name of the appliance. */
@@ -74,6 +85,12 @@ export interface StackDeps {
    */
   core(release: string | null): Promise<PlannedProject>;
   subnets(): Promise<Subnets>;
+  /**
+   * Lets a colour finish what it is answering, then stops it, and remembers who was still connected. Absent: whoever is
+   * stopped gets the whole limit to finish by itself.
+   * @returns what became of the requests, for people
+   */
+  readonly drain?: ((wish: DrainWish, context: StepContext) => Promise<string>) | undefined;
   /** The release and colour that users get, as recorded; null before the first deploy. */
   live(): { readonly release: string; readonly colour: Colour } | null;
 }

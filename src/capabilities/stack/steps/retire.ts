@@ -33,7 +33,7 @@ export interface Grace {
 const defaultStopGrace = 10;
 
 /** Every container of a colour, leftovers and one-offs too. */
-function everything(deps: StackDeps, colour: Colour): Promise<ContainerSummary[]> {
+export function everything(deps: StackDeps, colour: Colour): Promise<ContainerSummary[]> {
   return deps.engine.containers([`com.docker.compose.project=${colourProject(deps.name, colour)}`]);
 }
 
@@ -44,8 +44,9 @@ export function stopColour(deps: StackDeps) {
     args,
     async apply({ colour, graceSeconds }, context) {
       const running = (await everything(deps, colour)).filter(isAlive);
+      const said = await letFinish(deps, colour, running, { seconds: graceSeconds }, context);
       await Promise.all(running.map(({ id }) => stop(deps, id, { seconds: graceSeconds }, context)));
-      return `${running.length} containers of ${colour} stopped`;
+      return withSaid(`${running.length} containers of ${colour} stopped`, said);
     },
     async verify({ colour }) {
       const alive = (await everything(deps, colour)).filter(isAlive);
@@ -78,7 +79,10 @@ export function removeColour(deps: StackDeps) {
     verify: ({ colour }) => nothingLeft(deps, [colour], `removed-${colour}`),
     async undo({ colour, graceSeconds, idle }, context) {
       // Half a colour is of no use to anybody: what gets no traffic is cleared to the end. What users get is never touched.
-      if (deps.live()?.colour !== colour) await clearColour(deps, colour, { seconds: graceSeconds, idle }, context);
+      if (deps.live()?.colour === colour) return;
+      const grace = { seconds: graceSeconds, idle };
+      await letFinish(deps, colour, await everything(deps, colour), grace, context);
+      await clearColour(deps, colour, grace, context);
     },
     lasting: ({ colour, warm }) =>
       warm === null
@@ -108,9 +112,39 @@ async function removeOne(
   { colour, graceSeconds, idle }: z.output<typeof removal>,
   context: StepContext,
 ): Promise<string> {
-  const removed = await clearColour(deps, colour, { seconds: graceSeconds, idle }, context);
+  const grace = { seconds: graceSeconds, idle };
+  const said = await letFinish(deps, colour, await everything(deps, colour), grace, context);
+  const removed = await clearColour(deps, colour, grace, context);
   await rm(join(deps.modelDirectory, `${colour}.json`), { force: true });
-  return `${removed} containers of ${colour} removed`;
+  return withSaid(`${removed} containers of ${colour} removed`, said);
+}
+
+/**
+ * Stops the containers of a colour once the requests in flight are answered (S0-41, S2-14), and says who was still
+ * connected when the time for it was over. What has nothing to finish is left to whoever stops it.
+ */
+export async function letFinish(
+  deps: StackDeps,
+  colour: Colour,
+  containers: readonly ContainerSummary[],
+  { seconds, idle = false }: Grace,
+  context: StepContext,
+): Promise<string> {
+  const details = await Promise.all(containers.filter(isAlive).map(({ id }) => deps.engine.inspect(id)));
+  const running = details.filter((detail) => detail !== undefined);
+  if (!deps.drain || idle || running.length === 0) return '';
+  const stopAll = async (left: number): Promise<void> => {
+    const each = running.map(({ id, stopTimeout }) =>
+      deps.engine.stop(id, Math.ceil(Math.max(left / 1_000, Math.min(seconds, stopTimeout ?? defaultStopGrace)))),
+    );
+    await Promise.all(each);
+  };
+  const addresses = running.flatMap((detail) => Object.values(detail.addresses)).filter((address) => address !== '');
+  return deps.drain({ colour, addresses, limit: seconds * 1_000, stop: stopAll }, context);
+}
+
+function withSaid(done: string, said: string): string {
+  return said === '' ? done : `${done}; ${said}`;
 }
 
 async function nothingLeft(deps: StackDeps, wanted: readonly Colour[], id: string): Promise<Finding> {

@@ -7,7 +7,7 @@ import { labelKeys } from '../transform.ts';
 import { compareWithModel, containersOf, lastLines, serviceOf } from './containers.ts';
 import { type StackDeps, type StackRelease, stageFlags, upFlags, writeModel } from './deps.ts';
 import { prepareProject, reattach } from './prepare.ts';
-import { clearColour, removeContainers } from './retire.ts';
+import { clearColour, everything, letFinish, removeContainers } from './retire.ts';
 import { untilHealthy } from './watch.ts';
 
 /** Seconds that containers without traffic get to end by themselves. */
@@ -57,7 +57,9 @@ export function startColour(deps: StackDeps) {
       // `appliance up` starts the live colour: what users get is never taken back.
       const live = deps.live();
       if (live?.colour === colour && live.release === release) return;
-      await clearColour(deps, colour, { seconds: graceSeconds ?? undoGrace }, context);
+      const grace = { seconds: graceSeconds ?? undoGrace, idle: graceSeconds === undefined };
+      await letFinish(deps, colour, await everything(deps, colour), grace, context);
+      await clearColour(deps, colour, { seconds: grace.seconds }, context);
     },
   });
 }
