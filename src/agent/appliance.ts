@@ -122,7 +122,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     exec: (argv, about) => execInEdge(engine, config.name, argv, about),
     limits: () => latencyLimits(paths.config),
   });
-  const watch = new ContainerWatch({ engine, clock, name: config.name });
+  const watch = new ContainerWatch({ engine, clock, name: config.name, live: () => store.live()?.colour ?? null });
   const alerting = new Alerting({
     config,
     paths,

@@ -6,7 +6,8 @@ import type { Operations } from './operations.ts';
 /**
  * Starts containers that ran when the engine went away and do not run since it is back. An engine that was killed stops,
  * at its next start, what it finds alive, and takes that for a person's wish; `unless-stopped` then keeps it stopped,
- * even after a reboot (moby#41302). What a person has stopped before stays stopped.
+ * even after a reboot (moby#41302). What a person has stopped before stays stopped, unless that was everything: then
+ * nobody can tell it from an engine that was killed together with the agent, and `appliance down` says it clearly.
  */
 export async function bringBack(
   { engine, operations, log }: { readonly engine: Engine; readonly operations: Operations; readonly log: Log },

@@ -25,17 +25,26 @@ export class ContainerWatch {
   readonly #engine: Engine;
   readonly #clock: Clock;
   readonly #label: string;
+  readonly #live: () => Colour | null;
   readonly #watched = new Map<string, Watched>();
   readonly #known = Promise.withResolvers<void>();
   #problem: ApplianceError | undefined;
   /** What ran when the engine went away; undefined while it answers. */
   #ranBefore: ReadonlySet<string> | undefined;
+  #reached = false;
   #onChange: () => void = () => undefined;
 
-  constructor(deps: { readonly engine: Engine; readonly clock: Clock; readonly name: string }) {
+  /** @param deps `live` tells the colour that shall serve, null before the first deploy */
+  constructor(deps: {
+    readonly engine: Engine;
+    readonly clock: Clock;
+    readonly name: string;
+    readonly live: () => Colour | null;
+  }) {
     this.#engine = deps.engine;
     this.#clock = deps.clock;
     this.#label = `appliance.name=${deps.name}`;
+    this.#live = deps.live;
   }
 
   /** Why the list may be out of date: the engine does not answer. */
@@ -66,7 +75,8 @@ export class ContainerWatch {
 
   /**
    * Follows the engine's events, and reads usage from the kernel, until the signal aborts.
-   * @param onStopped told of the containers that ran when the engine went away and do not run since it is back
+   * @param onStopped told of the containers that ran when the engine went away, or should at the first look, and do not
+   *   run since it answers
    */
   async follow(
     signal: AbortSignal,
@@ -81,7 +91,7 @@ export class ContainerWatch {
         await this.#followOnce(signal, onStopped);
       } catch (error) {
         if (signal.aborted) return;
-        this.#ranBefore ??= this.#running();
+        if (this.#reached) this.#ranBefore ??= this.#running();
         this.#problem =
           error instanceof ApplianceError
             ? error
@@ -94,6 +104,16 @@ export class ContainerWatch {
 
   #running(): Set<string> {
     return new Set(this.details().flatMap(({ id, running }) => (running ? [id] : [])));
+  }
+
+  /**
+   * At the first look: core and live colour, if all of it is there and nothing runs. That is what an engine leaves that
+   * was killed together with the last agent; `down` would have removed the containers.
+   */
+  #shouldRun(): ReadonlySet<string> | undefined {
+    const live = this.#live();
+    const ours = this.details().filter((container) => [null, live].includes(colourOf(container)));
+    return live === null || ours.some(({ running }) => running) ? undefined : new Set(ours.map(({ id }) => id));
   }
 
   async #followOnce(signal: AbortSignal, onStopped: (ids: readonly string[]) => void): Promise<void> {
@@ -109,6 +129,8 @@ export class ContainerWatch {
     await this.refresh();
     this.#onChange();
     if (this.#problem) throw this.#problem;
+    if (!this.#reached) this.#ranBefore ??= this.#shouldRun();
+    this.#reached = true;
     if (this.#ranBefore) {
       // The engine restarts what its policies ask for before it answers: what is down now stays down.
       const runs = this.#running();

@@ -112,6 +112,29 @@ describe('an engine that was killed', () => {
     await lab.recovered();
     await expectConsistent(lab, { tag: live });
   });
+
+  it('together with the agent: the next agent finds all of it stopped, and starts it again', async () => {
+    const serving = (await running()).filter((name) => name !== '');
+    await lab.stopAgent('SIGKILL');
+    await proxy.cut();
+    await execa('docker', ['stop', '--time', '1', ...serving]);
+    // Both come back at once, and the agent is the quicker one.
+    await lab.startAgent({ DOCKER_HOST: proxy.host });
+    await proxy.restore();
+    await lab.recovered();
+    await expect.poll(async () => (await lab.status()).verdict, { timeout: 60_000, interval: 500 }).toBe('pass');
+    await expectConsistent(lab, { tag: live });
+  });
+
+  it('an appliance that was taken down stays down, whoever starts', async () => {
+    expect(await lab.operate('down', {})).toMatchObject({ result: 'done' });
+    await lab.stopAgent('SIGKILL');
+    await lab.startAgent({ DOCKER_HOST: proxy.host });
+    await delay(2_000);
+    expect(await running()).toEqual(['']);
+    expect(await lab.operate('up', {})).toMatchObject({ result: 'done' });
+    await expectConsistent(lab, { tag: live });
+  });
 });
 
 describe('an engine that does not answer', () => {
