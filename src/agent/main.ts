@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { OperationResult } from '../api/schema.ts';
 import { serve } from '../api/server.ts';
 import { keepLastGood } from '../config/index.ts';
+import { notifyReady } from '../host/service-manager.ts';
 import { type Clock, systemClock, timestamp } from '../lib/clock.ts';
 import { asApplianceError } from '../lib/errors.ts';
 import { createLog, type Log } from '../lib/log.ts';
@@ -125,6 +126,9 @@ export async function runAgent(options: AgentOptions): Promise<number> {
         ),
     });
     log.info({ pid: process.pid, name: config.name }, 'agent started');
+    notifyReady().catch((error: unknown) =>
+      log.error({ error: asApplianceError(error).message }, 'systemd was not told that the agent serves'),
+    );
     // Not awaited: a rollout that goes on may take many hours.
     settling.then(
       (settled) => logSettled(log, settled),
