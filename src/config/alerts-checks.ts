@@ -12,7 +12,7 @@ const settings: Readonly<Record<Channel, { readonly needs: readonly Setting[][];
   {
     webhook: { needs: [['url', 'urlFile']], may: [] },
     slack: { needs: [['urlFile']], may: ['channel'] },
-    pagerduty: { needs: [['keyFile']], may: [] },
+    pagerduty: { needs: [['keyFile']], may: ['url'] },
     email: { needs: [['to'], ['from'], ['server']], may: ['user', 'passwordFile'] },
   };
 

@@ -5,7 +5,7 @@ import { durationPattern, parseDuration } from '../lib/units.ts';
 export const severities = ['critical', 'warning', 'info'] as const;
 export type Severity = (typeof severities)[number];
 
-/** Ways a notification can go. Each is an integration of Alertmanager under the same name. */
+/** Ways a notification can go (S0-57, S0-61, S2-43). Each is an integration of Alertmanager under the same name. */
 const channels = ['webhook', 'slack', 'pagerduty', 'email'] as const;
 export type Channel = (typeof channels)[number];
 
@@ -22,7 +22,9 @@ const receiver = z.strictObject({
   url: z
     .url({ protocol: /^https?$/ })
     .optional()
-    .describe('webhook: where to post; use urlFile when it holds a secret'),
+    .describe(
+      'webhook: where to post; use urlFile when it holds a secret. pagerduty: where it takes events, for its European region or a proxy',
+    ),
   urlFile: secretFile
     .optional()
     .describe('webhook and slack: file with the address to post to (mode 0600; an incoming webhook is a secret)'),

@@ -49,6 +49,8 @@ beforeAll(async () => {
   await mkdir(join(root, 'etc'));
   await writeFile(secret('hook'), `http://127.0.0.1:${http.port}/secret-token\n`, { mode: 0o600 });
   await writeFile(secret('password'), 'right\n', { mode: 0o600 });
+  await writeFile(secret('chat'), `http://127.0.0.1:${http.port}/chat-secret\n`, { mode: 0o600 });
+  await writeFile(secret('key'), 'routing-key\n', { mode: 0o600 });
   await writeFile(secret('wrong'), 'wrong\n', { mode: 0o600 });
   const mailbox = `type: email, to: [ops@example.com], from: a@example.com, server: "127.0.0.1:${mail.port}", tls: false, user: a`;
   await writeFile(
@@ -65,6 +67,8 @@ alerts:
     ops: { type: webhook, urlFile: ${secret('hook')} }
     refusing: { type: webhook, url: "http://127.0.0.1:${http.port}/refuse" }
     mail: { ${mailbox}, passwordFile: ${secret('password')} }
+    chat: { type: slack, urlFile: ${secret('chat')}, channel: "#alerts" }
+    pager: { type: pagerduty, keyFile: ${secret('key')}, url: "http://127.0.0.1:${http.port}/pager" }
     badmail: { ${mailbox}, passwordFile: ${secret('wrong')} }
   critical: [ops, mail]
 `,
@@ -95,6 +99,33 @@ describe('alerts test', () => {
     expect(mail.received.join()).toContain('ApplianceTest');
   });
 
+  it('speaks to Slack and PagerDuty as they ask for it (S0-57, S0-61, S2-43)', async () => {
+    http.answers.set('/pager', 202);
+    const { exitCode, document } = await test('chat', 'pager');
+    expect(document).toMatchObject({
+      checks: [
+        { id: 'chat (slack)', verdict: 'pass' },
+        { id: 'pager (pagerduty)', verdict: 'pass' },
+      ],
+    });
+    expect(exitCode).toBe(0);
+    const bodies = (path: string) => http.posted.flatMap((one) => (one.path === path ? [one.body] : []));
+    expect(bodies('/chat-secret')).toEqual([
+      expect.objectContaining({
+        channel: '#alerts',
+        attachments: [expect.objectContaining({ title: expect.stringContaining('ApplianceTest') })],
+      }),
+    ]);
+    expect(bodies('/pager')).toEqual([
+      expect.objectContaining({
+        routing_key: 'routing-key',
+        event_action: 'trigger',
+        dedup_key: expect.any(String),
+        payload: expect.objectContaining({ summary: expect.stringContaining('ApplianceTest'), severity: 'info' }),
+      }),
+    ]);
+  });
+
   it('fails visibly, with exit 3, on a wrong password and on a receiver that refuses', async () => {
     const { exitCode, document } = await test();
     expect(exitCode).toBe(3);
@@ -103,6 +134,8 @@ describe('alerts test', () => {
       'ops (webhook)': 'pass',
       'refusing (webhook)': 'fail',
       'mail (email)': 'pass',
+      'chat (slack)': 'pass',
+      'pager (pagerduty)': 'pass',
       'badmail (email)': 'fail',
     });
     const said = (id: string) => document.checks.find((check) => check.id === id)?.observed;

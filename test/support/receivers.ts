@@ -18,6 +18,8 @@ type Notification = z.output<typeof notificationSchema> & { readonly at: number;
 /** A real HTTP receiver: remembers what it was told, and refuses when it is asked to. */
 export class HttpReceiver {
   readonly received: Notification[] = [];
+  /** Everything that was posted and accepted, as it came. */
+  readonly posted: { readonly path: string; readonly body: unknown }[] = [];
   /** Status of its answers, by path; 200 where nothing is said. */
   readonly answers = new Map<string, number>();
   readonly #server: Server;
@@ -31,8 +33,10 @@ export class HttpReceiver {
       createServer(async (request, response) => {
         const path = request.url ?? '/';
         const body = await text(request);
-        const parsed = notificationSchema.safeParse(JSON.parse(body));
+        const posted: unknown = JSON.parse(body);
+        const parsed = notificationSchema.safeParse(posted);
         const status = receiver.answers.get(path) ?? 200;
+        if (status < 300) receiver.posted.push({ path, body: posted });
         if (parsed.success && status < 300) receiver.received.push({ ...parsed.data, at: Date.now(), path });
         response.writeHead(status).end('ok');
       }),

@@ -132,7 +132,12 @@ function integration(receiver: ReceiverConfig, secretFile: string): Record<strin
     case 'slack':
       return { api_url_file: secretFile, ...(receiver.channel ? { channel: receiver.channel } : {}), title, text };
     case 'pagerduty':
-      return { routing_key_file: secretFile, description: title, severity: '{{ .CommonLabels.severity }}' };
+      return {
+        routing_key_file: secretFile,
+        ...(receiver.url ? { url: receiver.url } : {}),
+        description: title,
+        severity: '{{ .CommonLabels.severity }}',
+      };
     case 'email':
       return {
         to: receiver.to?.join(', '),

@@ -36,7 +36,7 @@ export async function tellDirectly(
       return post(receiver.name, secret ?? '', { text, ...(receiver.channel ? { channel: receiver.channel } : {}) });
     case 'pagerduty': {
       const { alertname = '', appliance = '', severity } = alert.labels;
-      return post(receiver.name, pagerDuty, {
+      return post(receiver.name, receiver.url ?? pagerDuty, {
         routing_key: secret,
         event_action: 'trigger',
         dedup_key: `${appliance} ${alertname}`,
