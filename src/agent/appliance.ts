@@ -46,6 +46,7 @@ import { Operations } from './operations.ts';
 import { assertOwner, claim } from './owner.ts';
 import { rolloutDeps } from './rollout-analysis.ts';
 import { Rollouts } from './rollouts.ts';
+import { SyntheticTraffic } from './synthetic-traffic.ts';
 
 /** Everything that belongs to one appliance, put together. The only place where capabilities meet. */
 export interface Appliance {
@@ -206,7 +207,21 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     shiftTraffic: traffic.shiftTraffic,
     ...alerting.steps(),
     ...traffic.rolloutSteps(
-      rolloutDeps({ config, engine, clock, stack: stackDeps, store: rolloutStore, edge: traffic.meter.read }),
+      rolloutDeps({
+        config,
+        engine,
+        clock,
+        stack: stackDeps,
+        store: rolloutStore,
+        edge: traffic.meter.read,
+        synthetic: new SyntheticTraffic({
+          config,
+          clock,
+          samples: traffic.synthetic,
+          topologies: (id) => observer.topologies(id),
+          environment: (id) => store.environment(id),
+        }),
+      }),
     ),
     retain: retain({
       store,

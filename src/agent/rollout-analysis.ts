@@ -4,6 +4,7 @@ import { colourHealth, labelKeys, type StackDeps } from '../capabilities/stack/i
 import type { RolloutDeps } from '../capabilities/traffic/hold-stage.ts';
 import type { RolloutStore } from '../capabilities/traffic/rollout-store.ts';
 import { type MetricSource, metricNames, metricOf } from '../config/metrics.ts';
+import type { Policy } from '../config/policy.ts';
 import { parsePolicy } from '../config/policy-load.ts';
 import type { Config } from '../config/schema.ts';
 import type { Engine } from '../host/docker.ts';
@@ -11,6 +12,7 @@ import { Prometheus } from '../host/prometheus.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ApplianceError } from '../lib/errors.ts';
 import type { MetricReader, Subject } from '../lib/measurement.ts';
+import type { SyntheticTraffic } from './synthetic-traffic.ts';
 
 export interface RolloutAnalysisDeps {
   readonly config: Config;
@@ -20,10 +22,19 @@ export interface RolloutAnalysisDeps {
   readonly store: RolloutStore;
   /** Measures by the access log of the edge. */
   readonly edge: MetricReader;
+  readonly synthetic: SyntheticTraffic;
 }
 
 /** What the steps of a rollout need: eyes for every kind of metric, and the judge. */
-export function rolloutDeps({ config, engine, clock, stack, store, edge }: RolloutAnalysisDeps): RolloutDeps {
+export function rolloutDeps({
+  config,
+  engine,
+  clock,
+  stack,
+  store,
+  edge,
+  synthetic,
+}: RolloutAnalysisDeps): RolloutDeps {
   const health = new HealthHistory();
   const { monitoring } = config;
   const prometheus = monitoring && new Prometheus(`http://${monitoring.prometheus.listen}`);
@@ -36,14 +47,14 @@ export function rolloutDeps({ config, engine, clock, stack, store, edge }: Rollo
   };
   return {
     store,
-    assess: ({ rules, kind, weight, ...question }, signal) => {
-      const { value } = parsePolicy(rules);
-      if (value === null)
-        throw new ApplianceError('state_corrupt', 'the policy of this rollout cannot be read any more', {
-          hint: 'decide by hand: appliance promote or appliance abort',
-        });
+    load: (rules, candidate) => synthetic.begin(readable(rules), candidate),
+    assess: async ({ rules, kind, weight, held, left, ...question }, signal) => {
+      const policy = readable(rules);
       const alone = kind === 'bake' || weight === 100;
-      return assess({ policy: value, ...question, alone }, routed(readers), signal);
+      const filled = synthetic.filled(policy, routed(readers));
+      const { lacking, ...seen } = await assess({ policy, ...question, alone, filled }, routed(readers), signal);
+      const { findings, toSend } = await synthetic.look(policy, { ...question, lacking, held, left }, edge, signal);
+      return { ...seen, investigate: [...seen.investigate, ...findings], toSend };
     },
     healthy: async ({ release, tag, colour }, context) => {
       const { healthy, of, said } = await colourHealth(stack, { release, colour }, context);
@@ -56,6 +67,15 @@ export function rolloutDeps({ config, engine, clock, stack, store, edge }: Rollo
       };
     },
   };
+}
+
+/** The policy of a rollout, as it was when that began. @throws ApplianceError `state_corrupt` */
+function readable(rules: string): Policy {
+  const { value } = parsePolicy(rules);
+  if (value !== null) return value;
+  throw new ApplianceError('state_corrupt', 'the policy of this rollout cannot be read any more', {
+    hint: 'decide by hand: appliance promote or appliance abort',
+  });
 }
 
 /** Asks whoever measures a metric. */

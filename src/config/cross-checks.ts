@@ -2,6 +2,7 @@ import { didYouMean } from '../lib/near.ts';
 import { alertsIssues } from './alerts-checks.ts';
 import { monitoringIssues } from './monitoring-checks.ts';
 import type { Config } from './schema.ts';
+import { syntheticIssues } from './synthetic-checks.ts';
 
 /** A mistake that needs more than one value to be seen. */
 export interface CrossIssue {
@@ -18,6 +19,7 @@ export function crossCheck(config: Config): CrossIssue[] {
     ...pathIssues(config),
     ...alertsIssues(config.alerts),
     ...monitoringIssues(config),
+    ...syntheticIssues(config),
   ];
 }
 

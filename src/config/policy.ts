@@ -101,6 +101,15 @@ export const policySchema = z.strictObject({
     .strictObject({ limit: milliseconds.describe('time that requests in flight may take'), ids })
     .optional()
     .describe('what the old release gets before it is stopped; left out: deploy.drain of appliance.yaml'),
+  synthetic: z
+    .strictObject({
+      most: z.int().min(1).max(100_000).default(1_000).describe('most of them for one stage'),
+      ids,
+    })
+    .optional()
+    .describe(
+      'requests that appliance.yaml declares may fill up what users send too little of; left out: users alone count',
+    ),
   verifyRollback: z
     .strictObject({
       attempts: z.int().min(1).max(1_000).default(30).describe('how often the old release is asked'),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { bytesPattern, durationPattern, parseBytes, parseDuration } from '../lib/units.ts';
 import { alertsSchema } from './alerts.ts';
 import { monitoringSchema } from './monitoring.ts';
+import { syntheticSchema } from './synthetic.ts';
 
 /** `30s` in the file, milliseconds in the program. */
 const duration = z
@@ -156,6 +157,7 @@ export const configSchema = z.strictObject({
     .prefault({}),
   alerts: alertsSchema.optional(),
   monitoring: monitoringSchema.optional(),
+  synthetic: syntheticSchema.optional(),
   agent: z
     .strictObject({
       operators: z.string().default('appliance').describe('group that may use the operator socket'),

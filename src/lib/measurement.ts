@@ -10,9 +10,9 @@ export interface Window {
 export type Measurement =
   /** Nothing can be said; never a reason to pass (DESIGN §1.4). */
   | { readonly kind: 'none'; readonly why: string }
-  /** `hits` of `of` requests. */
-  | { readonly kind: 'share'; readonly hits: number; readonly of: number }
-  | { readonly kind: 'times'; readonly times: Histogram }
+  /** `hits` of `of` requests, of which so many were declared ones and not those of users. */
+  | { readonly kind: 'share'; readonly hits: number; readonly of: number; readonly synthetic?: number }
+  | { readonly kind: 'times'; readonly times: Histogram; readonly synthetic?: number }
   /** What happened how often, in a window that was watched as a whole. */
   | { readonly kind: 'events'; readonly count: number; readonly about?: string | undefined }
   /** A value that goes up and down. */
@@ -42,9 +42,19 @@ export type MetricReader = (
 export function sumOf(all: readonly Measurement[]): Measurement {
   return all.reduce((one, other): Measurement => {
     if (one.kind === 'share' && other.kind === 'share')
-      return { kind: 'share', hits: one.hits + other.hits, of: one.of + other.of };
+      return { kind: 'share', hits: one.hits + other.hits, of: one.of + other.of, ...declared(one, other) };
     if (one.kind === 'times' && other.kind === 'times')
-      return { kind: 'times', times: addHistograms(one.times, other.times) };
+      return { kind: 'times', times: addHistograms(one.times, other.times), ...declared(one, other) };
     return { kind: 'none', why: 'these windows cannot be added up' };
   });
+}
+
+/** Declared requests among those of a measurement. */
+export function syntheticOf(seen: Measurement): number {
+  return seen.kind === 'share' || seen.kind === 'times' ? (seen.synthetic ?? 0) : 0;
+}
+
+function declared(one: Measurement, other: Measurement): { readonly synthetic?: number } {
+  const synthetic = syntheticOf(one) + syntheticOf(other);
+  return synthetic === 0 ? {} : { synthetic };
 }

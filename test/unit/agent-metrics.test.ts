@@ -145,6 +145,17 @@ describe('the status', () => {
   });
 });
 
+test('declared requests are counted apart from those of users', async () => {
+  const metrics = new AgentMetrics('1');
+  metrics.synthetic.set(new Map([['v2', { good: 7, failed: 2 }]]));
+  metrics.synthetic.set(new Map([['v2', { good: 8, failed: 2 }]]));
+  expect(await lines(metrics, 'appliance_synthetic_requests_total')).toEqual([
+    'appliance_synthetic_requests_total{release="v2",result="good"} 8',
+    'appliance_synthetic_requests_total{release="v2",result="failed"} 2',
+  ]);
+  expect(await lines(metrics, 'appliance_http_requests_total')).toEqual([]);
+});
+
 test('the file of metrics is replaced as a whole, and others may read it', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'textfile-'));
   try {

@@ -64,6 +64,8 @@ describe('a rollout', () => {
   let assess: (question: Question) => Assessment;
   let healthy: (tag: string) => Finding['verdict'];
   let runner: Runner;
+  /** What was wanted of declared requests, as `answers@hour`. */
+  let loads: string[];
 
   beforeEach(() => {
     database = openDatabase(':memory:', [journalMigrations, rolloutMigrations]);
@@ -72,6 +74,7 @@ describe('a rollout', () => {
     clock = new FastClock();
     weights = allOn('blue');
     shares = [];
+    loads = [];
     assess = () => passing;
     healthy = () => 'pass';
     runner = newRunner();
@@ -98,6 +101,16 @@ describe('a rollout', () => {
         verdict: healthy(tag),
         observed: `${tag} answers`,
       }),
+      load: async () => {
+        const at = () => Math.round((clock.now() - Date.UTC(2026, 0, 5, 8)) / hour);
+        return {
+          want: (answers: number) => {
+            const entry = `${answers}@${at()}`;
+            if (loads.at(-1) !== entry) loads.push(entry);
+          },
+          stop: async () => void loads.push(`end@${at()}`),
+        };
+      },
     };
     const edge = { control: { getWeights: async () => weights } };
     return { beginRollout: beginRollout(edge, deps), holdStage: holdStage(deps), shiftTraffic: shift(), ...others };
@@ -234,6 +247,33 @@ describe('a rollout', () => {
     expect(store.stages('op')[0]?.held).toBeLessThanOrEqual(2 * hour + minute);
   });
 
+  it('has declared requests sent while a stage wants them: not while it is paused, not after its end', async () => {
+    const began = clock.now();
+    assess = ({ held, left }) => ({ ...passing, toSend: held < hour && left > 0 ? 7 : 0 });
+    clock.onTick = (now) => {
+      if (now === began + 30 * minute) store.want('op', 'pause', 'anna');
+      if (now === began + 10 * hour) store.want('op', 'run', 'anna');
+      if (now === began + 10 * hour + 2 * minute) store.want('op', 'abort', 'anna');
+    };
+    expect((await run(mlops)).error?.code).toBe('rollout_aborted');
+    expect(loads).toEqual(['7@0', ...rest(1, 10), '7@10', '0@10', 'end@10']);
+  });
+
+  it.each(['suspended', 'rolled_back'] as const)('lets go of declared requests when it is %s', async (how) => {
+    const stop = new AbortController();
+    let looks = 0;
+    assess = () => {
+      looks += 1;
+      return { ...passing, rollback: how === 'rolled_back' && looks === 4 ? [bad] : [], toSend: 3 };
+    };
+    clock.onTick = () => {
+      if (how === 'suspended' && looks === 4) stop.abort(new Suspension());
+    };
+    expect((await run(mlops, stop.signal)).result).toBe(how);
+    expect(loads.filter((entry) => entry.startsWith('end'))).toHaveLength(1);
+    expect(loads.at(-1)).toMatch(/^end/);
+  });
+
   it('is called off by a person', async () => {
     clock.onTick = () => store.want('op', 'abort', 'anna');
     const outcome = await run(mlops);
@@ -296,6 +336,10 @@ describe('a rollout', () => {
     expect(looks).toBe(29);
   });
 });
+
+/** `0@3`, `0@4`, … */
+const rest = (from: number, to: number): string[] =>
+  Array.from({ length: to - from + 1 }, (_, index) => `0@${from + index}`);
 
 const named = <Args>(action: string): StepType<Args> =>
   defineStep({ action, args: z.custom<Args>(), apply: async () => 'done' });

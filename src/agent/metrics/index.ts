@@ -5,6 +5,7 @@ import { ContainerMetrics, type ContainerReading } from './containers.ts';
 import { NotificationMetrics } from './notifications.ts';
 import { OperationMetrics } from './operations.ts';
 import { RequestMetrics } from './requests.ts';
+import { SyntheticMetrics } from './synthetic.ts';
 
 /** What a check has answered, as a number: above zero is good, below is bad, and no data is neither. */
 const verdictValues = { pass: 1, inconclusive: 0, fail: -1 } as const;
@@ -18,6 +19,7 @@ export class AgentMetrics {
   readonly operations: OperationMetrics;
   readonly requests: RequestMetrics;
   readonly notifications: NotificationMetrics;
+  readonly synthetic: SyntheticMetrics;
   readonly #containers: ContainerMetrics;
   readonly #release;
   readonly #weight;
@@ -31,6 +33,7 @@ export class AgentMetrics {
     this.operations = new OperationMetrics(this.registry);
     this.requests = new RequestMetrics(this.registry);
     this.notifications = new NotificationMetrics(this.registry);
+    this.synthetic = new SyntheticMetrics(this.registry);
     this.#containers = new ContainerMetrics(this.registry);
     this.#release = new Gauge({
       name: 'appliance_release_info',

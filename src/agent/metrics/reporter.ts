@@ -94,6 +94,7 @@ export class Reporter {
     await traffic.meter.poll();
     const running = watch.details().flatMap(({ labels }) => labels['appliance.release'] ?? []);
     this.#metrics.requests.set(traffic.meter.totals(), running);
+    this.#metrics.synthetic.set(traffic.synthetic.totals());
     this.#metrics.notifications.set(appliance.alerting.notifications());
     await writeTextfile(monitoring.files.textfile, await this.#metrics.text());
   }

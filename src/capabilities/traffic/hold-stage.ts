@@ -29,6 +29,9 @@ export interface Question {
   readonly rolloutSince: number;
   readonly since: number;
   readonly now: number;
+  /** Milliseconds that it was watched, and that are left of its least time. */
+  readonly held: number;
+  readonly left: number;
 }
 
 export interface RolloutDeps {
@@ -37,6 +40,15 @@ export interface RolloutDeps {
   readonly assess: (question: Question, signal: AbortSignal) => Promise<Assessment>;
   /** Asks every container of a release at its own address. */
   readonly healthy: (side: Side, context: StepContext) => Promise<Finding>;
+  /** Who sends declared requests to a release while a stage of it is held, where a policy allows that. */
+  readonly load?: (rules: string, candidate: Side) => Promise<HeldLoad | undefined>;
+}
+
+/** Declared requests for the time of one stage. */
+export interface HeldLoad {
+  /** How many more answers are wanted; 0: none. */
+  want(answers: number): void;
+  stop(): Promise<void>;
 }
 
 const side = z.object({ release: z.string(), tag: z.string(), colour: z.enum(colours) });
@@ -74,6 +86,7 @@ export function holdStage(deps: RolloutDeps): StepType<HoldStageArgs> {
       try {
         return await watch.run();
       } finally {
+        await watch.end();
         deps.store.settle(context.operation);
       }
     },
@@ -88,6 +101,7 @@ class Watch {
   /** Milliseconds that the stage was watched. */
   #held = 0;
   #unhealthy = 0;
+  #load: HeldLoad | undefined;
 
   constructor(deps: RolloutDeps, args: HoldStageArgs, context: StepContext) {
     this.#deps = deps;
@@ -102,6 +116,7 @@ class Watch {
     const stage = store.enter(operation, this.#args, clock.now());
     if (stage.outcome === 'passed' || stage.outcome === 'promoted') return this.#done(stage.outcome);
     this.#held = stage.held;
+    this.#load = await this.#deps.load?.(store.of(operation)?.rules ?? '', this.#args.candidate);
     for (let before = clock.monotonic(); ; ) {
       const changed = store.changeOf(operation);
       const assessment = await this.#assess(stage.startedAt);
@@ -121,8 +136,16 @@ class Watch {
         return this.#done(decision.outcome);
       }
       this.#context.progress(waiting);
+      this.#load?.want(state.wish === 'run' ? (assessment.toSend ?? 0) : 0);
       await this.#sleep(every, changed, signal);
+      // Whoever pauses or calls it off does not wait for the next look.
+      if (store.of(operation)?.wish !== 'run') this.#load?.want(0);
     }
+  }
+
+  /** Whatever ends the stage ends what was sent for it: a verdict, a person, a stop of the agent. */
+  async end(): Promise<void> {
+    await this.#load?.stop();
   }
 
   async #assess(since: number): Promise<Assessment> {
@@ -144,6 +167,8 @@ class Watch {
           rolloutSince: rollout?.startedAt ?? since,
           since,
           now: clock.now(),
+          held: this.#held,
+          left: Math.max(0, this.#args.duration - this.#held),
         },
         signal,
       );

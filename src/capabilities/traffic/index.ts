@@ -12,6 +12,7 @@ import { edgeFiles } from './files.ts';
 import { type HoldStageArgs, holdStage, type RolloutDeps } from './hold-stage.ts';
 import { Meter } from './meter.ts';
 import { type ShiftTrafficArgs, shiftTrafficStep } from './shift-traffic.ts';
+import { SyntheticSamples } from './synthetic/samples.ts';
 import { currentWeights } from './weights.ts';
 
 export type { TrafficDeps } from './deps.ts';
@@ -32,6 +33,8 @@ export interface Traffic {
   readonly shiftTraffic: StepType<ShiftTrafficArgs>;
   /** Measures releases by the access log; reads it when it is asked. */
   readonly meter: Meter;
+  /** What became of the requests that appliance.yaml declares. */
+  readonly synthetic: SyntheticSamples;
   /** Steps of a progressive rollout. */
   rolloutSteps(rollout: RolloutDeps): {
     readonly beginRollout: StepType<BeginRolloutArgs>;
@@ -43,6 +46,7 @@ export interface Traffic {
 export function createTraffic(deps: TrafficDeps): Traffic {
   const files = edgeFiles(deps.paths);
   const parts: TrafficParts = { ...deps, files, control: edgeControl(files.control) };
+  const meter = new Meter({ path: files.accessLog, clock: deps.clock, limits: deps.limits });
   return {
     weights: () => currentWeights(parts),
     status: (signal) => parts.control.status(signal),
@@ -50,7 +54,8 @@ export function createTraffic(deps: TrafficDeps): Traffic {
     drain: (wish, context) => drain(parts, wish, context),
     configureEdge: configureEdgeStep(parts),
     shiftTraffic: shiftTrafficStep(parts),
-    meter: new Meter({ path: files.accessLog, clock: deps.clock, limits: deps.limits }),
+    meter,
+    synthetic: new SyntheticSamples(deps.clock, () => meter.edges),
     rolloutSteps: (rollout) => ({ beginRollout: beginRollout(parts, rollout), holdStage: holdStage(rollout) }),
   };
 }

@@ -67,6 +67,11 @@ export class Meter {
     this.#reader = new LineReader(sink);
   }
 
+  /** Ends of the classes that times are counted in, in seconds; none before the first line is read. */
+  get edges(): readonly number[] {
+    return this.#edges;
+  }
+
   /** Lines that were read, and those of them that are none of the edge's. */
   get lines(): { readonly read: number; readonly unreadable: number } {
     return { read: this.#lines, unreadable: this.#unreadable };

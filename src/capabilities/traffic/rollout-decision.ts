@@ -11,6 +11,8 @@ export interface Assessment {
   readonly rollback: readonly Finding[];
   /** Reported to people; never a reason to go back. */
   readonly investigate: readonly Finding[];
+  /** Declared requests that are to be answered for it before the next look; left out: none. */
+  readonly toSend?: number;
 }
 
 /** A stage as its step sees it. All times are milliseconds. */

@@ -1,5 +1,5 @@
 import type { Policy, PolicyRule } from '../../../config/policy.ts';
-import type { MetricReader, Subject, Window } from '../../../lib/measurement.ts';
+import { type MetricReader, type Subject, syntheticOf, type Window } from '../../../lib/measurement.ts';
 import type { Finding } from '../../../lib/verdict.ts';
 import { judge, type Sample } from './judge.ts';
 import { type RuleRole, windowsOf } from './windows.ts';
@@ -20,6 +20,8 @@ export interface AssessmentQuestion {
   readonly now: number;
   /** Whether the release has all of the traffic, so that its baseline is what was before. */
   readonly alone: boolean;
+  /** What counts declared requests too, where the policy allows that, and how many of them a second are sent at most. */
+  readonly filled?: { readonly measure: MetricReader; readonly perSecond: number } | undefined;
 }
 
 /** What an analysis says of a stage. */
@@ -30,6 +32,8 @@ export interface StageAssessment {
   readonly rollback: readonly Finding[];
   /** Reported to people; never a reason to go back. */
   readonly investigate: readonly Finding[];
+  /** Requests that declared ones may fill up: the most that any verdict lacks. */
+  readonly lacking: number;
 }
 
 /** Measures what the rules of a policy ask for, and judges each. */
@@ -48,7 +52,22 @@ export async function assess(
     requestsFinding(question, measure, signal),
   ]);
   const triggers = taken.map((finding, index) => answeredBy(gates, passed, rollback[index], finding));
-  return { gates: [...enough, ...passed], rollback: triggers, investigate: looked };
+  const open = [
+    ...enough,
+    ...passed.filter((_, index) => fillable(question, gates[index])),
+    ...triggers.filter((_, index) => fillable(question, rollback[index])),
+  ];
+  const lacking = Math.max(0, ...open.map(({ verdict, needed }) => (verdict === 'inconclusive' ? (needed ?? 0) : 0)));
+  return { gates: [...enough, ...passed], rollback: triggers, investigate: looked, lacking };
+}
+
+/**
+ * Whether declared requests may speak for a rule: what they show is whether and how fast a release answers. Beside a
+ * release that answers users they would compare unlike things.
+ */
+function fillable({ filled }: AssessmentQuestion, rule: PolicyRule | undefined): boolean {
+  if (!filled || !rule || rule.against !== undefined) return false;
+  return rule.metric === 'errors' || rule.metric === 'server-errors' || rule.metric.startsWith('latency-');
 }
 
 /**
@@ -88,17 +107,18 @@ async function assessRule(
   measure: MetricReader,
   signal: AbortSignal,
 ): Promise<Finding> {
-  const { candidate, baseline, since } = question;
+  const { candidate, baseline, since, filled } = question;
+  const own = filled && fillable(question, rule) ? filled : { measure, perSecond: 0 };
   const windows = windowsOf(rule, role, since, settled(question));
   const samples = await Promise.all(
     windows.windows.map(async (window): Promise<Sample> => {
-      const seen = await measure(rule.metric, candidate, window, signal);
+      const seen = await own.measure(rule.metric, candidate, window, signal);
       if (rule.against === undefined || baseline === null) return { window, seen };
       const compared = baselineWindow(window, question);
       return { window, seen, baseline: await measure(rule.metric, baseline, compared, signal) };
     }),
   );
-  return judge(rule, role, windows, samples);
+  return judge(rule, role, windows, samples, own.perSecond);
 }
 
 /** The same time; where the release before it has no traffic any more, as much time before the rollout began. */
@@ -116,18 +136,20 @@ async function requestsFinding(
   measure: MetricReader,
   signal: AbortSignal,
 ): Promise<Finding[]> {
-  const { minRequests, candidate, since } = question;
+  const { minRequests, candidate, since, filled } = question;
   if (minRequests === 0) return [];
   const window = { from: since, to: settled(question) };
-  const seen = await measure('errors', candidate, window, signal);
+  const seen = await (filled?.measure ?? measure)('errors', candidate, window, signal);
   const samples = seen.kind === 'share' ? seen.of : 0;
   const about = { id: 'min-requests', expected: `at least ${minRequests} requests`, samples };
   if (seen.kind !== 'share')
     return [{ ...about, verdict: 'inconclusive', observed: seen.kind === 'none' ? seen.why : '' }];
-  const observed = `${samples} requests`;
+  const synthetic = syntheticOf(seen);
+  const observed = `${samples} requests${synthetic > 0 ? `, ${synthetic} of all synthetic` : ''}`;
   if (samples >= minRequests) return [{ ...about, verdict: 'pass', observed }];
   const seconds = (window.to - window.from) / 1_000;
   const needed = minRequests - samples;
-  const hint = needText(needed, seconds > 0 ? samples / seconds : 0, 'request');
+  const perSecond = (seconds > 0 ? (samples - synthetic) / seconds : 0) + (filled?.perSecond ?? 0);
+  const hint = needText(needed, perSecond, 'request');
   return [{ ...about, verdict: 'inconclusive', observed, needed, hint }];
 }

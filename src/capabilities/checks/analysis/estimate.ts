@@ -1,6 +1,6 @@
 import { type MetricName, metricOf } from '../../../config/metrics.ts';
 import { type Histogram, quantileOf, slowerThan } from '../../../lib/histogram.ts';
-import type { Measurement } from '../../../lib/measurement.ts';
+import { type Measurement, syntheticOf } from '../../../lib/measurement.ts';
 import { studentQuantile } from './distributions.ts';
 import { edgeOf, holds, type Limit, type Range } from './limit.ts';
 import { compareShare, samplesNeeded, samplesWithoutHit, shareBounds } from './share.ts';
@@ -31,6 +31,12 @@ export type Certainty = { readonly kind: 'proof'; readonly confidence: number } 
 const plainConfidence = 0.95;
 
 export function estimate(metric: MetricName, limit: Limit, seen: Measurement, certainty: Certainty): Estimate {
+  const answer = estimateOf(metric, limit, seen, certainty);
+  const synthetic = syntheticOf(seen);
+  return synthetic === 0 ? answer : { ...answer, basis: `${answer.basis}, ${synthetic} of all synthetic` };
+}
+
+function estimateOf(metric: MetricName, limit: Limit, seen: Measurement, certainty: Certainty): Estimate {
   switch (seen.kind) {
     case 'none':
       return { holds: null, value: null, basis: seen.why, samples: 0 };

@@ -1,6 +1,6 @@
 import { metricOf } from '../../../config/metrics.ts';
 import type { PolicyRule } from '../../../config/policy.ts';
-import { type Measurement, sumOf, type Window } from '../../../lib/measurement.ts';
+import { type Measurement, sumOf, syntheticOf, type Window } from '../../../lib/measurement.ts';
 import { durationText } from '../../../lib/units.ts';
 import type { Finding } from '../../../lib/verdict.ts';
 import { estimateChange } from './change.ts';
@@ -26,14 +26,21 @@ const confidence: Readonly<Record<RuleRole, number>> = { gate: 0.95, rollback: 0
  * The verdict on one rule. Pure: everything that was measured comes in. A gate passes when its limit holds; a trigger, or
  * what is only investigated, fails when it does. Without data neither happens.
  * @param samples one for each of `windows.windows`, in the same order
+ * @param coming declared requests a second that come beside those of users, while samples are missing
  */
-export function judge(rule: PolicyRule, role: RuleRole, windows: Windows, samples: readonly Sample[]): Finding {
+export function judge(
+  rule: PolicyRule,
+  role: RuleRole,
+  windows: Windows,
+  samples: readonly Sample[],
+  coming = 0,
+): Finding {
   const estimates = samples.map((sample) => look(rule, role, windows, sample));
   const answer = windows.mode === 'any' ? anyOf(estimates) : brokenRow(rule, role, windows, samples, estimates);
   const verdict = answer.holds === null ? 'inconclusive' : answer.holds === (role === 'gate') ? 'pass' : 'fail';
   const { needed } = answer;
   const hint =
-    verdict === 'inconclusive' ? reason(rule, windows, answer, rateOf(samples, estimates, answer)) : undefined;
+    verdict === 'inconclusive' ? reason(rule, windows, answer, rateOf(samples, estimates, answer) + coming) : undefined;
   return {
     id: rule.id,
     verdict,
@@ -127,13 +134,13 @@ function reason(rule: PolicyRule, { missing }: Windows, answer: Estimate, perSec
   return undefined;
 }
 
-/** Samples that come in a second, by the window that the answer is from. */
+/** Samples that come in a second without our doing, by the window that the answer is from. */
 function rateOf(samples: readonly Sample[], estimates: readonly Estimate[], answer: Estimate): number {
   const index = Math.max(
     0,
     estimates.findIndex((one) => one.basis === answer.basis),
   );
-  const window = samples[index]?.window;
-  const seconds = window ? (window.to - window.from) / 1_000 : 0;
-  return seconds > 0 ? answer.samples / seconds : 0;
+  const sample = samples[index];
+  const seconds = sample ? (sample.window.to - sample.window.from) / 1_000 : 0;
+  return sample && seconds > 0 ? Math.max(0, answer.samples - syntheticOf(sample.seen)) / seconds : 0;
 }

@@ -1,0 +1,24 @@
+import { routeFor } from '../lib/routes.ts';
+import type { CrossIssue } from './cross-checks.ts';
+import type { Config } from './schema.ts';
+
+/** Headers that belong to whoever sends the request. */
+const reserved = /^(?:host|connection|content-length|transfer-encoding|expect|upgrade|x-appliance-.*)$/i;
+
+/** Mistakes of `synthetic:` that need other sections to be seen. Pure. */
+export function syntheticIssues({ synthetic, routes }: Config): CrossIssue[] {
+  return (synthetic?.requests ?? []).flatMap(({ method, path, headers, body }, index) => {
+    const at = ['synthetic', 'requests', index];
+    const issues: CrossIssue[] = [];
+    if (!routeFor(routes, path))
+      issues.push({
+        path: [...at, 'path'],
+        message: `no route leads ${path} to a service: the edge answers it itself`,
+      });
+    for (const name of Object.keys(headers))
+      if (reserved.test(name)) issues.push({ path: [...at, 'headers', name], message: `${name} is set by appliance` });
+    if (body !== undefined && (method === 'GET' || method === 'HEAD'))
+      issues.push({ path: [...at, 'body'], message: `${method} has no body` });
+    return issues;
+  });
+}
