@@ -1,15 +1,20 @@
 import { routeFor } from '../lib/routes.ts';
-import type { CrossIssue } from './cross-checks.ts';
 import type { Config } from './schema.ts';
+
+/** Where a mistake stands, and what it is. */
+interface Issue {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
 
 /** Headers that belong to whoever sends the request. */
 const reserved = /^(?:host|connection|content-length|transfer-encoding|expect|upgrade|x-appliance-.*)$/i;
 
 /** Mistakes of `synthetic:` that need other sections to be seen. Pure. */
-export function syntheticIssues({ synthetic, routes }: Config): CrossIssue[] {
+export function syntheticIssues({ synthetic, routes }: Config): Issue[] {
   return (synthetic?.requests ?? []).flatMap(({ method, path, headers, body }, index) => {
     const at = ['synthetic', 'requests', index];
-    const issues: CrossIssue[] = [];
+    const issues: Issue[] = [];
     if (!routeFor(routes, path))
       issues.push({
         path: [...at, 'path'],
