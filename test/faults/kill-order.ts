@@ -5,6 +5,8 @@ import { z } from 'zod';
 const killOrderSchema = z.object({
   /** Type of the step. */
   action: z.string(),
+  /** Its place in the plan, from 0, where a plan has several of the type. */
+  position: z.number().int().min(0).optional(),
   /** The transition that stands in the journal when it happens. */
   state: z.enum(['planned', 'applying', 'applied', 'verified', 'failed', 'undoing', 'undone']),
   /** Milliseconds to wait after that transition, at most until the next one: the middle of the step. */
