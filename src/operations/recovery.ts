@@ -30,10 +30,7 @@ export async function recover(
   signal: AbortSignal,
 ): Promise<RunOutcome> {
   const steps = deps.journal.steps(operation.id);
-  const why = new ApplianceError('interrupted', `the ${operation.kind} was cut short (the agent or the host stopped)`, {
-    left: 'what it had begun was taken back; traffic stayed where it was',
-    hint: againHint(operation),
-  });
+  const why = reasonOf(operation, steps);
   if (steps.length === 0) return { result: 'failed', error: why };
   return directionOf(steps, deps.urgentKinds.has(operation.kind)) === 'forward'
     ? deps.runner.forward(operation.id, signal)
@@ -43,4 +40,21 @@ export async function recover(
 /** Next step after an operation that was cut short. */
 export function againHint({ kind, target }: OperationRecord): string {
   return `type it again: appliance ${kind}${target ? ` ${target}` : ''}`;
+}
+
+/** Why it is taken back: because a step has failed, which the journal knows, or because it was cut short. */
+function reasonOf(operation: OperationRecord, steps: readonly StepRecord[]): ApplianceError {
+  const failed = steps.find(({ state, plan }) => state === 'failed' && !plan.optional);
+  if (failed)
+    return new ApplianceError(
+      'step_failed',
+      `${failed.detail}; the agent or the host stopped while it was taken back`,
+      {
+        left: 'what it had begun was taken back',
+      },
+    );
+  return new ApplianceError('interrupted', `the ${operation.kind} was cut short (the agent or the host stopped)`, {
+    left: 'what it had begun was taken back; traffic stayed where it was',
+    hint: againHint(operation),
+  });
 }

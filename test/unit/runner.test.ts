@@ -181,7 +181,7 @@ describe('runner', () => {
   describe('recovery', () => {
     const cutShort = (
       kind: string,
-      names: readonly [string, 'pending' | 'applying' | 'applied' | 'verified', boolean?][],
+      names: readonly [string, 'pending' | 'applying' | 'applied' | 'verified' | 'failed', boolean?][],
     ) => {
       journal.begin({ id: 'cut', kind, target: 'v1', origin: null, input: {}, actor }, 2);
       journal.plan(
@@ -189,7 +189,7 @@ describe('runner', () => {
         names.map(([name, , pivot]) => plan(name, { pivot: pivot ?? false })),
       );
       names.forEach(([, state], index) => {
-        if (state !== 'pending') journal.step('cut', index, state, 3);
+        if (state !== 'pending') journal.step('cut', index, state, 3, { detail: `${state} because of this` });
       });
       const record = journal.operation('cut');
       if (!record) throw new Error('not begun');
@@ -223,6 +223,16 @@ describe('runner', () => {
       ]);
       expect(outcome.result).toBe('done');
       expect(w.calls).toEqual(['apply a', 'verify a', 'apply b', 'verify b']);
+    });
+
+    it('says why it goes back when a step had failed before', async () => {
+      const outcome = await cutShort('deploy', [
+        ['a', 'verified', true],
+        ['b', 'failed'],
+        ['c', 'pending'],
+      ]);
+      expect(outcome).toMatchObject({ result: 'rolled_back', error: { code: 'step_failed' } });
+      expect(outcome.error?.message).toMatch(/^failed because of this; the agent or the host stopped/);
     });
 
     it('goes on taking back when that was cut short', () => {
