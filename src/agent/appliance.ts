@@ -17,6 +17,7 @@ import {
 import { createTraffic } from '../capabilities/traffic/index.ts';
 import { RolloutStore, rolloutMigrations } from '../capabilities/traffic/rollout-store.ts';
 import { loadConfig, readEnvironment, secretValues } from '../config/index.ts';
+import type { ShadowReports } from '../capabilities/traffic/shadow/step.ts';
 import { latencyLimits } from '../config/policy-load.ts';
 import type { Config } from '../config/schema.ts';
 import { Ballast } from '../host/ballast.ts';
@@ -30,6 +31,7 @@ import { describeDrain, drainSchema } from '../lib/drain.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
 import { AuditLog, auditMigrations } from '../operations/audit.ts';
+import { shadowReportSchema } from '../lib/shadow.ts';
 import { Journal, journalMigrations } from '../operations/journal.ts';
 import { Reports, reportMigrations } from '../operations/reports.ts';
 import { Runner, type RunnerEvent } from '../operations/runner.ts';
@@ -190,6 +192,10 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
   const rolloutStore = new RolloutStore(database);
   const rollouts = new Rollouts({
     store: rolloutStore,
+  const shadows: ShadowReports = {
+    of: (operation) => reports.of(operation, 'shadow', shadowReportSchema)[0],
+    keep: (operation, report) => reports.keep(operation, 'shadow', report.to, report),
+  };
     journal,
     audit,
     hub,
@@ -214,6 +220,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
         stack: stackDeps,
         store: rolloutStore,
         edge: traffic.meter.read,
+    shadowOf: shadows.of,
         synthetic: new SyntheticTraffic({
           config,
           clock,
@@ -242,6 +249,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     onWrite: (operation, state) => operations.onRunnerWrite(operation, state),
   });
   const ballast = new Ballast(paths.lib);
+      shadows,
   const operations: Operations = new Operations({
     onEnded: (result) => alerting.ended(result),
     journal,
@@ -254,7 +262,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     onError,
     rollouts: rolloutStore,
     verdictsOf: (id) => rollouts.findings(id),
-    reportsOf: (id) => ({ drains: reports.of(id, 'drain', drainSchema) }),
+    reportsOf: (id) => ({ drains: reports.of(id, 'drain', drainSchema), shadow: shadows.of(id) ?? null }),
   });
   return {
     config,

@@ -14,7 +14,7 @@ export interface ReportDeps {
   /** Findings of the analysis of a rollout. */
   readonly verdictsOf: (operation: string) => OperationResult['verdicts'];
   /** What its steps have reported besides. */
-  readonly reportsOf?: (operation: string) => Pick<OperationResult, 'drains'>;
+  readonly reportsOf?: (operation: string) => Pick<OperationResult, 'drains' | 'shadow'>;
 }
 
 /** What is told of operations: by the journal, and by the clock of the one that runs. */

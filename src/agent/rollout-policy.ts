@@ -41,10 +41,16 @@ export async function wayOf(
       `policy ${name} has no stages: it gives all traffic at once and watches then`,
       `leave out --strategy canary, or take a policy with stages; ${await namesWithStages(paths.config)}`,
     );
-  return {
-    strategy: named === undefined ? base : 'blue-green',
-    policy: strategy === 'blue-green' ? { ...policy, stages: [] } : policy,
-  };
+  if (strategy === 'blue-green') {
+    const { shadow: _, ...watched } = policy;
+    return { strategy: named === undefined ? base : 'blue-green', policy: { ...watched, stages: [] } };
+  }
+  if (policy.shadow && !config.shadow)
+    throw refused(
+      `policy ${name} copies requests to the new release, and appliance.yaml does not say which may be copied`,
+      'add the section shadow to appliance.yaml ("shadow: {}" copies GET and HEAD), or take another policy',
+    );
+  return { strategy: named === undefined ? base : 'blue-green', policy };
 }
 
 /** What the planner needs of a policy. */
@@ -53,6 +59,7 @@ function rolloutPolicy({ policy, text }: LoadedPolicy): RolloutPolicy {
     name: policy.name,
     rules: text,
     stages: policy.canary?.stages ?? [],
+    ...(policy.shadow ? { shadow: policy.shadow } : {}),
     bake: policy.bake ?? null,
     verifyRollback: policy.verifyRollback,
     drain: policy.drain?.limit ?? null,

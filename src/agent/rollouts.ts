@@ -3,6 +3,7 @@ import { verdictOfStage } from '../capabilities/traffic/index.ts';
 import type { JudgedFinding, RolloutStore, StageRecord } from '../capabilities/traffic/rollout-store.ts';
 import { type Clock, timestamp } from '../lib/clock.ts';
 import { ApplianceError } from '../lib/errors.ts';
+import type { ShadowReport } from '../lib/shadow.ts';
 import type { AuditLog } from '../operations/audit.ts';
 import type { Actor, Journal } from '../operations/journal.ts';
 import type { EventHub } from './events.ts';
@@ -13,6 +14,8 @@ export interface RolloutsDeps {
   readonly audit: AuditLog;
   readonly hub: EventHub;
   readonly clock: Clock;
+  /** What copies of requests have shown. */
+  readonly shadowOf: (operation: string) => ShadowReport | undefined;
   /** Told of each look at a stage. */
   readonly onSeen: (rollout: Rollout) => void;
 }
@@ -55,6 +58,7 @@ export class Rollouts {
       waiting: last?.waiting ?? null,
       verdict: last ? verdictOfStage(last.findings) : 'inconclusive',
       findings: last?.findings ?? [],
+      shadow: this.#deps.shadowOf(operation) ?? null,
       history: done.map(summary),
     };
   }
@@ -62,7 +66,7 @@ export class Rollouts {
   /** Every number that the analysis has seen, stage by stage: part of the verdicts of a deploy. */
   findings(operation: string): JudgedFinding[] {
     return this.#deps.store.stages(operation).flatMap(({ findings, position, kind, weight }) => {
-      const where = kind === 'bake' ? 'bake' : `stage ${position + 1}, ${weight} %`;
+      const where = kind === 'stage' ? `stage ${position + 1}, ${weight} %` : kind;
       return findings.map((finding) => ({ ...finding, id: `${finding.id} (${where})` }));
     });
   }
@@ -123,7 +127,9 @@ export class Rollouts {
   }
 
   #stagesPlanned(operation: string): number {
-    return this.#deps.journal.steps(operation).filter(({ plan }) => plan.action === 'hold-stage').length;
+    return this.#deps.journal
+      .steps(operation)
+      .filter(({ plan }) => plan.action === 'hold-stage' || plan.action === 'shadow-traffic').length;
   }
 
   #tell(operation: string): void {

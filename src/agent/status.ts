@@ -209,6 +209,7 @@ export async function detailOf(a: Appliance, release: ReleaseRecord): Promise<Re
         at: timestamp(startedAt),
         result,
         actor: actor.user,
+        shadow: a.operations.reports.view(id).shadow ?? null,
       })),
   };
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { colours } from '../lib/colour.ts';
 import { drainSchema } from '../lib/drain.ts';
+import { shadowReportSchema } from '../lib/shadow.ts';
 import { verdicts } from '../lib/verdict.ts';
 
 /**
@@ -68,8 +69,8 @@ export const rolloutSchema = z.object({
   /** Counted from 1; 0 before the first request. */
   stage: z.number(),
   stages: z.number(),
-  /** `bake`: it has all of the traffic and is watched. */
-  kind: z.enum(['stage', 'bake']),
+  /** `bake`: it has all of the traffic and is watched; `shadow`: it gets copies of requests alone. */
+  kind: z.enum(['stage', 'bake', 'shadow']),
   /** Share that the new release gets in this stage, 0 to 100. */
   weight: z.number(),
   secondsHeld: z.number(),
@@ -78,10 +79,12 @@ export const rolloutSchema = z.object({
   waiting: z.string().nullable(),
   verdict,
   findings: z.array(findingSchema),
+  /** What the new release answered to copies of requests; null when nothing was copied. */
+  shadow: shadowReportSchema.nullable().optional(),
   history: z.array(
     z.object({
       weight: z.number(),
-      kind: z.enum(['stage', 'bake']),
+      kind: z.enum(['stage', 'bake', 'shadow']),
       secondsHeld: z.number(),
       outcome: z.enum(['passed', 'promoted', 'failed', 'inconclusive', 'aborted']).nullable(),
       promotedBy: z.string().nullable(),
@@ -139,7 +142,15 @@ export const releaseDetailSchema = releaseSchema.extend({
   schemaReadableFrom: z.number().nullable(),
   imageBytes: z.number(),
   history: z.array(
-    z.object({ operation: z.string(), kind: z.string(), at: time, result: z.string(), actor: z.string() }),
+    z.object({
+      operation: z.string(),
+      kind: z.string(),
+      at: time,
+      result: z.string(),
+      actor: z.string(),
+      /** What copies of requests have shown in it. */
+      shadow: shadowReportSchema.nullable().optional(),
+    }),
   ),
 });
 export type ReleaseDetail = z.output<typeof releaseDetailSchema>;
@@ -203,6 +214,8 @@ export const operationResultSchema = z.object({
   verdicts: z.array(findingSchema),
   /** What became of the requests that a colour was answering when it was stopped. */
   drains: z.array(drainSchema).optional(),
+  /** What the new release answered to copies of requests; null when nothing was copied. */
+  shadow: shadowReportSchema.nullable().optional(),
   error: z
     .object({
       code: z.string(),

@@ -89,6 +89,15 @@ export const policySchema = z.strictObject({
     .strictObject({ stages: z.array(stage).min(1).describe('shares of the traffic, rising; the last is 100') })
     .optional()
     .describe('left out: all traffic at once'),
+  shadow: z
+    .strictObject({
+      share: z.int().min(1).max(100).describe('requests that are copied, in percent'),
+      for: milliseconds.describe('how long'),
+      every: milliseconds.prefault('5s').describe('time between two looks'),
+      ids,
+    })
+    .optional()
+    .describe('copies of requests for the new release before it gets any, answers compared; left out: none'),
   gates: z.array(judged).default([]).describe('all must hold before a stage, or the watch after it, may end'),
   rollback: z.array(judged).default([]).describe('any that holds takes the release back'),
   investigate: z.array(judged).default([]).describe('any that holds is reported; never a reason to go back'),

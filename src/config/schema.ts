@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { bytesPattern, durationPattern, parseBytes, parseDuration } from '../lib/units.ts';
 import { alertsSchema } from './alerts.ts';
 import { monitoringSchema } from './monitoring.ts';
+import { shadowSchema } from './shadow.ts';
 import { syntheticSchema } from './synthetic.ts';
 
 /** `30s` in the file, milliseconds in the program. */
@@ -155,6 +156,9 @@ export const configSchema = z.strictObject({
       bytes: bytes.prefault('20GB').describe('space that images of kept releases may take'),
     })
     .prefault({}),
+  shadow: shadowSchema
+    .optional()
+    .describe('copies of requests for a release that has none yet; left out: the edge has nothing of it'),
   alerts: alertsSchema.optional(),
   monitoring: monitoringSchema.optional(),
   synthetic: syntheticSchema.optional(),

@@ -2,9 +2,12 @@ import { request } from 'node:http';
 import { z } from 'zod';
 import type { Weights } from '../lib/colour.ts';
 import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
+import { type Exchanges, type ExchangeWish, exchangesSchema } from './nginx-exchange.ts';
 
 /** Most that nginx may answer on its control socket, in bytes. */
 const maxAnswer = 64 * 1024;
+/** Most that it hands over at once of exchanges, in bytes. */
+const maxExchanges = 4 * 1024 * 1024;
 /** Milliseconds within which nginx answers on its own host. */
 const defaultTimeout = 2_000;
 
@@ -38,6 +41,8 @@ export interface EdgeControl {
   /** Says which release stands on which colour, for answers that do not say it themselves. */
   setReleases(releases: EdgeReleases, signal?: AbortSignal): Promise<EdgeReleases>;
   status(signal?: AbortSignal): Promise<EdgeStatus>;
+  /** Says what is to be copied from now on, and takes what was. Only where the configuration has shadow traffic. */
+  exchanges(wish: ExchangeWish, signal?: AbortSignal): Promise<Exchanges>;
 }
 
 /**
@@ -75,6 +80,11 @@ export function edgeControl(socketPath: string, timeout = defaultTimeout): EdgeC
     status: async (signal) => {
       const { status, body } = await call('GET', '/status', undefined, signal);
       return parse(statusSchema, status, body);
+    },
+    exchanges: async (wish, signal) => {
+      const { status, body } = await call('PUT', '/shadow', wish, signal);
+      if (status === 404) throw unreachable('its configuration has no shadow traffic; the next deploy changes that');
+      return parse(exchangesSchema, status, body);
     },
   };
 }
@@ -117,9 +127,10 @@ function exchange(
     const outgoing = request({ socketPath, method, path, headers, agent: false, signal }, (incoming) => {
       const chunks: Buffer[] = [];
       let size = 0;
+      const most = path === '/shadow' ? maxExchanges : maxAnswer;
       incoming.on('data', (chunk: Buffer) => {
         size += chunk.length;
-        if (size > maxAnswer) incoming.destroy(new Error(`its answer is longer than ${maxAnswer} bytes`));
+        if (size > most) incoming.destroy(new Error(`its answer is longer than ${most} bytes`));
         else chunks.push(chunk);
       });
       incoming.on('error', reject);

@@ -12,6 +12,8 @@ export interface RolloutPolicy {
   readonly rules: string;
   /** Shares of traffic, rising; none: straight to all of it. */
   readonly stages: readonly RolloutStage[];
+  /** Copies of requests before the first share. Left out: none. */
+  readonly shadow?: { readonly share: number; readonly for: number; readonly every: number } & Ids;
   /** How long a release that has all traffic is watched. */
   readonly bake: Omit<RolloutStage, 'weight'> | null;
   /** How often, and how far apart, the old release is asked after a rollback. */
@@ -31,7 +33,9 @@ interface RolloutStage {
   readonly ids: readonly string[];
 }
 
-type RolloutSteps = ShiftSteps & Pick<Steps, 'beginRollout' | 'holdStage'>;
+type Ids = Pick<RolloutStage, 'ids'>;
+
+type RolloutSteps = ShiftSteps & Pick<Steps, 'beginRollout' | 'holdStage' | 'shadowTraffic'>;
 
 /**
  * A step may be held for ever by `pause`; this only ends what nobody came back for. Two weeks, in milliseconds: timers of
@@ -66,6 +70,9 @@ export function canarySteps(
       },
       { title: `${title}${idsOf(stage)}`, cause, deadline: longestHold },
     );
+  // Stages are counted from where the copies, if there are any, end.
+  const { shadow } = policy;
+  const first = shadow ? 1 : 0;
   let from: Weights = observed.weights ?? back;
   const rollout = stages.flatMap((stage, position) => {
     const share = shareOf(to, stage.weight);
@@ -82,7 +89,7 @@ export function canarySteps(
       shift,
       ...(stage.weight === 100 ? [liveStep(wish, steps)] : []),
       ...(stage.for > 0
-        ? [hold(position, 'stage', stage, `hold ${stage.weight} % for ${durationText(stage.for)}`, watched)]
+        ? [hold(first + position, 'stage', stage, `hold ${stage.weight} % for ${durationText(stage.for)}`, watched)]
         : []),
     ];
   });
@@ -97,11 +104,33 @@ export function canarySteps(
         deadline: policy.verifyRollback.attempts * (policy.verifyRollback.every + 10_000) + 60_000,
       },
     ),
+    ...(shadow
+      ? [
+          steps.shadowTraffic.plan(
+            {
+              position: 0,
+              candidate,
+              baseline,
+              topology: wish.topologies[to],
+              share: shadow.share,
+              duration: shadow.for,
+              every: shadow.every,
+            },
+            {
+              title: `copy ${shadow.share} % of the requests to ${to} for ${durationText(shadow.for)}${idsOf(shadow)}`,
+              cause: 'answers are compared before anybody gets one of them',
+              // A crash from here on is no reason to begin anew.
+              pivot: true,
+              deadline: longestHold,
+            },
+          ),
+        ]
+      : []),
     ...rollout,
     ...(bake
       ? [
           hold(
-            stages.length,
+            first + stages.length,
             'bake',
             { ...bake, weight: 100 },
             `watch ${to} for ${durationText(bake.for)}`,
@@ -114,7 +143,7 @@ export function canarySteps(
 
 /** Milliseconds that a planned step lasts at least because a policy says so; null for every other step. */
 export function holdTime({ action, args }: Pick<PlannedStep, 'action' | 'args'>): number | null {
-  if (action !== 'hold-stage') return null;
+  if (action !== 'hold-stage' && action !== 'shadow-traffic') return null;
   const held = z.object({ duration: z.number() }).safeParse(args);
   return held.success ? held.data.duration : null;
 }
@@ -130,6 +159,6 @@ function shareOf(colour: Colour, weight: number): Weights {
   return { blue: shares.blue ?? 0, green: shares.green ?? 0 };
 }
 
-function idsOf({ ids }: Pick<RolloutStage, 'ids'>): string {
+function idsOf({ ids }: Ids): string {
   return ids.length === 0 ? '' : ` (${ids.join(', ')})`;
 }

@@ -69,6 +69,16 @@ export interface Steps {
     readonly baseline: Side | null;
     readonly verify: { readonly attempts: number; readonly every: number };
   }>;
+  /** Copies requests to a release that has none yet, and compares. Times are milliseconds. */
+  readonly shadowTraffic: StepType<{
+    readonly position: number;
+    readonly candidate: Side;
+    readonly baseline: Side;
+    readonly topology: Topology;
+    readonly share: number;
+    readonly duration: number;
+    readonly every: number;
+  }>;
   /** Watches a share of traffic until its policy lets it pass. Times are milliseconds. */
   readonly holdStage: StepType<{
     readonly position: number;

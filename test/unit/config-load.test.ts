@@ -59,6 +59,13 @@ describe('a file that is good but may not do what is meant', () => {
     expect(warnings(`${good}deploy: { drain: 1m }\n`)).toEqual([]);
   });
 
+  test('a method that changes something is only copied with a warning', () => {
+    expect(warnings(`${good}deploy: { drain: 1m }\nshadow: { methods: [GET, POST, PUT] }\n`)).toEqual([
+      expect.stringMatching(/^f:12:11: shadow.methods: copies of POST, PUT are carried out by the new release as well/),
+    ]);
+    expect(warnings(`${good}deploy: { drain: 1m }\nshadow: {}\n`)).toEqual([]);
+  });
+
   test('the defaults are no reason to warn', () => {
     expect(warnings(good)).toEqual([]);
   });

@@ -32,6 +32,7 @@ const steps: Steps = {
   shiftTraffic: named('shift-traffic'),
   beginRollout: named('begin-rollout'),
   holdStage: named('hold-stage'),
+  shadowTraffic: named('shadow-traffic'),
   recordLive: named('record-live'),
   bake: named('bake'),
   stopColour: named('stop-colour'),
@@ -275,6 +276,29 @@ describe('deploy by a policy', () => {
     expect(argsOf(plan, 'stop-colour')).toEqual({ colour: 'blue', graceSeconds: 300 });
     expect(argsOf(plan, 'start-colour')).toEqual({ release: 'v2-id', colour: 'green', graceSeconds: 300 });
     expect(plan.map(holdTime).filter((time) => time !== null)).toEqual([60_000, 60_000, 1_800_000]);
+  });
+
+  it('copies requests before the first share, where the policy says so; a crash from there on is finished', () => {
+    const shadow = { share: 10, for: 600_000, every: 5_000, ids: [] };
+    const plan = planned(v1Live(), { policy: { ...policy, shadow } });
+    expect(text(plan).slice(4, 8)).toEqual([
+      'begin-rollout: hold v1 ready, policy steady',
+      'shadow-traffic: copy 10 % of the requests to green for 10 min [pivot]',
+      'shift-traffic: give 10 % to green (v2) [pivot]',
+      'hold-stage: hold 10 % for 1 min (S2-8)',
+    ]);
+    expect(argsOf(plan, 'shadow-traffic')).toEqual({
+      position: 0,
+      candidate: { release: 'v2-id', tag: 'v2', colour: 'green' },
+      baseline: { release: 'v1-id', tag: 'v1', colour: 'blue' },
+      topology: facts(release('v2'), v1Live()).topologies.green,
+      share: 10,
+      duration: 600_000,
+      every: 5_000,
+    });
+    const positions = plan.filter(({ action }) => action === 'hold-stage').map(({ args }) => args);
+    expect(positions).toMatchObject([{ position: 1 }, { position: 2 }, { position: 3 }]);
+    expect(plan.map(holdTime)).toContain(600_000);
   });
 
   it('without stages gives all traffic at once and watches it', () => {

@@ -39,6 +39,24 @@ describe('renderEdge', () => {
     await expect(text).toMatchFileSnapshot('golden/edge.conf');
   });
 
+  test('has nothing of shadow traffic but where appliance.yaml asks for it', () => {
+    const plain = renderEdge(config(), both);
+    expect(plain).not.toMatch(/shadow/i);
+    const text = renderEdge(config({ shadow: { methods: ['GET', 'POST'] } }), both);
+    const copied = /if \(\$appliance_shadowed = (blue|green)\) \{[^}]*proxy_pass http:\/\/(\S+);/g;
+    const usual = /if \(\$appliance_colour = (blue|green)\) \{ proxy_pass http:\/\/(\S+);/g;
+    const ways = (pattern: RegExp) => [...text.matchAll(pattern)].map(([, colour, pool]) => `${colour} ${pool}`);
+    // A copied request goes the way that it would have gone, before it could go another.
+    expect(ways(copied)).toEqual(ways(usual));
+    expect(ways(copied).length).toBeGreaterThan(4);
+    for (const block of text.split('location ').filter((part) => part.includes('$appliance_shadowed = blue')))
+      expect(block.indexOf('$appliance_shadowed = blue')).toBeLessThan(block.indexOf('$appliance_colour = blue'));
+    expect(text).toContain('"on|POST" $appliance_sampled;');
+    expect(text).not.toContain('"on|PUT"');
+    expect(text.match(/proxy_set_header X-Appliance-Shadow "";/g)).toHaveLength(2);
+    expect(renderEdge(config({ shadow: {} }), both)).not.toContain('client_body_buffer_size 64k');
+  });
+
   test('is the same text for the same input, whatever the order of the services', () => {
     const turned = {
       ...both,

@@ -20,10 +20,14 @@ export interface EdgeFiles {
   readonly releases: string;
   /** Marker files: where one exists, nginx gives every request to that colour without asking its script. */
   readonly markers: Readonly<Record<Colour, string>>;
+  /** While it is there, nginx looks whether a request is to be copied for the idle colour. */
+  readonly shadow: string;
   readonly control: string;
   readonly accessLog: string;
   readonly errorLog: string;
 }
+
+export const shadowName = 'shadow';
 
 export function markerName(colour: Colour): string {
   return `all-${colour}`;
@@ -44,6 +48,7 @@ export function edgeFiles(paths: Paths): EdgeFiles {
     weights: join(stateDirectory, 'weights.json'),
     releases: join(stateDirectory, 'releases.json'),
     markers: { blue: join(stateDirectory, markerName('blue')), green: join(stateDirectory, markerName('green')) },
+    shadow: join(stateDirectory, shadowName),
     control: join(paths.edge, 'run', 'control.sock'),
     accessLog: join(log, 'access.log'),
     errorLog: join(log, 'error.log'),

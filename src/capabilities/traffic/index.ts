@@ -11,6 +11,7 @@ import { type DrainWish, drain } from './drain.ts';
 import { edgeFiles } from './files.ts';
 import { type HoldStageArgs, holdStage, type RolloutDeps } from './hold-stage.ts';
 import { Meter } from './meter.ts';
+import { type ShadowReports, type ShadowTrafficArgs, shadowTraffic } from './shadow/step.ts';
 import { type ShiftTrafficArgs, shiftTrafficStep } from './shift-traffic.ts';
 import { SyntheticSamples } from './synthetic/samples.ts';
 import { currentWeights } from './weights.ts';
@@ -36,7 +37,11 @@ export interface Traffic {
   /** What became of the requests that appliance.yaml declares. */
   readonly synthetic: SyntheticSamples;
   /** Steps of a progressive rollout. */
-  rolloutSteps(rollout: RolloutDeps): {
+  rolloutSteps(
+    rollout: RolloutDeps,
+    reports: ShadowReports,
+  ): {
+    readonly shadowTraffic: StepType<ShadowTrafficArgs>;
     readonly beginRollout: StepType<BeginRolloutArgs>;
     readonly holdStage: StepType<HoldStageArgs>;
   };
@@ -56,6 +61,10 @@ export function createTraffic(deps: TrafficDeps): Traffic {
     shiftTraffic: shiftTrafficStep(parts),
     meter,
     synthetic: new SyntheticSamples(deps.clock, () => meter.edges),
-    rolloutSteps: (rollout) => ({ beginRollout: beginRollout(parts, rollout), holdStage: holdStage(rollout) }),
+    rolloutSteps: (rollout, reports) => ({
+      beginRollout: beginRollout(parts, rollout),
+      holdStage: holdStage(rollout),
+      shadowTraffic: shadowTraffic(parts, { ...rollout, reports }),
+    }),
   };
 }

@@ -20,5 +20,8 @@ const fields: readonly (readonly [string, string])[] = [
   ['upstreamStatus', '"$upstream_status"'],
 ];
 
+/** Where the lines go. */
+export const accessLog = 'access_log /edge/log/access.log appliance buffer=64k flush=1s;';
+
 /** The `log_format` line named `appliance`. */
 export const accessLogFormat = `log_format appliance escape=json '{${fields.map(([name, value]) => `"${name}":${value}`).join(',')}}';`;

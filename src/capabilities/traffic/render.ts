@@ -3,10 +3,11 @@ import type { Config } from '../../config/schema.ts';
 import { colours } from '../../lib/colour.ts';
 import { internalRanges, serverNames } from './addresses.ts';
 import { headerMaps } from './headers.ts';
-import { accessLogFormat } from './log-format.ts';
+import { accessLog, accessLogFormat } from './log-format.ts';
 import { block, map } from './nginx-text.ts';
 import { renderPools } from './routes.ts';
 import { renderControlServer, renderPublicServer, renderStrangersServer } from './servers.ts';
+import { shadowLines } from './shadow/render.ts';
 import { targetsOf } from './targets.ts';
 import type { Topologies } from './topologies.ts';
 
@@ -33,6 +34,7 @@ export function renderEdge(config: Config, topologies: Topologies): string {
 function renderBody(config: Config, topologies: Topologies): string {
   const rate = config.edge.rateLimit;
   const targets = targetsOf(config, topologies);
+  const shadow = shadowLines(config, accessLog);
   const http = block('http', [
     'include /usr/share/appliance/features.conf;',
     'include /etc/nginx/mime.types;',
@@ -59,9 +61,10 @@ function renderBody(config: Config, topologies: Topologies): string {
     'js_set $appliance_recorded_release edge.release;',
     ...renderChoice(config),
     ...renderReleases(),
+    ...shadow.http,
     ...headerMaps,
     accessLogFormat,
-    'access_log /edge/log/access.log appliance buffer=64k flush=1s;',
+    accessLog,
     rate !== undefined && `limit_req_zone $binary_remote_addr zone=appliance_rate:10m rate=${rate.perSecond}r/s;`,
     rate !== undefined && 'limit_req_status 429;',
     'ssl_certificate /edge/certs/tls.crt;',
@@ -71,10 +74,11 @@ function renderBody(config: Config, topologies: Topologies): string {
     'ssl_session_timeout 1h;',
     'ssl_session_tickets off;',
     ...renderPools(targets),
-    renderControlServer(),
+    renderControlServer(shadow),
     renderStrangersServer(),
-    renderPublicServer(config, targets, serverNames(config), 'http'),
-    renderPublicServer(config, targets, serverNames(config), 'https'),
+    ...(['http', 'https'] as const).map((scheme) =>
+      renderPublicServer({ config, targets, shadow }, serverNames(config), scheme),
+    ),
   ]);
   return `${[
     'load_module modules/ngx_http_js_module.so;',

@@ -44,7 +44,7 @@ export type RolloutWish = (typeof wishes)[number];
 const outcomes = ['passed', 'promoted', 'failed', 'inconclusive', 'aborted'] as const;
 export type StageOutcome = (typeof outcomes)[number];
 
-const stageKinds = ['stage', 'bake'] as const;
+const stageKinds = ['stage', 'bake', 'shadow'] as const;
 export type StageKind = (typeof stageKinds)[number];
 
 /** A finding and what hangs on it: `gate` lets a stage pass, `rollback` takes the release back, `investigate` is for people. */

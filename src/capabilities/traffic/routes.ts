@@ -2,6 +2,7 @@ import type { Config } from '../../config/schema.ts';
 import { colours } from '../../lib/colour.ts';
 import { type Fork, routesOf } from './forks.ts';
 import { block, quote } from './nginx-text.ts';
+import type { ShadowLines } from './shadow/render.ts';
 import type { End, Targets } from './targets.ts';
 
 /** Longest an upstream connection stays idle; less than the five seconds after which Node.js and uvicorn hang up. */
@@ -32,10 +33,15 @@ function leave(path: string, end: End): string {
  * Both ways of a location. The pools stand in it by name: a variable in `proxy_pass` has nginx put the address together
  * and look its pool up anew for every request, which costs 2,400 of 39,400 instructions (valgrind).
  */
-function renderWays(fork: Fork, targets: Targets): string[] {
-  const ways = colours.map(
-    (colour) => `if ($appliance_colour = ${colour}) { ${leave(fork.path, targets.end(fork, colour))} }`,
-  );
+function renderWays(fork: Fork, targets: Targets, shadow: ShadowLines): string[] {
+  const ways = colours.flatMap((colour) => {
+    const end = targets.end(fork, colour);
+    const way = leave(fork.path, end);
+    return [
+      ...(typeof end === 'string' ? [] : shadow.location(colour, way)),
+      `if ($appliance_colour = ${colour}) { ${way} }`,
+    ];
+  });
   return [...ways, 'return 503;'];
 }
 
@@ -62,13 +68,13 @@ function proxyLines(config: Config, fork: Fork): string[] {
  * The locations of the routes of both colours, and those of the metrics pages under each prefix, which internal
  * addresses alone may see (S2-32).
  */
-export function renderLocations(config: Config, targets: Targets): string[] {
+export function renderLocations(config: Config, targets: Targets, shadow: ShadowLines): string[] {
   const { paths, bare, at } = targets.forks;
   const location = (modifier: '' | '= ', fork: Fork, guard: readonly string[] = []) =>
     block(`location ${modifier}${quote(fork.path, false)}`, [
       ...guard,
       ...proxyLines(config, fork),
-      ...renderWays(fork, targets),
+      ...renderWays(fork, targets, shadow),
     ]);
   const metrics = new Set(['/metrics', ...paths.map(({ path }) => `${path.replace(/\/$/, '')}/metrics`)]);
   const internal = ['if ($appliance_internal = 0) { return 403; }'];

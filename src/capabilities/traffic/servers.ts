@@ -5,18 +5,20 @@ import { addHeaders, hiddenHeaders, type Scheme } from './headers.ts';
 import { block } from './nginx-text.ts';
 import { renderOwnAnswers } from './own-answers.ts';
 import { renderLocations } from './routes.ts';
+import type { ShadowLines } from './shadow/render.ts';
 import type { Targets } from './targets.ts';
 
 const acme = block('location ^~ /.well-known/acme-challenge/', ['alias /edge/acme/;', 'default_type text/plain;']);
 
 /** For the agent alone: its Unix socket lies in a directory that only root enters. */
-export function renderControlServer(): string {
+export function renderControlServer(shadow: ShadowLines): string {
   return block('server', [
     'listen unix:/edge/run/control.sock;',
     'access_log off;',
     'client_max_body_size 4k;',
     'client_body_buffer_size 4k;',
     'location = /health { return 200 "ok\\n"; }',
+    ...shadow.control,
     'location / { js_content edge.control; }',
   ]);
 }
@@ -37,10 +39,15 @@ export function renderStrangersServer(): string {
 }
 
 /** The server that forwards to the application, one per scheme, so that nothing asks for the scheme at run time. */
-export function renderPublicServer(config: Config, targets: Targets, names: readonly string[], scheme: Scheme): string {
+export function renderPublicServer(
+  { config, targets, shadow }: { config: Config; targets: Targets; shadow: ShadowLines },
+  names: readonly string[],
+  scheme: Scheme,
+): string {
   return block('server', [
     ...(scheme === 'https' ? ['listen 443 ssl;', 'http2 on;'] : ['listen 80;']),
     `server_name ${names.join(' ')};`,
+    ...shadow.server,
     // Relative to working_directory: one short look-up, against a script call for each request.
     'set $appliance_steady "";',
     ...colours.map((colour) => `if (-f ${markerName(colour)}) { set $appliance_steady ${colour}; break; }`),
@@ -67,7 +74,7 @@ export function renderPublicServer(config: Config, targets: Targets, names: read
     ...renderOwnAnswers(scheme),
     acme,
     ...renderInternalPages(scheme),
-    ...renderLocations(config, targets),
+    ...renderLocations(config, targets, shadow),
   ]);
 }
 
