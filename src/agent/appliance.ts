@@ -16,8 +16,8 @@ import {
 } from '../capabilities/stack/index.ts';
 import { createTraffic } from '../capabilities/traffic/index.ts';
 import { RolloutStore, rolloutMigrations } from '../capabilities/traffic/rollout-store.ts';
-import { loadConfig, readEnvironment, secretValues } from '../config/index.ts';
 import type { ShadowReports } from '../capabilities/traffic/shadow/step.ts';
+import { loadConfig, readEnvironment, secretValues } from '../config/index.ts';
 import { latencyLimits } from '../config/policy-load.ts';
 import type { Config } from '../config/schema.ts';
 import { Ballast } from '../host/ballast.ts';
@@ -30,8 +30,8 @@ import type { Clock } from '../lib/clock.ts';
 import { describeDrain, drainSchema } from '../lib/drain.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
-import { AuditLog, auditMigrations } from '../operations/audit.ts';
 import { shadowReportSchema } from '../lib/shadow.ts';
+import { AuditLog, auditMigrations } from '../operations/audit.ts';
 import { Journal, journalMigrations } from '../operations/journal.ts';
 import { Reports, reportMigrations } from '../operations/reports.ts';
 import { Runner, type RunnerEvent } from '../operations/runner.ts';
@@ -188,18 +188,19 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     },
     live: () => store.live(),
   };
-  const stack = createStackSteps(stackDeps);
-  const rolloutStore = new RolloutStore(database);
-  const rollouts = new Rollouts({
-    store: rolloutStore,
   const shadows: ShadowReports = {
     of: (operation) => reports.of(operation, 'shadow', shadowReportSchema)[0],
     keep: (operation, report) => reports.keep(operation, 'shadow', report.to, report),
   };
+  const stack = createStackSteps(stackDeps);
+  const rolloutStore = new RolloutStore(database);
+  const rollouts = new Rollouts({
+    store: rolloutStore,
     journal,
     audit,
     hub,
     clock,
+    shadowOf: shadows.of,
     onSeen: (rollout) => alerting.seen(rollout),
   });
   const steps: Steps = {
@@ -220,7 +221,6 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
         stack: stackDeps,
         store: rolloutStore,
         edge: traffic.meter.read,
-    shadowOf: shadows.of,
         synthetic: new SyntheticTraffic({
           config,
           clock,
@@ -229,6 +229,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
           environment: (id) => store.environment(id),
         }),
       }),
+      shadows,
     ),
     retain: retain({
       store,
@@ -249,7 +250,6 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     onWrite: (operation, state) => operations.onRunnerWrite(operation, state),
   });
   const ballast = new Ballast(paths.lib);
-      shadows,
   const operations: Operations = new Operations({
     onEnded: (result) => alerting.ended(result),
     journal,
