@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { alertMigrations } from '../capabilities/alerts/index.ts';
 import { checkHost } from '../capabilities/checks/host.ts';
+import { SecretAges, secretMigrations } from '../capabilities/checks/upkeep/secret-ages.ts';
 import { retain } from '../capabilities/releases/retain.ts';
 import { afterMigration } from '../capabilities/releases/schema-gate.ts';
 import { createReleaseSteps } from '../capabilities/releases/steps.ts';
@@ -49,6 +50,7 @@ import { assertOwner, claim } from './owner.ts';
 import { rolloutDeps } from './rollout-analysis.ts';
 import { Rollouts } from './rollouts.ts';
 import { SyntheticTraffic } from './synthetic-traffic.ts';
+import { Upkeep } from './upkeep.ts';
 
 /** Everything that belongs to one appliance, put together. The only place where capabilities meet. */
 export interface Appliance {
@@ -69,6 +71,7 @@ export interface Appliance {
   readonly ballast: Ballast;
   readonly alerting: Alerting;
   readonly monitoring: Monitoring;
+  readonly upkeep: Upkeep;
   readonly resolve: ResolveDeps;
   readonly steps: Steps;
   close(): void;
@@ -93,6 +96,7 @@ export const stateModules = [
   journalMigrations,
   auditMigrations,
   releaseMigrations,
+  secretMigrations,
   rolloutMigrations,
   reportMigrations,
 ];
@@ -154,7 +158,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     engine,
     live: () => store.live(),
     topologies: (id) => observer.topologies(id),
-    rules: () => alertRules(config, paths.config),
+    rules: () => alertRules(config, paths.config, runningRules()),
   });
   const stackDeps: StackDeps = {
     name: config.name,
@@ -194,6 +198,22 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
   };
   const stack = createStackSteps(stackDeps);
   const rolloutStore = new RolloutStore(database);
+  const runningRules = () =>
+    journal
+      .open()
+      .map(({ id }) => rolloutStore.of(id)?.rules)
+      .find((rules) => rules !== undefined);
+  const upkeep = new Upkeep({
+    config,
+    clock,
+    engine,
+    ages: new SecretAges(database),
+    certificate: join(paths.edge, 'certs', 'tls.crt'),
+    live: async () => {
+      const live = store.live();
+      return live ? release(live.release) : undefined;
+    },
+  });
   const rollouts = new Rollouts({
     store: rolloutStore,
     journal,
@@ -282,6 +302,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     ballast,
     alerting,
     monitoring,
+    upkeep,
     resolve,
     steps,
     close: () => {

@@ -42,7 +42,7 @@ export class Monitoring {
   /** Of releases that were asked for; a release never moves. */
   readonly #known = new Map<string, Promise<Readonly<Record<Colour, Topology>>>>();
   /** Why configuration and rules, or the targets, are not as they should be. */
-  readonly #problems = new Map<'configuration' | 'targets', ApplianceError>();
+  readonly #problems = new Map<'configuration' | 'targets' | 'measurements', ApplianceError>();
   #stale = false;
   #unwatched: RuleSet['unwatched'] = [];
 
@@ -84,6 +84,12 @@ export class Monitoring {
       const topologies = await this.#topologies(containers);
       await writeIfDifferent(this.files.targets, appTargets(monitoring.scrape, topologies));
     });
+  }
+
+  /** Says what cannot be measured although alerts need it. */
+  measured([problem]: readonly ApplianceError[]): void {
+    if (problem) this.#problems.set('measurements', problem);
+    else this.#problems.delete('measurements');
   }
 
   /** What `status` says of it; nothing where appliance.yaml asks for none. */

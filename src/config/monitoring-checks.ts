@@ -32,6 +32,13 @@ export function monitoringIssues({ monitoring, services, edge, network }: Config
       : `there is no service ${service}; ${near}`;
     issues.push({ path: ['monitoring', 'scrape', index, 'service'], message });
   });
+  const { database } = monitoring;
+  if (database && services[database.service]?.role !== 'core') {
+    const cores = Object.entries(services).flatMap(([name, { role }]) => (role === 'core' ? [name] : []));
+    const near = didYouMean(database.service, cores) ?? `core services are ${cores.join(', ') || 'missing'}`;
+    const message = `there is no core service ${database.service}; ${near}`;
+    issues.push({ path: ['monitoring', 'database', 'service'], message });
+  }
   const used = new Map<string, string>([
     [portOf(edge.http), 'edge.http'],
     [portOf(edge.https), 'edge.https'],

@@ -60,10 +60,16 @@ export const monitoringSchema = z
       )
       .default({})
       .describe('metrics of policies that only the application knows'),
+    database: z
+      .strictObject({
+        service: z.string().min(1).describe('a core service that is PostgreSQL; asked for its connections by psql'),
+      })
+      .optional()
+      .describe('the database whose use of connections is measured (S1-59)'),
     policies: z
       .array(z.string().min(1))
-      .default([])
-      .describe('policies whose alerts are raised; each adds a file of rules'),
+      .optional()
+      .describe('policies whose alerts are raised; left out: deploy.policy, and that of a running rollout'),
   })
   .describe('Prometheus, Alertmanager and the exporter in the core stack; left out, there are none');
 export type MonitoringConfig = z.output<typeof monitoringSchema>;

@@ -3,14 +3,16 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { composeHands } from '../host/compose.ts';
 import { ensureDirectory, readIfPresent, writeFileAtomic } from '../host/files.ts';
 import { run } from '../host/process.ts';
-import { ApplianceError, systemCode } from '../lib/errors.ts';
+import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
 import { pathsFor } from '../lib/paths.ts';
 import { effective } from './effective.ts';
 import { type ConfigDraft, initFrom } from './init.ts';
 import { loadConfig, parseConfig, problemText, readConfigText } from './load.ts';
 import { configJsonSchema } from './outline.ts';
-import { checkPolicy, listPolicies, type PolicyPlace } from './policy-load.ts';
+import { checkPolicy, listPolicies, loadPolicy, type PolicyPlace } from './policy-load.ts';
 import type { ConfigProblem } from './problems.ts';
+import type { Config } from './schema.ts';
+import { unwatchedOf } from './unwatched.ts';
 
 /** What the command line does with configuration files by itself, without agent or engine. */
 export const localTools = {
@@ -24,7 +26,8 @@ export const localTools = {
   }> => {
     const file = options.file ?? pathsFor(options.root).config;
     const parsed = parseConfig(await readConfigText(file));
-    return { file, problems: parsed.problems, warnings: parsed.config ? parsed.warnings : [] };
+    if (!parsed.config) return { file, problems: parsed.problems, warnings: [] };
+    return { file, problems: [], warnings: [...parsed.warnings, ...(await unwatchedWarnings(parsed.config, file))] };
   },
   showConfig: async (options: { readonly root: string | undefined }) =>
     effective(await loadConfig(pathsFor(options.root).config)),
@@ -75,6 +78,25 @@ export const localTools = {
   },
 };
 
+/** Alerts that can never fire on this appliance, and policies that cannot be used. */
+async function unwatchedWarnings({ monitoring, deploy }: Config, file: string): Promise<ConfigProblem[]> {
+  if (!monitoring) return [];
+  const path = monitoring.policies === undefined ? 'deploy.policy' : 'monitoring.policies';
+  const names = monitoring.policies ?? (deploy.policy === undefined ? [] : [deploy.policy]);
+  const warning = (message: string): ConfigProblem => ({ line: null, column: null, path, message });
+  const warnings = await Promise.all(
+    [...new Set(names)].map(async (name) => {
+      try {
+        const unwatched = unwatchedOf([(await loadPolicy(name, file)).policy], monitoring);
+        return unwatched.map((alert) => warning(`${alert.name} (${name}, ${alert.id}) is never raised: ${alert.why}`));
+      } catch (error) {
+        return [warning(messageOf(error))];
+      }
+    }),
+  );
+  return warnings.flat();
+}
+
 async function policySummary(place: PolicyPlace) {
   const { value, problems } = await checkPolicy(place);
   return {
@@ -82,6 +104,7 @@ async function policySummary(place: PolicyPlace) {
     title: value?.title ?? null,
     stages: (value?.canary?.stages ?? []).map((stage) => ({ weight: stage.weight, seconds: stage.for / 1_000 })),
     bakeSeconds: (value?.bake?.for ?? 0) / 1_000,
+    byHand: (value?.byHand ?? []).map(({ id, text }) => ({ id, text })),
     problems,
   };
 }

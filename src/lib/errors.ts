@@ -27,6 +27,7 @@ export const errorCodes = {
   alertmanager_unreachable: { exit: 1, meaning: 'Alertmanager does not answer' },
   alertmanager_refused: { exit: 1, meaning: 'Alertmanager refuses its configuration, or what it is asked' },
   prometheus_unreachable: { exit: 1, meaning: 'Prometheus does not answer, or refuses what it is asked' },
+  not_measured: { exit: 1, meaning: 'something that alerts are raised by cannot be measured' },
   edge_unreachable: { exit: 1, meaning: 'the edge does not answer on its control socket' },
   compose_failed: { exit: 1, meaning: 'docker compose ended with an error' },
   git_failed: { exit: 1, meaning: 'the source repository could not be read' },

@@ -111,6 +111,11 @@ beforeAll(async () => {
     edit: (yaml) =>
       yaml
         .replace('policies: [routing-ml]', `policies: [${policies.join(', ')}]`)
+        // What only somebody else knows comes as a file of metrics.
+        .replace(
+          '  metrics:\n',
+          "$&    revenue: 'sum(shop_revenue_euros)'\n    backup-age: 'time() - max(shop_backup_timestamp_seconds)'\n",
+        )
         // Somebody to tell, or Alertmanager has nothing to count.
         .concat(
           'alerts: { receivers: { nobody: { type: webhook, url: "http://127.0.0.1:9/" }, ',
@@ -118,6 +123,11 @@ beforeAll(async () => {
           'critical: [ops], info: [nobody] }\n',
         ),
   });
+  await mkdir(join(lab.root, 'lib/monitoring/textfile'), { recursive: true });
+  await writeFile(
+    join(lab.root, 'lib/monitoring/textfile/shop.prom'),
+    `shop_revenue_euros 1200\nshop_backup_timestamp_seconds ${Math.floor(Date.now() / 1_000)}\n`,
+  );
   await lab.startAgent();
 });
 afterAll(async () => {
@@ -205,6 +215,8 @@ describe('every expression of every rule', () => {
       100,
     ).catch(() => undefined);
     expect(missing).toEqual([]);
+    // None is left out: what this appliance does not measure itself is named in its configuration.
+    expect((await finding('monitoring'))?.observed).not.toMatch(/nobody measures/);
     // What is excused must exist.
     for (const { rule } of silent) expect(rules.some(({ query }) => rule.test(query))).toBe(true);
   });
@@ -245,6 +257,23 @@ describe('what the agent tells', () => {
     const weights = await prometheus.query('appliance_traffic_weight == on (colour) appliance_edge_weight');
     expect(weights).toHaveLength(2);
     expect(await prometheus.query('appliance_check_verdict{id="edge"}')).toMatchObject([{ value: 1 }]);
+  });
+
+  test('tells what grows old or runs out: secrets (S0-17, S2-28), the certificate (S1-60), connections (S1-59)', async () => {
+    const one = async (expr: string) => (await prometheus.query(expr))[0]?.value ?? Number.NaN;
+    const secrets = await prometheus.query('time() - appliance_secret_set_timestamp_seconds');
+    expect(secrets.map(({ labels }) => labels.secret)).toEqual(
+      expect.arrayContaining(['JWT_SECRET', 'POSTGRES_PASSWORD', 'DATABASE_URL']),
+    );
+    for (const { value } of secrets) {
+      expect(value).toBeGreaterThan(0);
+      expect(value).toBeLessThan(3_600);
+    }
+    expect(await one('appliance_certificate_not_after_timestamp_seconds - time()')).toBeGreaterThan(86_400 * 800);
+    // The backends of both colours hold some; 100 less the 3 that superusers keep.
+    expect(await one('appliance_database_connections_limit{service="postgres"}')).toBe(97);
+    expect(await one('appliance_database_connections{service="postgres"}')).toBeGreaterThan(0);
+    expect(await one('appliance_database_connections{service="postgres"}')).toBeLessThan(97);
   });
 });
 

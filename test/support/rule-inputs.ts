@@ -112,6 +112,18 @@ function seriesFor({ metric, ...alert }: PolicyAlert, values: readonly number[],
     case 'health':
     case 'availability':
       return containers('running');
+    case 'refusals':
+      return [requests(200, (value) => 1_000 * (1 - value)), requests(401, (value) => 1_000 * value)];
+    case 'connections':
+      return [
+        gauge('appliance_database_connections{service="postgres"}', (value) => 100 * value),
+        gauge('appliance_database_connections_limit{service="postgres"}', () => 100),
+      ];
+    // Their clock begins at 1970: an age and a time that is left are told from there.
+    case 'secret-age':
+      return [gauge('appliance_secret_set_timestamp_seconds{secret="A"}', (value) => -value)];
+    case 'certificate-left':
+      return [gauge('appliance_certificate_not_after_timestamp_seconds{domain="a"}', (value) => value)];
     case 'cpu':
       return [idle((value) => value)];
     case 'memory':

@@ -6,6 +6,7 @@ import { NotificationMetrics } from './notifications.ts';
 import { OperationMetrics } from './operations.ts';
 import { RequestMetrics } from './requests.ts';
 import { SyntheticMetrics } from './synthetic.ts';
+import { UpkeepMetrics } from './upkeep.ts';
 
 /** What a check has answered, as a number: above zero is good, below is bad, and no data is neither. */
 const verdictValues = { pass: 1, inconclusive: 0, fail: -1 } as const;
@@ -20,6 +21,7 @@ export class AgentMetrics {
   readonly requests: RequestMetrics;
   readonly notifications: NotificationMetrics;
   readonly synthetic: SyntheticMetrics;
+  readonly upkeep: UpkeepMetrics;
   readonly #containers: ContainerMetrics;
   readonly #release;
   readonly #weight;
@@ -34,6 +36,7 @@ export class AgentMetrics {
     this.requests = new RequestMetrics(this.registry);
     this.notifications = new NotificationMetrics(this.registry);
     this.synthetic = new SyntheticMetrics(this.registry);
+    this.upkeep = new UpkeepMetrics(this.registry);
     this.#containers = new ContainerMetrics(this.registry);
     this.#release = new Gauge({
       name: 'appliance_release_info',

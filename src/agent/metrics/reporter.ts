@@ -82,7 +82,12 @@ export class Reporter {
     const { monitoring, watch, traffic } = appliance;
     const round = this.#round;
     this.#round += 1;
-    if (round % syncEvery === 0) await monitoring.sync();
+    if (round % syncEvery === 0) {
+      await monitoring.sync();
+      const reading = await appliance.upkeep.look();
+      this.#metrics.upkeep.set(reading);
+      monitoring.measured(reading.problems);
+    }
     await monitoring.follow(watch.details());
     if (round % statusEvery === 0 || this.#statusDue) {
       this.#statusDue = false;

@@ -6,6 +6,7 @@ export type OwnExpressions = Readonly<Partial<Record<MetricName, string>>>;
 const requests = 'appliance_http_requests_total';
 const seconds = 'appliance_http_request_duration_seconds';
 const failed = `${requests}{code=~"5.."}`;
+const refused = `${requests}{code=~"401|403"}`;
 
 /** Containers of services that get traffic: 1 while one runs and its healthcheck, if it has one, passes. */
 const serving =
@@ -21,6 +22,7 @@ const named = (expression: string, resource: string) =>
 /** What the edge, the kernel and the agent tell of every application. */
 const builtIn: Partial<Record<MetricName, (over: string) => string>> = {
   errors: (over) => `(sum(rate(${failed}[${over}])) or vector(0)) / sum(rate(${requests}[${over}]))`,
+  refusals: (over) => `(sum(rate(${refused}[${over}])) or vector(0)) / sum(rate(${requests}[${over}]))`,
   'server-errors': (over) => `sum(increase(${failed}[${over}])) or vector(0)`,
   'latency-mean': (over) => `sum(rate(${seconds}_sum[${over}])) / sum(rate(${seconds}_count[${over}]))`,
   'request-rate': (over) => `sum(rate(${requests}[${over}]))`,
@@ -28,6 +30,9 @@ const builtIn: Partial<Record<MetricName, (over: string) => string>> = {
   cpu,
   memory: () => memory,
   disk: () => disk,
+  connections: () => 'max(appliance_database_connections / appliance_database_connections_limit)',
+  'secret-age': () => 'time() - min(appliance_secret_set_timestamp_seconds)',
+  'certificate-left': () => 'min(appliance_certificate_not_after_timestamp_seconds) - time()',
   resources: (over) => `max(${named(cpu(over), 'cpu')} or ${named(memory, 'memory')} or ${named(disk, 'disk')})`,
 };
 
@@ -38,7 +43,7 @@ export const answering = `min((${healthByService}) > bool 0)`;
  * A metric of a policy in the language of Prometheus, for all that users get (not for one release).
  * @param over what it is measured over, as Prometheus writes it: `1m`
  * @param answers name of the series that `answering` is recorded under
- * @returns undefined where nobody measures it: the alert cannot be raised, and `status` says so
+ * @returns undefined where nobody measures it (config/unwatched.ts says what it takes)
  */
 export function expressionOf(
   metric: MetricName,

@@ -1,16 +1,9 @@
 import { stringify } from 'yaml';
 import type { Policy, PolicyAlert } from '../../config/policy.ts';
+import { type Measured, type Unwatched, unwatchedOf, whyUnwatched } from '../../config/unwatched.ts';
 import type { AlertingRule, RecordingRule, Rule } from './rule.ts';
 import { applianceRules } from './rules-appliance.ts';
-import { answering, expressionOf, type OwnExpressions, promDuration } from './rules-expressions.ts';
-
-/** An alert of a policy that cannot be raised on this appliance, and why. */
-interface Unwatched {
-  readonly policy: string;
-  readonly id: string;
-  readonly name: string;
-  readonly why: string;
-}
+import { answering, expressionOf, promDuration } from './rules-expressions.ts';
 
 export interface RuleSet {
   /** Name of a file → its text. */
@@ -25,22 +18,18 @@ const defaultOver = 60_000;
  * The rules that Prometheus evaluates: those of the appliance itself, and a file for each policy whose alerts are wanted.
  * Pure: the same input gives the same text.
  */
-export function ruleSet(policies: readonly Policy[], own: OwnExpressions): RuleSet {
+export function ruleSet(policies: readonly Policy[], measured: Measured): RuleSet {
   const files: Record<string, string> = { 'appliance.yml': ruleFile('appliance', applianceRules) };
-  const unwatched: Unwatched[] = [];
-  for (const policy of policies) {
-    const rules = policyRules(policy, own);
-    unwatched.push(...rules.unwatched);
-    files[`policy-${policy.name}.yml`] = ruleFile(`policy-${policy.name}`, rules.rules);
-  }
-  return { files, unwatched };
+  for (const policy of policies)
+    files[`policy-${policy.name}.yml`] = ruleFile(`policy-${policy.name}`, policyRules(policy, measured));
+  return { files, unwatched: unwatchedOf(policies, measured) };
 }
 
 /** The rules of one policy: each measured value is recorded once, then compared as often as alerts ask for it. */
-function policyRules(policy: Policy, own: OwnExpressions): { rules: Rule[]; unwatched: Unwatched[] } {
+function policyRules(policy: Policy, measured: Measured): Rule[] {
+  const own = measured.metrics;
   const records = new Map<string, RecordingRule>();
   const alerts: AlertingRule[] = [];
-  const unwatched: Unwatched[] = [];
   // Each policy records under its own name: two groups that write the same series would mix their samples.
   const level = policy.name.replaceAll('-', '_');
   const answers = `${level}:answers:now`;
@@ -49,19 +38,12 @@ function policyRules(policy: Policy, own: OwnExpressions): { rules: Rule[]; unwa
   for (const alert of policy.alerts) {
     const over = promDuration(Math.max(alert.over ?? defaultOver, leastOver(alert)));
     const expr = expressionOf(alert.metric, over, own, answers);
-    if (expr === undefined || alert.against === 'baseline') {
-      const why =
-        expr === undefined
-          ? `nobody measures ${alert.metric}: name its expression under monitoring.metrics in appliance.yaml`
-          : 'an alert has no release to compare with: write against: day-before';
-      unwatched.push({ policy: policy.name, id: alert.id, name: alert.name, why });
-      continue;
-    }
+    if (expr === undefined || whyUnwatched(alert, measured) !== undefined) continue;
     const record = `${level}:${alert.metric.replaceAll('-', '_')}:${over}`;
     records.set(record, { record, expr });
     alerts.push(alertingRule(policy.name, alert, record));
   }
-  return { rules: [...records.values(), ...alerts], unwatched };
+  return [...records.values(), ...alerts];
 }
 
 /** Milliseconds below which a rate has too few scrapes to be one; four, so that a missed one does no harm. */
