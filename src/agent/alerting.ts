@@ -24,9 +24,12 @@ import type { Paths } from '../lib/paths.ts';
 import type { Finding } from '../lib/verdict.ts';
 import { type ContainerWatch, colourOf, serviceName } from './containers.ts';
 import type { NotificationCount } from './metrics/notifications.ts';
+import { Reported } from './reported.ts';
 
 /** Milliseconds between two rounds. */
 const period = 5_000;
+/** Milliseconds that Alertmanager gets to take what a person has just reported; the next round tries again. */
+const handInTimeout = 3_000;
 /** What is in force where appliance.yaml has no section `alerts`: nobody is told of anything. */
 const untold: AlertsConfig = alertsSchema.parse({ receivers: {} });
 
@@ -48,6 +51,8 @@ export interface AlertingDeps {
 /** Alerting of one appliance: what the alerts capability needs of the machine, put together. */
 export class Alerting {
   readonly desk: AlertDesk;
+  /** What people tell of. */
+  readonly reported: Reported;
   readonly #deps: AlertingDeps;
   readonly #own: OwnAlerts;
   readonly #alertmanager: Alertmanager | undefined;
@@ -70,6 +75,14 @@ export class Alerting {
       clock,
       disk: { directory: paths.lib, freeBytes: () => freeBytes(paths.lib) },
       services: () => this.#services(),
+    });
+    this.reported = new Reported({
+      config,
+      configPath: paths.config,
+      clock,
+      desk: this.desk,
+      own: this.#own,
+      handIn: () => this.#sentry.round(AbortSignal.timeout(handInTimeout)),
     });
   }
 

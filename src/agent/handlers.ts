@@ -139,6 +139,16 @@ export function createHandlers(
       a.audit.append(timestamp(a.clock.now()), actor, 'unsilence', silence.matchers, 'done');
       return silence;
     },
+    alertsRaise: async ({ condition, comment }, { actor }) => {
+      const raised = await a.alerting.reported.raise(condition, actor.user, comment);
+      a.audit.append(timestamp(a.clock.now()), actor, 'alerts raise', condition, 'raised');
+      return raised;
+    },
+    alertsResolve: async ({ condition }, { actor }) => {
+      const resolved = await a.alerting.reported.resolve(condition);
+      a.audit.append(timestamp(a.clock.now()), actor, 'alerts resolve', condition, 'over');
+      return resolved;
+    },
     alertsAck: async ({ alert, duration, comment }, { actor }) => {
       const until = a.clock.now() + duration;
       const alerts = await a.alerting.desk.acknowledge(alert, actor.user, until, comment);

@@ -42,6 +42,8 @@ export const endpoints = {
   alertsDrill: { method: 'POST', path: '/alerts/drill', access: 'operator', stream: true },
   alertsSilence: { method: 'POST', path: '/alerts/silence', access: 'operator', stream: false },
   alertsUnsilence: { method: 'POST', path: '/alerts/unsilence', access: 'operator', stream: false },
+  alertsRaise: { method: 'POST', path: '/alerts/raise', access: 'operator', stream: false },
+  alertsResolve: { method: 'POST', path: '/alerts/resolve', access: 'operator', stream: false },
   alertsAck: { method: 'POST', path: '/alerts/ack', access: 'operator', stream: false },
   configShow: { method: 'GET', path: '/config', access: 'viewer', stream: false },
   audit: { method: 'POST', path: '/audit', access: 'viewer', stream: false },

@@ -114,6 +114,13 @@ export const routes = {
   alertsDrill: route('alertsDrill', z.object({ service: z.string().optional(), ...operation }), eventSchema),
   alertsSilence: route('alertsSilence', silenceInput, silenceSchema),
   alertsUnsilence: route('alertsUnsilence', z.object({ id: z.string() }), silenceSchema),
+  /** A person reports a condition of a policy that nobody else can see, or says that it is over. */
+  alertsRaise: route(
+    'alertsRaise',
+    z.object({ condition: z.string(), comment: z.string().max(500).default('') }),
+    z.array(alertSchema),
+  ),
+  alertsResolve: route('alertsResolve', z.object({ condition: z.string() }), z.array(alertSchema)),
   alertsAck: route('alertsAck', ackInput, z.array(alertSchema)),
   configShow: route('configShow', nothing, z.record(z.string(), z.unknown())),
   audit: route(

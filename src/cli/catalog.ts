@@ -285,6 +285,21 @@ export const catalog = {
     group: 'alerts',
     args: [{ name: 'silence', required: true, help: 'its id, or the first digits of it' }],
   },
+  'alerts raise': {
+    summary: 'tell of what only a person can see: a security incident, complaints, a vulnerability',
+    group: 'alerts',
+    args: [{ name: 'condition', required: true, help: 'its id in a policy (byHand); config policies lists them' }],
+    options: { comment },
+    about:
+      'It goes the way of every other alert and fires until alerts resolve. With an action that is a rollback it says how to go back; it does not do so by itself.',
+    examples: ['appliance alerts raise S4-31 --comment "tokens in a public paste"'],
+  },
+  'alerts resolve': {
+    summary: 'say that what somebody has raised is over',
+    group: 'alerts',
+    args: [{ name: 'condition', required: true, help: 'the id that it was raised by' }],
+    examples: ['appliance alerts resolve S4-31'],
+  },
   'alerts ack': {
     summary: 'say that you look after an alert: it is neither repeated nor escalated',
     group: 'alerts',

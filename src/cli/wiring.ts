@@ -75,6 +75,8 @@ export interface PolicySummary {
   readonly title: string | null;
   readonly stages: readonly { readonly weight: number; readonly seconds: number }[];
   readonly bakeSeconds: number;
+  /** Conditions that only a person can see. */
+  readonly byHand: readonly { readonly id: string; readonly text: string }[];
   readonly problems: readonly ConfigProblem[];
 }
 

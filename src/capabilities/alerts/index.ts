@@ -6,6 +6,7 @@
  * - `escalations` tells more people of what nobody answers;
  * - `AlertDesk` is what people do: look, silence, acknowledge; `testReceivers` and the steps of the drill prove receipt.
  */
+export { type Condition, conditionsOf, reportedAlert, reportedName } from './by-hand.ts';
 export { AlertDesk } from './desk.ts';
 export { awaitReceipt, checkAlerting } from './drill.ts';
 export { alertsOf } from './events.ts';
@@ -13,3 +14,4 @@ export { alertMigrations, OwnAlerts } from './own-alerts.ts';
 export { alertsOfRollout } from './rollout-alerts.ts';
 export { Sentry } from './sentry.ts';
 export { testReceivers } from './test-receivers.ts';
+export type { ShownAlert } from './view.ts';

@@ -74,6 +74,27 @@ export async function unsilence(call: Call<'alerts unsilence'>, session: Session
   return exitCodes.done;
 }
 
+export async function raise(call: Call<'alerts raise'>, session: Session): Promise<number> {
+  const input = { condition: call.args.condition, comment: call.options.comment ?? '' };
+  const raised = await (await session.client()).ask('alertsRaise', input, session.signal);
+  session.answer(raised, () =>
+    raised.flatMap(({ severity, summary, hint }) => [
+      `${mark(session.out, 'pass')} ${speak(session.out, `${severity} until it is resolved: ${summary}`)}`,
+      ...(hint === null ? [] : [speak(session.out, `  → ${hint}`)]),
+    ]),
+  );
+  return exitCodes.done;
+}
+
+export async function resolve(call: Call<'alerts resolve'>, session: Session): Promise<number> {
+  const input = { condition: call.args.condition };
+  const resolved = await (await session.client()).ask('alertsResolve', input, session.signal);
+  session.answer(resolved, () =>
+    resolved.map(({ summary }) => `${mark(session.out, 'pass')} ${speak(session.out, `over: ${summary}`)}`),
+  );
+  return exitCodes.done;
+}
+
 export async function ack(call: Call<'alerts ack'>, session: Session): Promise<number> {
   const acknowledged = await (await session.client()).ask(
     'alertsAck',

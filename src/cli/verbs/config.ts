@@ -53,7 +53,7 @@ export async function policies(_: Call<'config policies'>, session: Session): Pr
 
 function policyLines(
   session: Session,
-  { name, title, path, own, stages, bakeSeconds, problems }: PolicySummary,
+  { name, title, path, own, stages, bakeSeconds, byHand, problems }: PolicySummary,
 ): string[] {
   const good = problems.length === 0;
   const way = [
@@ -65,7 +65,10 @@ function policyLines(
   return [
     `${mark(session.out, good ? 'pass' : 'fail')} ${name}${title === null ? '' : `, ${title}`}${own ? ` (${path})` : ''}`,
     ...(good
-      ? [`  ${way.join('; ')}`]
+      ? [
+          `  ${way.join('; ')}`,
+          ...byHand.map(({ id, text }) => speak(session.out, `  only a person can see: ${text} (alerts raise ${id})`)),
+        ]
       : problems.map((problem) => speak(session.out, `  ${problemLine(path, problem)}`))),
   ];
 }

@@ -113,6 +113,8 @@ class Stage {
     alertsDrill: ({ service }, caller) => this.#operate('drill', service ?? 'backend', caller),
     alertsSilence: async (input) => silenceOf(input.matchers.join(' ')),
     alertsUnsilence: async () => silenceOf('service="backend"'),
+    alertsRaise: async () => [],
+    alertsResolve: async () => [],
     alertsAck: async () => [],
     configShow: async () => ({ name: 'routing-ml' }),
     audit: async () => [
