@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { colours } from './colour.ts';
+import { type Colour, colours } from './colour.ts';
 import { formatDuration } from './units.ts';
 
 /** A request that was still being answered when the time for it was over. */
@@ -26,6 +26,17 @@ export const drainSchema = z.object({
   requests: z.array(openRequestSchema),
 });
 export type DrainReport = z.output<typeof drainSchema>;
+
+/** A colour that is to be stopped once it has answered. */
+export interface DrainWish {
+  readonly colour: Colour;
+  /** Addresses of its containers. */
+  readonly addresses: readonly string[];
+  /** Milliseconds that requests in flight may take. */
+  readonly limit: number;
+  /** Stops its containers. @param left milliseconds of the limit that are left for them */
+  readonly stop: (left: number) => Promise<void>;
+}
 
 /** Most requests that are named in one line. */
 const named = 3;

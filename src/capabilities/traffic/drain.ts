@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Colour } from '../../lib/colour.ts';
-import type { DrainReport, OpenRequest } from '../../lib/drain.ts';
+import type { DrainReport, DrainWish, OpenRequest } from '../../lib/drain.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import { formatDuration } from '../../lib/units.ts';
 import type { StepContext } from '../../operations/step.ts';
@@ -18,16 +18,6 @@ const pause = 500;
 const longestWait = 8_000;
 /** Requests that are reported by name. */
 const mostNamed = 100;
-
-export interface DrainWish {
-  readonly colour: Colour;
-  /** Addresses of its containers. */
-  readonly addresses: readonly string[];
-  /** Milliseconds that requests in flight may take. */
-  readonly limit: number;
-  /** Stops its containers. @param left milliseconds of the limit that are left for them */
-  readonly stop: (left: number) => Promise<void>;
-}
 
 /**
  * Lets a colour finish what it is answering, then stops it. Where it gets no new requests, its containers are not even

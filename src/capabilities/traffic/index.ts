@@ -1,13 +1,13 @@
 /** Traffic: the edge and which colour its requests get (DESIGN §4; docs/decisions/0010-edge-traffic.md). */
 import { type EdgeStatus, edgeControl } from '../../host/nginx.ts';
 import type { Weights } from '../../lib/colour.ts';
-import type { DrainReport } from '../../lib/drain.ts';
+import type { DrainReport, DrainWish } from '../../lib/drain.ts';
 import type { StepContext, StepType } from '../../operations/step.ts';
 import { type RotateOptions, rotateLogs } from './access-log.ts';
 import { type BeginRolloutArgs, beginRollout } from './begin-rollout.ts';
 import { type ConfigureEdgeArgs, configureEdgeStep } from './configure-edge.ts';
 import type { TrafficDeps, TrafficParts } from './deps.ts';
-import { type DrainWish, drain } from './drain.ts';
+import { drain } from './drain.ts';
 import { edgeFiles } from './files.ts';
 import { type HoldStageArgs, holdStage, type RolloutDeps } from './hold-stage.ts';
 import { Meter } from './meter.ts';

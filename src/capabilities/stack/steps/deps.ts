@@ -4,6 +4,7 @@ import { withoutSecrets } from '../../../host/compose-errors.ts';
 import type { Engine } from '../../../host/docker.ts';
 import { ensureDirectory, writeFileAtomic } from '../../../host/files.ts';
 import type { Colour } from '../../../lib/colour.ts';
+import type { DrainWish } from '../../../lib/drain.ts';
 import type { StepContext } from '../../../operations/step.ts';
 import type { PlannedProject } from '../colour-model.ts';
 import type { Project } from '../project.ts';
@@ -45,17 +46,6 @@ export interface StackRelease {
 export type BuiltImages = Readonly<
   Record<string, { readonly ref: string; readonly id: string; readonly bytes: number }>
 >;
-
-/** A colour that is to be stopped once it has answered. */
-export interface DrainWish {
-  readonly colour: Colour;
-  /** Addresses of its containers. */
-  readonly addresses: readonly string[];
-  /** Milliseconds that requests in flight may take. */
-  readonly limit: number;
-  /** Stops its containers. @param left milliseconds of the limit that are left for them */
-  readonly stop: (left: number) => Promise<void>;
-}
 
 /** What the steps of the stack act on. */
 export interface StackDeps {
