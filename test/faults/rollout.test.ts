@@ -171,13 +171,14 @@ describe('a rollout by policy, under load', () => {
     }
   });
 
-  it('takes a release back by itself that fails only under load; no other answer is lost', async () => {
+  it('takes a release back by itself that fails only under load; no other answer is lost (S0-1, S0-2, S2-17)', async () => {
     const bad = await version(60);
     const clients = traffic((status, release) => (status === 200 || release === bad) && release !== undefined);
     let report: LoadReport;
     try {
       const { exit, result, lines } = await deploy(bad, 'quick');
       expect(exit).toBe(1);
+      // Five minutes are allowed.
       expect(wayBack(lines)).toBeLessThan(1_000);
       expect(result).toMatchObject({ result: 'rolled_back', error: { code: 'rollout_failed' } });
       expect(result.error?.message).toMatch(/many-errors: .*expected/);

@@ -287,7 +287,7 @@ describe('releases and schemas', () => {
     expect(performance.now() - began).toBeGreaterThan(340);
   });
 
-  test('v1.3-inaccurate is wrong and v1.3-shifted drifts; both answer', async () => {
+  test('v1.3-inaccurate is wrong and v1.3-shifted drifts (S3-12); both answer', async () => {
     for (const tag of ['v1.3-inaccurate', 'v1.3-shifted'])
       expect((await docker(tag, 'build', '--quiet')).exitCode).toBe(0);
     const gauge = async (base: string, name: string): Promise<number> => {

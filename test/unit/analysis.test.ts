@@ -1,8 +1,11 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type AssessmentQuestion, assess } from '../../src/capabilities/checks/analysis/index.ts';
 import { judge } from '../../src/capabilities/checks/analysis/judge.ts';
 import { type RuleRole, windowsOf } from '../../src/capabilities/checks/analysis/windows.ts';
 import type { PolicyRule } from '../../src/config/policy.ts';
+import { parsePolicy } from '../../src/config/policy-load.ts';
 import { histogramOf } from '../../src/lib/histogram.ts';
 import type { Measurement, MetricReader, Window } from '../../src/lib/measurement.ts';
 import type { Finding } from '../../src/lib/verdict.ts';
@@ -403,6 +406,51 @@ describe('assessment', () => {
     );
     expect(seen.rollback[0]).toMatchObject({ verdict });
     expect(seen.rollback[0]?.needed).toBe(needed);
+  });
+
+  describe('the first hour under routing-ml (S1-54 to S1-57)', () => {
+    const policy = (async () => {
+      const text = await readFile(join(import.meta.dirname, '../../compose/policies/routing-ml.yaml'), 'utf8');
+      const { value } = parsePolicy(text);
+      if (!value) throw new Error('it is shipped');
+      return value;
+    })();
+    const sound: Record<string, Measurement> = {
+      errors: share(0, 4_000),
+      refusals: share(80, 4_000),
+      'latency-mean': times(...repeat(0.05, 4_000)),
+      'log-errors': { kind: 'events', count: 0 },
+      'database-failures': { kind: 'events', count: 0 },
+      'data-corruption': { kind: 'events', count: 0 },
+      health: value(1),
+    };
+    const failing = async (change: Record<string, Measurement>) => {
+      const measure: MetricReader = async (metric) => ({ ...sound, ...change })[metric] ?? absent;
+      const now = start + 60 * minute + 2_000;
+      const { gates } = await assess(
+        { ...question, policy: await policy, minRequests: 0, now },
+        measure,
+        new AbortController().signal,
+      );
+      return gates.filter(({ verdict }) => verdict !== 'pass').map(({ id, verdict }) => `${id} ${verdict}`);
+    };
+
+    test.each([
+      ['nothing is wrong', {}, []],
+      ['nobody can log in', { refusals: share(3_600, 4_000) }, ['S1-57-auth fail']],
+      [
+        'a connection to the database fails',
+        { 'database-failures': { kind: 'events', count: 1 } },
+        ['S1-57-database fail'],
+      ],
+      ['one of two replicas is down', { health: value(0.5) }, ['S1-57-predictions fail']],
+      ['a line of the log says ERROR', { 'log-errors': { kind: 'events', count: 1 } }, ['S1-54 fail']],
+      ['answers take 300 ms', { 'latency-mean': times(...repeat(0.3, 4_000)) }, ['S1-55 fail']],
+      ['2 % fail', { errors: share(80, 4_000) }, ['S1-56 fail']],
+      ['the logs cannot be read', { 'database-failures': absent }, ['S1-57-database inconclusive']],
+    ] satisfies [string, Record<string, Measurement>, string[]][])('%s', async (_, change, expected) => {
+      expect(await failing(change)).toEqual(expected);
+    });
   });
 
   test('a release that has all of the traffic is compared with the time before the rollout', async () => {

@@ -36,6 +36,9 @@ const stated: [string, keyof Policy, string, Record<string, unknown>][] = [
   ['routing-ml', 'gates', 'S1-54', { metric: 'log-errors', atMost: 0 }],
   ['routing-ml', 'gates', 'S1-55', { metric: 'latency-mean', below: 0.2 }],
   ['routing-ml', 'gates', 'S1-56', { metric: 'errors', below: 0.01 }],
+  ['routing-ml', 'gates', 'S1-57-auth', { metric: 'refusals', below: 0.2 }],
+  ['routing-ml', 'gates', 'S1-57-database', { metric: 'database-failures', atMost: 0 }],
+  ['routing-ml', 'gates', 'S1-57-predictions', { metric: 'health', atLeast: 1 }],
   ['routing-ml', 'rollback', 'S1-66', { metric: 'errors', above: 0.1, for: 0 }],
   ['routing-ml', 'rollback', 'S1-67', { metric: 'health', atMost: 0, for: 5 * minute }],
   ['routing-ml', 'rollback', 'S1-68', { metric: 'data-corruption', above: 0, for: 0 }],
@@ -118,7 +121,11 @@ test('watch, drain and proof of a rollback are those of S0, S1 and S2', async ()
     ['S0-59', 24 * hour],
     ['S0-60', 7 * 24 * hour],
   ]);
-  expect((await read('routing-ml')).bake).toMatchObject({ for: hour });
+  expect((await read('routing-ml')).bake).toMatchObject({ for: hour, ids: ['S1-54', 'S1-55', 'S1-56', 'S1-57'] });
+  // The watch in phases: each share has its own time and its own looks, and the last one is watched too.
+  const mlops = await read('mlops');
+  expect(mlops.bake).toMatchObject({ for: hour, every: 10_000, ids: ['S4-54'] });
+  expect(mlops.canary?.stages.slice(0, 3).every((stage) => stage.for > 0 && stage.every === 10_000)).toBe(true);
   expect((await read('flash')).drain).toMatchObject({ limit: 5 * minute, ids: ['S2-14'] });
   for (const name of names)
     expect((await read(name)).verifyRollback).toEqual({ attempts: 30, every: 2_000, ids: ['S0-47'] });
