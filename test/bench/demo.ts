@@ -6,7 +6,7 @@ import { main, type Row } from './row.ts';
 
 export const about = `\
 The rows from rollback to idle come from one run of the bundled program with the reference application (eight
-containers), on a stack of their own. Commands are timed from start to exit. A deploy or rollback counts when it exits
+containers) and its monitoring (three more), on a stack of their own. Commands are timed from start to exit. A deploy or rollback counts when it exits
 with 0 and 20 answers that follow carry the release. "Cold" means that no container of the release exists, only its
 images. Beside it, Compose starts the very same project from nothing (\`docker compose up --detach --wait\`), right
 before each cold rollback. Three releases are deployed in turn, each clears an older one away, the first is built and

@@ -5,6 +5,7 @@ import { execa } from 'execa';
 import { type OperationResult, operationResultSchema, type Status, statusSchema } from '../../../src/api/schema.ts';
 import { type Colour, otherColour } from '../../../src/lib/colour.ts';
 import { Lab } from '../../support/appliance.ts';
+import { buildMonitoring } from '../monitoring.ts';
 
 const repository = resolve(import.meta.dirname, '../../..');
 const name = 'benchtest';
@@ -23,7 +24,7 @@ export interface Timed {
   readonly result: OperationResult;
 }
 
-/** The demo: a bundled program, its agent, and the reference application with v0.9 warm and v1.0 live. */
+/** The demo: a bundled program, its agent, and the reference application, watched, with v0.9 warm and v1.0 live. */
 export class DemoStack {
   readonly lab: Lab;
   readonly #bundle: string;
@@ -35,12 +36,13 @@ export class DemoStack {
 
   /** Builds the program, starts it and deploys. What it made is gone again when that fails. */
   static async open(): Promise<DemoStack> {
+    await buildMonitoring();
     const bundle = await mkdtemp(join(tmpdir(), `${name}-bundle-`));
     let stack: DemoStack | undefined;
     try {
       await execa(process.execPath, [join(repository, 'build.js'), '--outdir', bundle]);
       const entry = join(bundle, 'appliance.js');
-      stack = new DemoStack(await Lab.make({ name, port, pool: '10.219.0.0/16', entry }), bundle);
+      stack = new DemoStack(await Lab.make({ name, port, monitoring: port + 2, pool: '10.219.0.0/16', entry }), bundle);
       await stack.lab.startAgent();
       for (const tag of ['v0.9', 'v1.0']) await stack.operate('deploy', tag);
       return stack;
