@@ -63,6 +63,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     const hub = new EventHub();
     void giveBackAfterOperations(hub, stop.signal);
     const since = timestamp(clock.now());
+    let tidied: Promise<void> | undefined;
     const open = async (): Promise<Generation> => {
       const appliance = await openAppliance({
         paths,
@@ -72,6 +73,9 @@ export async function runAgent(options: AgentOptions): Promise<number> {
         onError: (error) => log.error({ error: error.message }, 'nobody waited for this'),
         ...(options.onTransition ? { onTransition: options.onTransition } : {}),
       });
+      // Before anything of ours begins to write: a file that is being written looks like one that a crash has left.
+      tidied ??= tidy(appliance);
+      await tidied;
       await keepLastGood(paths.config, paths.lib);
       const ended = new AbortController();
       const { watch } = appliance;
@@ -111,7 +115,6 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       agent: { running: true, pid: process.pid, since },
       onError: (error) => log.warn({ error: asApplianceError(error).message }, 'metrics not written'),
     }).start(stop.signal);
-    await tidy(generations.current.appliance);
     // Whoever asks while old work is being settled is told so, instead of finding nobody.
     const settling = operations.recover(stop.signal);
     const close = await serve({

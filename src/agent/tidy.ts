@@ -9,7 +9,7 @@ const ofOthers = ['source.git', 'persistent', 'releases', 'scratch'];
 /** Milliseconds after which nobody looks at a plan any more. */
 const longestPlan = 3_600_000;
 
-/** Removes what a process that was killed in the middle of writing has left. Only the one writer may call it. */
+/** Removes what a process that was killed in the middle of writing has left. Only the one writer may call it, before it writes. */
 export async function tidy({ paths, store, clock }: Pick<Appliance, 'paths' | 'store' | 'clock'>): Promise<void> {
   await store.sweep();
   await removeTemporaryFiles(paths.lib, ofOthers);
