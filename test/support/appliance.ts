@@ -85,6 +85,9 @@ export class Lab {
       env: { APPLIANCE_ROOT: this.root, ...env },
       timeout: 170_000,
     });
+    // Without its last words nobody could say what it was waiting for.
+    if (result.timedOut)
+      throw new Error(`appliance ${args.join(' ')} took longer than 170 s: ${result.stderr.slice(-2_000)}`);
     return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr };
   }
 
