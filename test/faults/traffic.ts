@@ -4,7 +4,7 @@ import type { FaultLab } from './lab.ts';
 
 /** Clients that ask all the time while something dies. */
 export function startTraffic({ options: { port } }: FaultLab): Load {
-  return new Load({ port, path: '/health', keepAlive: 6, fresh: 3, pause: 15 });
+  return new Load({ port, path: '/health', keepAlive: 6, fresh: 3, pause: 30 });
 }
 
 export interface Seen {
