@@ -10,7 +10,7 @@ import { availableMemory } from '../host/memory.ts';
 import { type Colour, colours } from '../lib/colour.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { PlannedStep } from '../operations/step.ts';
-import { holdTime } from '../recipes/canary.ts';
+import { holdTime, type RolloutPolicy } from '../recipes/canary.ts';
 import {
   baselineOf,
   type DeployFacts,
@@ -78,7 +78,7 @@ export class Previews {
     if (planned.length === 0) notes.push(`${input.tag} is live already`);
     const displaced = warmInTheWay(release, idleColour(observed), observed);
     if (planned.length > 0 && displaced !== null) notes.push(roomNote(displaced, idleColour(observed)));
-    notes.push(...drainNotes(config, observed));
+    notes.push(...adviceNotes(config, observed, policy));
     const rolled = policy !== null && baselineOf(facts) !== null;
     if (policy && !rolled && planned.length > 0)
       notes.push(`policy ${policy.name} is not used: no release serves that the new one could be compared with`);
@@ -181,10 +181,17 @@ export class Previews {
   }
 }
 
-/** A colour that is cleared may still serve the routes of an older release. */
-function drainNotes({ deploy, routes }: Config, observed: Observed): string[] {
+/**
+ * What `config check` warns of, for this deploy: a colour that is cleared may still serve the routes of an older release, and
+ * nothing is copied unless the policy says so.
+ */
+function adviceNotes(
+  { deploy, routes, shadow }: Config,
+  observed: Observed,
+  policy: Pick<RolloutPolicy, 'shadow'> | null,
+): string[] {
   const held = colours.flatMap((colour) => observed.colours[colour].topology?.routes ?? []);
-  const advice = adviseOn({ deploy, routes: [...routes, ...held] });
+  const advice = adviseOn({ deploy, routes: [...routes, ...held], ...(policy?.shadow && shadow ? { shadow } : {}) });
   return advice.map(({ path, message }) => `${pathText(path)}: ${message}`);
 }
 

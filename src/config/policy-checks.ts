@@ -27,7 +27,7 @@ export function policyIssues(policy: Policy): CrossIssue[] {
   ];
 }
 
-function stageIssues({ canary, bake, gates }: Policy): CrossIssue[] {
+function stageIssues({ canary, bake, gates, shadow }: Policy): CrossIssue[] {
   const stages = canary?.stages ?? [];
   const at = (index: number, key: string) => ['canary', 'stages', index, key];
   const issues = stages.flatMap((stage, index): CrossIssue[] => {
@@ -43,6 +43,11 @@ function stageIssues({ canary, bake, gates }: Policy): CrossIssue[] {
   const last = stages.at(-1);
   if (last && last.weight !== 100)
     issues.push({ path: at(stages.length - 1, 'weight'), message: 'the last stage must give 100 %' });
+  if (shadow && shadow.every > shadow.for)
+    issues.push({
+      path: ['shadow', 'every'],
+      message: `it is longer than the copies go on (${formatDuration(shadow.for)})`,
+    });
   if (bake && bake.every > bake.for) issues.push({ path: ['bake', 'every'], message: 'it is longer than the watch' });
   const watched = bake !== undefined || stages.some((stage) => stage.for > 0);
   if (watched && gates.length === 0)

@@ -164,6 +164,12 @@ test.each([
     ['below: 0.01 }', 'below: 0.01 }\n  - { id: a, metric: health, atLeast: 1 }'],
     /^9:.*a stands in gates\[0\]/m,
   ],
+  [
+    'copies that end before a look',
+    ['gates:', 'shadow: { share: 10, for: 2s }\ngates:'],
+    /^7:.*longer than the copies go on/m,
+  ],
+  ['copies of nothing', ['gates:', 'shadow: { share: 0, for: 2m }\ngates:'], /^7:\d+ shadow.share/m],
   ['an unknown key', ['below: 0.01', 'beneath: 0.01'], /^8:\d+ .*unknown key beneath/m],
   ['a window that does not fit', ['below: 0.01', 'below: 0.01, for: 1m, over: 7s'], /^8:.*not a multiple of over/m],
   ['a gate longer than its stage', ['below: 0.01', 'below: 0.01, for: 2h'], /^8:.*never pass a stage/m],
