@@ -37,7 +37,7 @@ const needs: Readonly<Partial<Record<MetricName, string>>> = {
 };
 
 /** What it takes to measure a metric for alerts; undefined where it is measured. Pure. */
-export function missingFor(metric: MetricName, { metrics, database }: Measured): string | undefined {
+function missingFor(metric: MetricName, { metrics, database }: Measured): string | undefined {
   if (metrics[metric] !== undefined || (metric === 'connections' && database)) return undefined;
   return needs[metric];
 }

@@ -5,7 +5,7 @@ import type { Topology } from '../../../lib/topology.ts';
 import type { PreparedRequest } from './load.ts';
 
 /** On every declared request, so that the application and its log can tell it from one of a user. */
-export const syntheticHeader = 'x-appliance-synthetic';
+const syntheticHeader = 'x-appliance-synthetic';
 
 export interface Preparation {
   readonly requests: readonly SyntheticRequest[];
