@@ -9,7 +9,8 @@ import { expectConsistent } from './invariants.ts';
 import { FaultLab } from './lab.ts';
 import { expectNothingLost } from './traffic.ts';
 
-// Progressive rollouts on real containers behind a real edge, under traffic, by policies of a few seconds.
+// Progressive rollouts on real containers behind a real edge, under traffic, by policies of a few seconds. How they survive
+// the death of their agent at each of their steps: crash-rollout.test.ts and crash-rollout-back.test.ts.
 const port = 28_340;
 let lab: FaultLab;
 let live = '';
@@ -303,45 +304,6 @@ describe('a rollout whose agent goes away', () => {
       await expectConsistent(lab, { tag: live, result: 'rolled_back' });
     } finally {
       await expectNothingLost(clients, { releases: [live, tag], reload: false });
-    }
-  });
-
-  it.each([
-    ['begin-rollout', 'verified', 'failed'],
-    ['shift-traffic', 'applied', 'done'],
-    ['record-live', 'applying', 'done'],
-  ] as const)('killed at %s, %s: it ends as %s', async (action, state, result) => {
-    const before = live;
-    const tag = await version();
-    const clients = traffic();
-    const done = result === 'done';
-    try {
-      await lab.order({ action, state });
-      await lab.operateUntilDeath('deploy', { tag, policy: 'quick' });
-      await lab.startAgent();
-      if (done) live = tag;
-      await expectConsistent(lab, { tag: live, result });
-    } finally {
-      await expectNothingLost(clients, { releases: done ? [before, tag] : [before], reload: false });
-    }
-  });
-
-  it('killed at each step of going back, it has gone back in the end', async () => {
-    for (const [action, state] of [
-      ['hold-stage', 'failed'],
-      ['shift-traffic', 'undoing'],
-      ['begin-rollout', 'undoing'],
-    ] as const) {
-      const bad = await version(30);
-      const clients = traffic((status, release) => status === 200 || release === bad);
-      try {
-        await lab.order({ action, state });
-        await lab.operateUntilDeath('deploy', { tag: bad, policy: 'quick' });
-        await lab.startAgent();
-        await expectConsistent(lab, { tag: live, result: 'rolled_back' });
-      } finally {
-        expect((await clients.stop()).losses).toEqual([]);
-      }
     }
   });
 });
