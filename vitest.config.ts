@@ -28,30 +28,32 @@ const longest = [
 
 /**
  * Four projects, from fast to slow. `unit` needs no engine; the others use a real Docker Engine. They share it, but each
- * file has an appliance of its own: name, networks, ports and root, so as many files as `workers` says run side by side.
+ * file has an appliance of its own: name, networks, ports and root, so as many of them as `maxWorkers` says run side by side.
  */
-const project = (name: string, groupOrder: number, testTimeout: number, workers?: number) => ({
+const project = (name: string, groupOrder: number, testTimeout: number, more: ProjectOptions = {}) => ({
   test: {
     name,
     sequence: { groupOrder },
     include: [`test/${name}/**/*.test.{ts,tsx}`],
     testTimeout,
     hookTimeout: testTimeout,
-    ...(workers === undefined ? {} : { maxWorkers: workers, env: { NODE_COMPILE_CACHE: compiled } }),
+    ...more,
   },
 });
 
-/** Agents and commands are started hundreds of times, and compiling them is half of what a start costs. */
-const compiled = join(tmpdir(), 'node-compile-cache');
+type ProjectOptions = { maxWorkers?: number; env?: Record<string, string> };
+
+/** Agents and commands are started from source hundreds of times, and compiling them is half of what a start costs. */
+const env = { NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache') };
 
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
     projects: [
       project('unit', 1, 20_000),
-      project('integration', 2, 180_000, 2),
-      project('faults', 3, 900_000, 3),
-      project('e2e', 4, 180_000, 1),
+      project('integration', 2, 180_000, { maxWorkers: 2, env }),
+      project('faults', 3, 900_000, { maxWorkers: 3, env }),
+      project('e2e', 4, 180_000, { maxWorkers: 1 }),
     ],
   },
 });
