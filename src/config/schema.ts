@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { bytesPattern, durationPattern, parseBytes, parseDuration } from '../lib/units.ts';
 import { alertsSchema } from './alerts.ts';
+import { modelsSchema } from './models.ts';
 import { monitoringSchema } from './monitoring.ts';
 
 /** `30s` in the file, milliseconds in the program. */
@@ -156,6 +157,7 @@ export const configSchema = z.strictObject({
     .prefault({}),
   alerts: alertsSchema.optional(),
   monitoring: monitoringSchema.optional(),
+  models: modelsSchema.optional(),
   agent: z
     .strictObject({
       operators: z.string().default('appliance').describe('group that may use the operator socket'),
