@@ -50,7 +50,8 @@ function guarded<T>(path: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    const damaged = /^SQLITE_(CORRUPT|NOTADB)/.test(systemCode(error) ?? '');
+    const origin = error instanceof ApplianceError && error.code === 'internal' ? error.cause : error;
+    const damaged = /^SQLITE_(CORRUPT|NOTADB)/.test(systemCode(origin) ?? '');
     const told = damaged ? undefined : asApplianceError(error);
     if (told && told.code !== 'state_corrupt') throw told.code === 'internal' ? error : told;
     throw new ApplianceError('state_corrupt', `the model registry ${path} is damaged: ${messageOf(error)}`, {
