@@ -61,9 +61,7 @@ export const modelsSchema = z
       })
       .optional()
       .describe("the application's trainer, for `appliance models retrain`"),
-    bake: duration
-      .prefault('60s')
-      .describe('how long a promoted model is watched before the promotion is done'),
+    bake: duration.prefault('60s').describe('how long a promoted model is watched before the promotion is done'),
   })
   .describe('the models of the application; left out, the commands about models know nothing of a running process');
 export type ModelsConfig = z.output<typeof modelsSchema>;
