@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { alertMigrations } from '../capabilities/alerts/index.ts';
 import { checkHost } from '../capabilities/checks/host.ts';
+import { ModelRegistry } from '../capabilities/models/registry.ts';
 import { retain } from '../capabilities/releases/retain.ts';
 import { afterMigration } from '../capabilities/releases/schema-gate.ts';
 import { createReleaseSteps } from '../capabilities/releases/steps.ts';
@@ -25,24 +26,26 @@ import { Engine } from '../host/docker.ts';
 import { readJson } from '../host/files.ts';
 import { SourceRepository } from '../host/git.ts';
 import { type Database, openDatabase, openReadOnly } from '../host/sqlite.ts';
-import type { Clock } from '../lib/clock.ts';
+import { type Clock, timestamp } from '../lib/clock.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
 import { AuditLog, auditMigrations } from '../operations/audit.ts';
 import { Journal, journalMigrations } from '../operations/journal.ts';
 import { Runner, type RunnerEvent } from '../operations/runner.ts';
 import type { StepType } from '../operations/step.ts';
+import type { ModelSteps } from '../recipes/models.ts';
 import { createResolveStep, type ResolveDeps } from '../recipes/resolve.ts';
 import type { Steps } from '../recipes/steps.ts';
 import { alertRules } from './alert-rules.ts';
 import { Alerting } from './alerting.ts';
 import { ContainerWatch } from './containers.ts';
 import { EventHub } from './events.ts';
+import { ModelService, modelsDirectory } from './model-service.ts';
 import { Monitoring } from './monitoring.ts';
 import { Observer } from './observer.ts';
 import { Operations } from './operations.ts';
 import { assertOwner, claim } from './owner.ts';
-import { rolloutDeps } from './rollout-analysis.ts';
+import { eyesOf, rolloutDeps } from './rollout-analysis.ts';
 import { Rollouts } from './rollouts.ts';
 
 /** Everything that belongs to one appliance, put together. The only place where capabilities meet. */
@@ -64,6 +67,9 @@ export interface Appliance {
   readonly ballast: Ballast;
   readonly alerting: Alerting;
   readonly monitoring: Monitoring;
+  /** Models beside running processes; undefined without a section `models` in appliance.yaml. */
+  readonly modelService: ModelService | undefined;
+  readonly modelSteps: ModelSteps | undefined;
   readonly resolve: ResolveDeps;
   readonly steps: Steps;
   close(): void;
@@ -86,7 +92,7 @@ export interface ApplianceOptions {
 export const stateModules = [alertMigrations, journalMigrations, auditMigrations, releaseMigrations, rolloutMigrations];
 
 /** Kinds of operations that are finished, not taken back, when they were cut short. */
-const urgentKinds: ReadonlySet<string> = new Set(['rollback', 'up', 'down', 'restart', 'prune']);
+const urgentKinds: ReadonlySet<string> = new Set(['rollback', 'model-rollback', 'up', 'down', 'restart', 'prune']);
 
 /**
  * Puts an appliance together from its configuration.
@@ -199,10 +205,29 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
       limits: config.retention,
     }),
   };
+  let openRegistry: ModelRegistry | undefined;
+  const modelService = ModelService.of({
+    config,
+    paths,
+    clock,
+    engine,
+    store,
+    stack: stackDeps,
+    registry: () => {
+      if (!config.models) throw new RangeError('there are no models');
+      openRegistry ??= new ModelRegistry(modelsDirectory(paths, config.models), { clock, access: 'write' });
+      return openRegistry;
+    },
+    eyes: eyesOf({ config, engine, edge: traffic.meter.read }),
+    alerting,
+    busy: () => operations.running() !== null,
+    onClosed: () => hub.publish({ event: 'status', time: timestamp(clock.now()) }),
+  });
+  const modelSteps = modelService?.steps();
   const runner: Runner = new Runner({
     journal,
     clock,
-    steps: registry(steps),
+    steps: registry({ ...steps, ...modelSteps }),
     onEvent: async (event) => {
       operations.onRunnerEvent(event);
       await options.onTransition?.(event);
@@ -241,10 +266,13 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     ballast,
     alerting,
     monitoring,
+    modelService,
+    modelSteps,
     resolve,
     steps,
     close: () => {
       void traffic.meter.close();
+      openRegistry?.close();
       database.close();
     },
   };
@@ -268,7 +296,9 @@ export function openStateForReading(paths: Paths): Database {
 }
 
 /** Step types by the name that the journal knows them by. */
-function registry(steps: Steps): ReadonlyMap<string, Pick<StepType<never>, 'action' | 'bind'>> {
+function registry(
+  steps: Readonly<Record<string, Pick<StepType<never>, 'action' | 'bind'>>>,
+): ReadonlyMap<string, Pick<StepType<never>, 'action' | 'bind'>> {
   return new Map(Object.values(steps).map((step) => [step.action, step]));
 }
 

@@ -22,8 +22,13 @@ export interface RolloutAnalysisDeps {
   readonly edge: MetricReader;
 }
 
-/** What the steps of a rollout need: eyes for every kind of metric, and the judge. */
-export function rolloutDeps({ config, engine, clock, stack, store, edge }: RolloutAnalysisDeps): RolloutDeps {
+/** Eyes for every kind of metric, and what is written down of health. */
+export interface Eyes {
+  readonly read: MetricReader;
+  readonly health: HealthHistory;
+}
+
+export function eyesOf({ config, engine, edge }: Pick<RolloutAnalysisDeps, 'config' | 'engine' | 'edge'>): Eyes {
   const health = new HealthHistory();
   const { monitoring } = config;
   const prometheus = monitoring && new Prometheus(`http://${monitoring.prometheus.listen}`);
@@ -34,6 +39,12 @@ export function rolloutDeps({ config, engine, clock, stack, store, edge }: Rollo
     prometheus: prometheusReader(prometheus, monitoring?.metrics ?? {}),
     agent: async (metric) => ({ kind: 'none', why: `${metric} says nothing about a release` }),
   };
+  return { read: routed(readers), health };
+}
+
+/** What the steps of a rollout need: eyes for every kind of metric, and the judge. */
+export function rolloutDeps({ config, engine, clock, stack, store, edge }: RolloutAnalysisDeps): RolloutDeps {
+  const { read, health } = eyesOf({ config, engine, edge });
   return {
     store,
     assess: ({ rules, kind, weight, ...question }, signal) => {
@@ -43,7 +54,7 @@ export function rolloutDeps({ config, engine, clock, stack, store, edge }: Rollo
           hint: 'decide by hand: appliance promote or appliance abort',
         });
       const alone = kind === 'bake' || weight === 100;
-      return assess({ policy: value, ...question, alone }, routed(readers), signal);
+      return assess({ policy: value, ...question, alone }, read, signal);
     },
     healthy: async ({ release, tag, colour }, context) => {
       const { healthy, of, said } = await colourHealth(stack, { release, colour }, context);

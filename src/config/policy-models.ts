@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { modelGatesSchema } from './model-gates.ts';
 
 const id = z.string().regex(/^[A-Za-z][\w.-]{0,40}$/, 'use letters, digits, dots and dashes, starting with a letter');
 
@@ -28,4 +29,5 @@ export const policyModelsSchema = z.strictObject({
     )
     .default([])
     .describe('what a version must say of itself'),
+  gates: modelGatesSchema,
 });

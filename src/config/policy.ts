@@ -110,7 +110,9 @@ export const policySchema = z.strictObject({
     })
     .prefault({})
     .describe('how a release that was gone back to is proven'),
-  models: policyModelsSchema.prefault({}).describe('what a version of a model must bring along'),
+  models: policyModelsSchema
+    .prefault({})
+    .describe('what a version of a model must bring along, and the limits that it must keep'),
   byHand: z.array(byHand).default([]).describe('conditions that a person reports'),
   reviews: z.array(review).default([]).describe('looks that a person takes some time after a deploy'),
 });

@@ -1,0 +1,277 @@
+import { join } from 'node:path';
+import { assess } from '../capabilities/checks/analysis/index.ts';
+import { ManifestCache } from '../capabilities/models/cache/manifest-cache.ts';
+import { runGates, tryModel } from '../capabilities/models/gates/index.ts';
+import { type Closed, closeLoop } from '../capabilities/models/loop.ts';
+import { readManifest } from '../capabilities/models/manifest-file.ts';
+import { readPointer } from '../capabilities/models/pointer.ts';
+import { ModelProcesses, type Replica } from '../capabilities/models/processes.ts';
+import type { ModelRegistry, ModelVersion } from '../capabilities/models/registry.ts';
+import { type ScanOptions, unpackBounds } from '../capabilities/models/scan/index.ts';
+import { createModelSteps } from '../capabilities/models/steps.ts';
+import type { ReleaseStore } from '../capabilities/releases/store.ts';
+import { colourHealth, labelKeys, restartContainer, type StackDeps } from '../capabilities/stack/index.ts';
+import type { ModelsConfig } from '../config/models.ts';
+import type { Policy } from '../config/policy.ts';
+import { loadPolicy } from '../config/policy-load.ts';
+import type { Config } from '../config/schema.ts';
+import type { Engine } from '../host/docker.ts';
+import type { Clock } from '../lib/clock.ts';
+import { ApplianceError, asApplianceError } from '../lib/errors.ts';
+import type { Paths } from '../lib/paths.ts';
+import type { Alerting } from './alerting.ts';
+import type { Eyes } from './rollout-analysis.ts';
+
+export interface ModelServiceDeps {
+  readonly config: Config;
+  readonly paths: Paths;
+  readonly clock: Clock;
+  readonly engine: Engine;
+  readonly store: ReleaseStore;
+  readonly stack: StackDeps;
+  readonly registry: () => ModelRegistry;
+  readonly eyes: Eyes;
+  readonly alerting: Pick<Alerting, 'raise' | 'resolve'>;
+  /** Whether an operation changes the stack right now. */
+  readonly busy: () => boolean;
+  /** Told how long it took from a change on the disk to the last confirmation, in milliseconds. */
+  readonly onClosed: (closed: Closed & { readonly since: number }) => void;
+}
+
+/** Milliseconds between two looks at whether an operation has ended, before processes are restarted beside it. */
+const turnPause = 500;
+/** For what happens outside of an operation. */
+const quiet = { operation: 'models', progress: () => undefined } as const;
+
+/** Without a policy: what takes a model back. */
+const plain: Pick<Policy, 'gates' | 'rollback' | 'investigate'> = {
+  gates: [],
+  rollback: [
+    { id: 'S0-42', metric: 'errors', above: 0.01, for: 0 },
+    { id: 'S0-44', metric: 'accuracy', against: 'baseline', below: -0.1, for: 0 },
+  ],
+  investigate: [],
+};
+
+/** The models of one appliance beside its running processes: what the models capability needs of the machine, put together. */
+export class ModelService {
+  readonly #deps: ModelServiceDeps;
+  readonly #models: ModelsConfig;
+  readonly #processes: ModelProcesses;
+  readonly #cache: ManifestCache;
+  readonly directory: string;
+
+  private constructor(deps: ModelServiceDeps, models: ModelsConfig) {
+    this.#deps = deps;
+    this.#models = models;
+    this.directory = modelsDirectory(deps.paths, models);
+    this.#processes = new ModelProcesses({
+      config: models,
+      clock: deps.clock,
+      replicas: () => this.#replicas(),
+      environment: async () => {
+        const live = deps.store.live();
+        return live ? deps.store.environment(live.release) : {};
+      },
+    });
+    this.#cache = new ManifestCache({
+      directory: this.directory,
+      clock: deps.clock,
+      onChange: ({ now, seenAt }) => this.#changed(now.digest, seenAt),
+      onProblem: (why) => this.#problem(why),
+    });
+  }
+
+  /** @returns undefined where appliance.yaml has no section `models` */
+  static of(deps: ModelServiceDeps): ModelService | undefined {
+    return deps.config.models && new ModelService(deps, deps.config.models);
+  }
+
+  get processes(): ModelProcesses {
+    return this.#processes;
+  }
+
+  /** The manifest in force, as it was last found good. */
+  get active() {
+    return this.#cache.active;
+  }
+
+  /** Notices other manifests until the signal aborts. Never throws. */
+  async follow(signal: AbortSignal): Promise<void> {
+    this.#signal = signal;
+    await this.#cache.follow(signal);
+  }
+  #signal: AbortSignal | undefined;
+
+  scanOptions(signal: AbortSignal): ScanOptions {
+    const own = new Set(this.#models.classes);
+    return { own, scratch: this.#deps.paths.lib, bounds: unpackBounds, signal };
+  }
+
+  steps() {
+    const { clock, store, registry } = this.#deps;
+    return createModelSteps({
+      directory: this.directory,
+      clock,
+      registry,
+      live: () => store.live() !== null,
+      gates: (candidate, baseline, context) => this.#gates(candidate, baseline, context),
+      close: (sha256, signal, progress) => this.close(sha256, signal, progress),
+      judge: (since, signal) => this.#judge(since, signal),
+      loaded: async (signal) =>
+        (await this.#processes.loaded(await this.#replicas(), signal)).map(({ sha256 }) => sha256),
+    });
+  }
+
+  /** The version in force by the pointer, where the registry knows it. */
+  async inForce(): Promise<ModelVersion | null> {
+    const pointer = await readPointer(this.directory);
+    return (pointer && this.#deps.registry().version(pointer.name, pointer.version)) ?? null;
+  }
+
+  /** Lets the running processes load a manifest, and proves it. */
+  close(sha256: string, signal: AbortSignal, progress?: (text: string) => void): Promise<Closed> {
+    const { clock } = this.#deps;
+    const loop = {
+      processes: this.#processes,
+      clock,
+      confirm: this.#models.confirm,
+      touch: (inner: AbortSignal) => this.#cache.touch(inner),
+      restart: (replica: Replica, inner: AbortSignal) => this.#restart(replica, inner),
+    };
+    return closeLoop(loop, sha256, signal, progress);
+  }
+
+  /** What a model is watched by: the policy of deploys, else little. */
+  async policy(): Promise<Policy | undefined> {
+    const { config, paths } = this.#deps;
+    const name = config.deploy.policy ?? config.monitoring?.policies[0];
+    return name === undefined ? undefined : (await loadPolicy(name, paths.config)).policy;
+  }
+
+  get bake(): number {
+    return this.#models.bake;
+  }
+
+  /** Milliseconds in which processes have loaded a model or have been restarted, one after the other. */
+  get patience(): number {
+    return 4 * this.#models.confirm + 4 * this.#deps.config.deploy.healthTimeout;
+  }
+
+  async #gates(
+    candidate: ModelVersion,
+    baseline: ModelVersion | null,
+    { signal, progress }: { readonly signal: AbortSignal; progress(text: string): void },
+  ) {
+    const { engine, config, store } = this.#deps;
+    const live = store.live();
+    const images = live && (await store.images(live.release));
+    const image = images?.[this.#models.service]?.id ?? null;
+    const limits = (await this.policy())?.models.gates ?? [];
+    // A process may have another model in force than the registry knows: the flat directory that a release brought.
+    const before = baseline?.directory ?? (await this.#flatDirectory());
+    return runGates(
+      { ...candidate, libraries: candidate.metadata.libraries },
+      {
+        limits,
+        scan: this.scanOptions(signal),
+        compared: before !== null,
+        progress,
+        trial: () =>
+          tryModel({
+            config: this.#models,
+            engine,
+            name: config.name,
+            image,
+            candidate: candidate.directory,
+            baseline: before,
+            signal,
+          }),
+      },
+    );
+  }
+
+  async #flatDirectory(): Promise<string | null> {
+    const found = await readManifest(this.directory).catch(() => null);
+    return found && this.directory;
+  }
+
+  async #judge(since: number, signal: AbortSignal) {
+    const { store, clock, eyes, stack } = this.#deps;
+    const live = store.live();
+    if (!live) return { gates: [], rollback: [] };
+    const subject = { tag: store.get(live.release).tag, colour: live.colour };
+    const policy = (await this.policy()) ?? plain;
+    const { healthy, of } = await colourHealth(stack, live, { ...quiet, signal, clock });
+    eyes.health.record(subject.tag, clock.now(), of === 0 ? 0 : healthy / of);
+    // The same release before the promotion is what it is compared with.
+    const about = { minRequests: 0, rolloutSince: since, since, now: clock.now(), alone: true };
+    return assess({ policy, candidate: subject, baseline: subject, ...about }, eyes.read, signal);
+  }
+
+  async #replicas(): Promise<Replica[]> {
+    const { store, engine, config } = this.#deps;
+    const live = store.live();
+    if (!live) return [];
+    const all = await engine.containers([
+      `${labelKeys.name}=${config.name}`,
+      `${labelKeys.service}=${this.#models.service}`,
+      `${labelKeys.colour}=${live.colour}`,
+    ]);
+    const running = all.filter(({ state, labels }) => state === 'running' && labels[labelKeys.role] === 'app');
+    return Promise.all(
+      running.map(async ({ id, name }) => {
+        const detail = await engine.inspect(id);
+        return { id, name, address: Object.values(detail?.addresses ?? {}).find((text) => text !== '') };
+      }),
+    );
+  }
+
+  async #restart({ id }: Replica, signal: AbortSignal): Promise<void> {
+    const { stack, config, clock } = this.#deps;
+    await restartContainer(stack, id, config.deploy.healthTimeout, { ...quiet, signal, clock });
+  }
+
+  /** Somebody has put another manifest in force: the loop is closed, or somebody is told that it is not. */
+  async #changed(digest: string, seenAt: number): Promise<void> {
+    const { store, busy, alerting, clock, onClosed } = this.#deps;
+    const signal = this.#signal ?? AbortSignal.timeout(0);
+    alerting.resolve('ModelNotLoaded');
+    // A promotion closes its own loop; a deploy starts processes that load what is in force.
+    while (busy() && !signal.aborted) await clock.sleep(turnPause, signal);
+    if (!store.live() || this.#cache.active?.digest !== digest) return;
+    try {
+      onClosed({ ...(await this.close(digest, signal)), since: clock.monotonic() - seenAt });
+    } catch (error) {
+      if (signal.aborted) return;
+      const { message, hint } = asApplianceError(error);
+      alerting.raise({ name: 'ModelNotLoaded', severity: 'critical', summary: message, hint });
+    }
+  }
+
+  #problem(why: string | null): void {
+    const { alerting } = this.#deps;
+    if (why === null) alerting.resolve('ModelManifestUnusable');
+    else
+      alerting.raise({
+        name: 'ModelManifestUnusable',
+        severity: 'warning',
+        summary: `the model before it stays in force: ${why}`,
+        hint: 'put a whole version in its place: appliance models promote VERSION',
+      });
+  }
+}
+
+/** Where the bind mount of the models lies on the host. */
+export function modelsDirectory(paths: Paths, { directory }: Pick<ModelsConfig, 'directory'>): string {
+  return join(paths.lib, 'persistent', directory);
+}
+
+/** @throws ApplianceError `config_invalid` */
+export function requireModels(service: ModelService | undefined): ModelService {
+  if (service) return service;
+  throw new ApplianceError('config_invalid', 'appliance.yaml has no section models', {
+    left: 'nothing was touched',
+    hint: 'say there which service loads the model (docs/guide/models.md)',
+  });
+}
