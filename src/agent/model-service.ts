@@ -1,5 +1,7 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
 import { assess } from '../capabilities/checks/analysis/index.ts';
+import { addVersion } from '../capabilities/models/add.ts';
 import { ManifestCache } from '../capabilities/models/cache/manifest-cache.ts';
 import { runGates, tryModel } from '../capabilities/models/gates/index.ts';
 import { type Closed, closeLoop } from '../capabilities/models/loop.ts';
@@ -9,6 +11,7 @@ import { ModelProcesses, type Replica } from '../capabilities/models/processes.t
 import type { ModelRegistry, ModelVersion } from '../capabilities/models/registry.ts';
 import { type ScanOptions, unpackBounds } from '../capabilities/models/scan/index.ts';
 import { createModelSteps } from '../capabilities/models/steps.ts';
+import { trainModel } from '../capabilities/models/training.ts';
 import type { ReleaseStore } from '../capabilities/releases/store.ts';
 import { colourHealth, labelKeys, restartContainer, type StackDeps } from '../capabilities/stack/index.ts';
 import type { ModelsConfig } from '../config/models.ts';
@@ -16,6 +19,7 @@ import type { Policy } from '../config/policy.ts';
 import { loadPolicy } from '../config/policy-load.ts';
 import type { Config } from '../config/schema.ts';
 import type { Engine } from '../host/docker.ts';
+import { readIfPresent } from '../host/files.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
@@ -110,17 +114,55 @@ export class ModelService {
 
   steps() {
     const { clock, store, registry } = this.#deps;
-    return createModelSteps({
-      directory: this.directory,
+    return {
+      trainModel: this.#trainStep(),
+      ...createModelSteps({
+        directory: this.directory,
+        clock,
+        registry,
+        live: () => store.live() !== null,
+        gates: (candidate, baseline, context) => this.#gates(candidate, baseline, context),
+        close: (sha256, signal, progress) => this.close(sha256, signal, progress),
+        judge: (since, signal) => this.#judge(since, signal),
+        loaded: async (signal) =>
+          (await this.#processes.loaded(await this.#replicas(), signal)).map(({ sha256 }) => sha256),
+      }),
+    };
+  }
+
+  #trainStep() {
+    const { clock, engine, paths, registry } = this.#deps;
+    return trainModel({
+      config: this.#models,
+      processes: this.#processes,
       clock,
-      registry,
-      live: () => store.live() !== null,
-      gates: (candidate, baseline, context) => this.#gates(candidate, baseline, context),
-      close: (sha256, signal, progress) => this.close(sha256, signal, progress),
-      judge: (since, signal) => this.#judge(since, signal),
-      loaded: async (signal) =>
-        (await this.#processes.loaded(await this.#replicas(), signal)).map(({ sha256 }) => sha256),
+      scratch: paths.lib,
+      archive: ({ id }, path, to, signal) => engine.archive(id, path, to, signal),
+      add: async (source, { actor, source: marker }, signal) => {
+        const requirements = (await this.policy())?.models;
+        const { version } = await addVersion(registry(), {
+          source,
+          requirements,
+          label: marker,
+          change: { actor },
+          uid: 0,
+          signal,
+        });
+        return version;
+      },
     });
+  }
+
+  registry(): ModelRegistry {
+    return this.#deps.registry();
+  }
+
+  /** Numbers that lie beside a manifest. */
+  async metricsOf(manifest: string): Promise<Readonly<Record<string, number>>> {
+    const found = z.record(z.string(), z.unknown()).catch({});
+    const metrics = found.parse(JSON.parse((await readIfPresent(join(dirname(manifest), 'metrics.json'))) ?? '{}'));
+    const numbers = Object.entries(metrics).filter((entry): entry is [string, number] => typeof entry[1] === 'number');
+    return Object.fromEntries(numbers);
   }
 
   /** The version in force by the pointer, where the registry knows it. */

@@ -68,6 +68,29 @@ const restartInput = z.object({ service: z.string().optional(), ...operation });
 const execInput = z.object({ service: z.string() });
 const execTarget = z.object({ container: z.string(), service: z.string() });
 
+/** How a version of a model is brought into force. */
+const modelOperation = {
+  reason: z.string().max(500).optional(),
+  /** Milliseconds that it is watched; default: `models.bake` of appliance.yaml. */
+  bake: z.number().min(0).optional(),
+  acceptInconclusive: z.boolean().default(false),
+  ...operation,
+};
+const modelScan = z.object({
+  verdict: z.enum(['pass', 'fail', 'inconclusive']),
+  observed: z.string(),
+  hint: z.string().nullable(),
+  files: z.array(
+    z.object({
+      path: z.string(),
+      kind: z.string(),
+      verdict: z.enum(['pass', 'fail']),
+      reason: z.string().nullable(),
+      globals: z.array(z.string()),
+    }),
+  ),
+});
+
 /** How long, in milliseconds, and why. */
 const pause = { duration: z.number().positive(), comment: z.string().default('') };
 const silenceInput = z.object({ matchers: z.array(z.string()).min(1), ...pause });
@@ -115,6 +138,12 @@ export const routes = {
   alertsSilence: route('alertsSilence', silenceInput, silenceSchema),
   alertsUnsilence: route('alertsUnsilence', z.object({ id: z.string() }), silenceSchema),
   alertsAck: route('alertsAck', ackInput, z.array(alertSchema)),
+  modelsPromote: route('modelsPromote', z.object({ version: z.string(), ...modelOperation }), eventSchema),
+  /** Default: the version before the one in force. */
+  modelsRollback: route('modelsRollback', z.object({ version: z.string().optional(), ...modelOperation }), eventSchema),
+  modelsRetrain: route('modelsRetrain', z.object(modelOperation), eventSchema),
+  /** A registered version, or an absolute path of a directory that the caller may read. */
+  modelsScan: route('modelsScan', z.object({ target: z.string() }), modelScan),
   configShow: route('configShow', nothing, z.record(z.string(), z.unknown())),
   audit: route(
     'audit',

@@ -37,6 +37,7 @@ export const groups = {
   releases: 'Releases',
   stack: 'The stack',
   alerts: 'Alerts',
+  models: 'Models',
   appliance: 'The appliance',
 } as const;
 export type Group = keyof typeof groups;
@@ -54,6 +55,9 @@ export const globalOptions = {
   version: { short: 'V', help: 'print the version' },
 } as const satisfies Record<string, OptionSpec>;
 
+const bake = { value: 'DURATION', help: 'how long it is watched; default: models.bake of appliance.yaml' } as const;
+const reason = { value: 'TEXT', help: 'why, for the history' } as const;
+const acceptInconclusive = { help: 'go on where a gate cannot say; one that fails still refuses' } as const;
 const wait = {
   value: 'DURATION',
   optional: true,
@@ -247,6 +251,38 @@ export const catalog = {
     summary: 'the policies that a deploy can name, with the mistakes of your own',
     group: 'appliance',
     about: 'Your own lie beside appliance.yaml, as policies/NAME.yaml.',
+  },
+  'models promote': {
+    summary: 'test a version against its gates, put it in force and watch it',
+    group: 'models',
+    args: [{ name: 'version', required: true, help: 'VERSION, NAME@VERSION or an alias such as latest' }],
+    options: { bake, reason, 'accept-inconclusive': acceptInconclusive, detach, wait },
+    about:
+      'Gates: hashes, a scan of its files, its libraries, a trial in a container of the live image, and the limits of the policy. Then one rename, and the running processes must report that they have loaded it. What fails afterwards takes it back.',
+    examples: ['appliance models promote 2026.2', 'appliance models promote latest --bake 10m'],
+  },
+  'models rollback': {
+    summary: 'put an earlier version in force again',
+    group: 'models',
+    args: [{ name: 'version', help: 'the version to go back to; default: the one before the one in force' }],
+    options: { reason, detach, wait },
+    about: 'No gates: it has passed them once. The running processes must report that they have loaded it.',
+    examples: ['appliance models rollback', 'appliance models rollback 2026.1 --reason "worse on brass"'],
+  },
+  'models retrain': {
+    summary: 'let the application train, and promote what comes out if it is better',
+    group: 'models',
+    options: { bake, reason, 'accept-inconclusive': acceptInconclusive, detach, wait },
+    about:
+      'What comes out is registered in any case. It is promoted, through all gates, only if its accuracy is higher.',
+  },
+  'models scan': {
+    summary: 'look into model files as an unpickler would, without loading anything',
+    group: 'models',
+    args: [{ name: 'target', required: true, help: 'a registered version, or a directory' }],
+    about:
+      'Fails closed: what is not known to hold data alone is refused, also inside of archives and compressed files. Exit status 0 or 3.',
+    examples: ['appliance models scan 2026.2', 'appliance models scan ./candidate'],
   },
   alerts: {
     summary: 'what fires, who is on call, what is silenced',

@@ -1,5 +1,7 @@
+import { createWriteStream } from 'node:fs';
 import { IncomingMessage } from 'node:http';
 import { PassThrough, type Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { StringDecoder } from 'node:string_decoder';
 import Docker from 'dockerode';
 import { z } from 'zod';
@@ -273,6 +275,12 @@ export class Engine {
     stderr.end();
     const { ExitCode } = z.object({ ExitCode: z.number().nullable() }).parse(await guard('exec', () => exec.inspect()));
     return { exitCode: ExitCode ?? -1, stdout: await out, stderr: await err };
+  }
+
+  /** Copies a path out of a container into a file, as a tar archive. @throws ApplianceError `engine_unreachable` */
+  async archive(id: string, path: string, to: string, signal: AbortSignal): Promise<void> {
+    const stream = await guard('copy', () => this.#docker.getContainer(id).getArchive({ path }));
+    await pipeline(stream, createWriteStream(to, { flags: 'wx', mode: 0o600 }), { signal });
   }
 
   /**

@@ -26,6 +26,7 @@ export interface ModelSteps {
     readonly event: 'promoted' | 'rolled-back';
     readonly reason: string | null;
   }>;
+  readonly trainModel: StepType<{ readonly marker: string; readonly actor: string }>;
   readonly bakeModel: StepType<{ readonly to: ModelSide; readonly duration: number; readonly patience: number }>;
 }
 
@@ -77,6 +78,23 @@ export function planPromotion(facts: PromotionFacts, steps: ModelSteps): Planned
 /** The way back to an older version: it has passed its gates once, and somebody needs it now (S2-18, S3-17). Pure. */
 export function planModelRollback(facts: PromotionFacts, steps: ModelSteps): PlannedStep[] {
   return inForce(facts, 'rolled-back', steps);
+}
+
+/** Has the application train; what comes out is registered under a marker, by which the next phase finds it. Pure. */
+export function planRetraining(
+  { marker, actor, timeout }: { readonly marker: string; readonly actor: string; readonly timeout: number },
+  steps: ModelSteps,
+): PlannedStep[] {
+  return [
+    steps.trainModel.plan(
+      { marker, actor },
+      {
+        title: 'have the application train, and register what comes out',
+        cause: 'asked for; promoted only if it is better (S3-26)',
+        deadline: timeout,
+      },
+    ),
+  ];
 }
 
 function inForce(

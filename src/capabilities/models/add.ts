@@ -25,6 +25,8 @@ import {
 export interface AddRequest {
   /** Directory with the files, on this host. */
   readonly source: string;
+  /** Where it came from, for people; its path by default. */
+  readonly label?: string;
   /** What the files asked of a version are; nothing beyond a manifest without it. */
   readonly requirements: Policy['models'] | undefined;
   readonly change: Change;
@@ -84,7 +86,7 @@ export async function addFiles(
     const metadata = metadataOf(manifest);
     assertRequirements(request.requirements, { manifest, artefacts, metadata, metrics });
     request.signal.throwIfAborted();
-    const { source } = request;
+    const source = request.label ?? request.source;
     const made = { name, version: label, sha256: manifestDigest(bytes), artefacts, metrics, metadata, source };
     return { version: await install(registry, staging, made, request), added: true };
   });
@@ -104,12 +106,13 @@ async function staged<T>(registry: ModelRegistry, work: (staging: string) => Pro
 async function copyInto(staging: string, files: readonly SourceFile[], signal: AbortSignal): Promise<Artefact[]> {
   const directories = [...new Set(files.map(({ path }) => dirname(path)))].filter((path) => path !== '.').sort();
   for (const path of directories) await mkdir(join(staging, path), { recursive: true });
-  const jobs = files.map(({ path, from, identity, bytes }) => ({
+  const jobs = files.map(({ path, from, identity, bytes, offset }) => ({
     from,
     to: join(staging, path),
     mode: 0o444,
     identity,
     size: bytes,
+    ...(offset === undefined ? {} : { range: { offset, bytes } }),
   }));
   try {
     const results = await copyFiles(jobs, signal);

@@ -114,6 +114,10 @@ class Stage {
     alertsSilence: async (input) => silenceOf(input.matchers.join(' ')),
     alertsUnsilence: async () => silenceOf('service="backend"'),
     alertsAck: async () => [],
+    modelsPromote: ({ version }, caller) => this.#operate('model-promote', version, caller),
+    modelsRollback: ({ version }, caller) => this.#operate('model-rollback', version ?? '2026.1', caller),
+    modelsRetrain: (_, caller) => this.#operate('model-retrain', null, caller),
+    modelsScan: async () => ({ verdict: 'inconclusive', observed: 'there is no file', hint: null, files: [] }),
     configShow: async () => ({ name: 'routing-ml' }),
     audit: async () => [
       {
