@@ -2,7 +2,6 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { alertMigrations } from '../capabilities/alerts/index.ts';
 import { checkHost } from '../capabilities/checks/host.ts';
-import { ModelRegistry } from '../capabilities/models/registry.ts';
 import { retain } from '../capabilities/releases/retain.ts';
 import { afterMigration } from '../capabilities/releases/schema-gate.ts';
 import { createReleaseSteps } from '../capabilities/releases/steps.ts';
@@ -40,7 +39,8 @@ import { alertRules } from './alert-rules.ts';
 import { Alerting } from './alerting.ts';
 import { ContainerWatch } from './containers.ts';
 import { EventHub } from './events.ts';
-import { ModelService, modelsDirectory } from './model-service.ts';
+import { ModelService } from './model-service.ts';
+import { Models } from './models.ts';
 import { Monitoring } from './monitoring.ts';
 import { Observer } from './observer.ts';
 import { Operations } from './operations.ts';
@@ -67,6 +67,8 @@ export interface Appliance {
   readonly ballast: Ballast;
   readonly alerting: Alerting;
   readonly monitoring: Monitoring;
+  /** The models directory and its registry. */
+  readonly models: Models;
   /** Models beside running processes; undefined without a section `models` in appliance.yaml. */
   readonly modelService: ModelService | undefined;
   readonly modelSteps: ModelSteps | undefined;
@@ -205,7 +207,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
       limits: config.retention,
     }),
   };
-  let openRegistry: ModelRegistry | undefined;
+  const models = new Models({ config, paths, clock, writes: !database.readonly && !database.memory });
   const modelService = ModelService.of({
     config,
     paths,
@@ -213,11 +215,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     engine,
     store,
     stack: stackDeps,
-    registry: () => {
-      if (!config.models) throw new RangeError('there are no models');
-      openRegistry ??= new ModelRegistry(modelsDirectory(paths, config.models), { clock, access: 'write' });
-      return openRegistry;
-    },
+    registry: () => models.registry(),
     eyes: eyesOf({ config, engine, edge: traffic.meter.read }),
     alerting,
     busy: () => operations.running() !== null,
@@ -266,13 +264,14 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     ballast,
     alerting,
     monitoring,
+    models,
     modelService,
     modelSteps,
     resolve,
     steps,
     close: () => {
       void traffic.meter.close();
-      openRegistry?.close();
+      models.close();
       database.close();
     },
   };

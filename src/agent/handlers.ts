@@ -9,6 +9,7 @@ import { combine } from '../lib/verdict.ts';
 import type { Appliance } from './appliance.ts';
 import { colourOf, serviceName } from './containers.ts';
 import { logLines } from './logs.ts';
+import { modelHandlers } from './model-handlers.ts';
 import { ModelPlans } from './model-plans.ts';
 import { Plans } from './plans.ts';
 import { Previews } from './previews.ts';
@@ -148,6 +149,7 @@ export function createHandlers(
         a.audit.append(timestamp(a.clock.now()), actor, 'ack', `${name} ${id}`, `until ${timestamp(until)}`);
       return alerts;
     },
+    ...modelHandlers(a),
     modelsPromote: (input, caller) =>
       operate('model-promote', input, caller, () => models.promote(input, caller.actor)),
     modelsRollback: (input, caller) =>

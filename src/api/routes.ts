@@ -2,6 +2,17 @@ import { z } from 'zod';
 import { alertSchema, alertsSchema, alertsTestSchema, silenceSchema } from './alerts.ts';
 import { type Endpoint, type EndpointName, endpoints } from './endpoints.ts';
 import {
+  modelAddedSchema,
+  modelDetailSchema,
+  modelDiffSchema,
+  modelExportedSchema,
+  modelHistorySchema,
+  modelImportedSchema,
+  modelInputs,
+  modelSchema,
+  modelVerifySchema,
+} from './models.ts';
+import {
   auditEntrySchema,
   eventSchema,
   logLineSchema,
@@ -138,6 +149,16 @@ export const routes = {
   alertsSilence: route('alertsSilence', silenceInput, silenceSchema),
   alertsUnsilence: route('alertsUnsilence', z.object({ id: z.string() }), silenceSchema),
   alertsAck: route('alertsAck', ackInput, z.array(alertSchema)),
+  models: route('models', modelInputs.list, z.array(modelSchema)),
+  modelsShow: route('modelsShow', modelInputs.one, modelDetailSchema),
+  modelsAdd: route('modelsAdd', modelInputs.add, modelAddedSchema),
+  /** Reads every byte of a version; without one, of all versions that are in production or validated. */
+  modelsVerify: route('modelsVerify', modelInputs.verify, modelVerifySchema),
+  modelsHistory: route('modelsHistory', modelInputs.history, z.array(modelHistorySchema)),
+  modelsDiff: route('modelsDiff', modelInputs.diff, modelDiffSchema),
+  modelsArchive: route('modelsArchive', modelInputs.archive, modelSchema),
+  modelsImport: route('modelsImport', modelInputs.import, modelImportedSchema),
+  modelsExport: route('modelsExport', modelInputs.export, modelExportedSchema),
   modelsPromote: route('modelsPromote', z.object({ version: z.string(), ...modelOperation }), eventSchema),
   /** Default: the version before the one in force. */
   modelsRollback: route('modelsRollback', z.object({ version: z.string().optional(), ...modelOperation }), eventSchema),

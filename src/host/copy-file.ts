@@ -11,6 +11,8 @@ export interface CopyJob {
   readonly mode?: number;
   /** What the file was when it was looked at, as `identityOf` says; anything else is refused. */
   readonly identity?: string;
+  /** Part of the file, where it is not all of it. */
+  readonly range?: { readonly offset: number; readonly bytes: number };
 }
 
 export interface CopyResult {
@@ -31,16 +33,20 @@ export function identityOf(stat: { dev: bigint; ino: bigint; size: bigint; mtime
  * whatever was put in the place of the file meanwhile.
  * @throws Error of the system; `ESTALE` when the file is no plain file, or changed since it was looked at
  */
-export async function copyFile({ from, to, mode = 0o444, identity }: CopyJob): Promise<CopyResult> {
+export async function copyFile({ from, to, mode = 0o444, identity, range }: CopyJob): Promise<CopyResult> {
   const source = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const before = await source.stat({ bigint: true });
     if (!before.isFile() || (identity !== undefined && identityOf(before) !== identity)) throw changed(from);
     const target = to === undefined ? undefined : await open(to, 'wx', mode);
     try {
-      const result = await pump(source, target);
+      const result = await pump(source, target, range);
       const after = await source.stat({ bigint: true });
-      if (identityOf(after) !== identityOf(before) || after.size !== BigInt(result.bytes)) throw changed(from);
+      if (
+        identityOf(after) !== identityOf(before) ||
+        BigInt(result.bytes) !== (range ? BigInt(range.bytes) : after.size)
+      )
+        throw changed(from);
       await target?.chmod(mode);
       await target?.sync();
       return result;
@@ -52,13 +58,18 @@ export async function copyFile({ from, to, mode = 0o444, identity }: CopyJob): P
   }
 }
 
-async function pump(source: FileHandle, target: FileHandle | undefined): Promise<CopyResult> {
+async function pump(
+  source: FileHandle,
+  target: FileHandle | undefined,
+  { offset, bytes: most } = { offset: 0, bytes: Number.POSITIVE_INFINITY },
+): Promise<CopyResult> {
   const hash = createHash('sha256');
   const buffers = [Buffer.allocUnsafe(piece), Buffer.allocUnsafe(piece)] as const;
   let bytes = 0;
   let turn = 0;
   let writing: Promise<void> | undefined;
-  let reading = source.read(buffers[0], 0, piece, 0);
+  const read = (buffer: Buffer, at: number) => source.read(buffer, 0, Math.min(piece, most - at), offset + at);
+  let reading = read(buffers[0], 0);
   try {
     for (;;) {
       const { bytesRead } = await reading;
@@ -69,7 +80,7 @@ async function pump(source: FileHandle, target: FileHandle | undefined): Promise
       const at = bytes;
       bytes += bytesRead;
       turn += 1;
-      reading = source.read(buffers[turn % 2 === 0 ? 0 : 1], 0, piece, bytes);
+      reading = read(buffers[turn % 2 === 0 ? 0 : 1], bytes);
       writing = target ? writeAll(target, data, at) : undefined;
       hash.update(data);
     }

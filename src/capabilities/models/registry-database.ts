@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { type Database, openDatabase, openReadOnly } from '../../host/sqlite.ts';
 import { ApplianceError, asApplianceError, messageOf, systemCode } from '../../lib/errors.ts';
 import { registryMigrations } from './registry-schema.ts';
@@ -8,14 +9,20 @@ export class RegistryDatabase {
   readonly #database: Database;
 
   /**
-   * @param access `read` beside a writer; the file must exist then
+   * @param access `read` beside a writer; where there is no file, there is nothing to read
    * @throws ApplianceError `state_corrupt`; the file is left as it is; `disk_full`, `not_permitted`
    */
   constructor(path: string, access: 'read' | 'write') {
     this.#path = path;
     this.#database = guarded(path, () =>
-      access === 'write' ? openDatabase(path, [registryMigrations], 0o644) : openReadOnly(path, [registryMigrations]),
+      access === 'read' && existsSync(path)
+        ? openReadOnly(path, [registryMigrations])
+        : openDatabase(access === 'write' ? path : ':memory:', [registryMigrations], 0o644),
     );
+  }
+
+  get writable(): boolean {
+    return !this.#database.readonly && !this.#database.memory;
   }
 
   read<T>(work: (sql: Database) => T): T {
@@ -34,7 +41,7 @@ export class RegistryDatabase {
   close(): void {
     const database = this.#database;
     if (!database.open) return;
-    if (database.readonly || database.memory) {
+    if (!this.writable) {
       database.close();
       return;
     }

@@ -120,7 +120,15 @@ export class RegistryReader {
   }
 
   /** The newest first. */
-  history({ name, version, limit }: { name?: string; version?: number; limit: number }): ModelHistory[] {
+  history({
+    name,
+    version,
+    limit,
+  }: {
+    readonly name?: string | undefined;
+    readonly version?: number | undefined;
+    readonly limit: number;
+  }): ModelHistory[] {
     const conditions = [
       ...(name === undefined ? [] : ['h.model = (SELECT id FROM models WHERE name = @name)']),
       ...(version === undefined ? [] : ['h.version = @version']),

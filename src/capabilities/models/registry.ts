@@ -19,12 +19,16 @@ export class ModelRegistry extends RegistryReader {
 
   /**
    * @param directory the models directory
-   * @param access `read` beside a writer; there must be a registry then
+   * @param access `read` beside a writer; where there is no registry yet, an empty one
    * @throws ApplianceError `state_corrupt` with the way back; the file is left as it is; `disk_full`
    */
   constructor(directory: string, { clock, access }: { readonly clock: Clock; readonly access: 'read' | 'write' }) {
     super(directory, new RegistryDatabase(modelFiles(directory).registry, access));
     this.#clock = clock;
+  }
+
+  get writable(): boolean {
+    return this.database.writable;
   }
 
   close(): void {

@@ -14,6 +14,8 @@ export interface SourceFile {
   readonly from: string;
   readonly identity: string;
   readonly bytes: number;
+  /** Where its bytes begin in `from`, when that is an archive. */
+  readonly offset?: number;
 }
 
 const most = { files: 10_000, depth: 16 } as const;
@@ -24,12 +26,17 @@ const sparse = { bytes: 2 ** 26, share: 8 } as const;
  * Lists the files of a directory that is to become a version, and refuses what cannot be one.
  * @param directory real path
  * @param uid who asks: nobody gets copied by a privileged process what he may not read himself
+ * @param only paths that are looked at; all by default
  * @throws ApplianceError `model_invalid`, `not_permitted`
  */
-export async function surveyDirectory(directory: string, uid: number): Promise<SourceFile[]> {
+export async function surveyDirectory(
+  directory: string,
+  uid: number,
+  only?: ReadonlySet<string>,
+): Promise<SourceFile[]> {
   await assertReachable(directory, uid);
   const files: SourceFile[] = [];
-  await walk({ directory, uid, files }, '', 0);
+  await walk({ directory, uid, files, only }, '', 0);
   return files;
 }
 
@@ -37,6 +44,7 @@ interface Walk {
   readonly directory: string;
   readonly uid: number;
   readonly files: SourceFile[];
+  readonly only: ReadonlySet<string> | undefined;
 }
 
 async function walk(state: Walk, below: string, depth: number): Promise<void> {
@@ -44,6 +52,7 @@ async function walk(state: Walk, below: string, depth: number): Promise<void> {
   const entries = await readdir(join(state.directory, below), { encoding: 'buffer' });
   for (const raw of entries.sort(Buffer.compare)) {
     const path = below === '' ? nameOf(raw, below) : `${below}/${nameOf(raw, below)}`;
+    if (state.only && !state.only.has(path)) continue;
     const full = join(state.directory, path);
     const found = await lstat(full);
     if (found.isDirectory()) {
@@ -116,7 +125,8 @@ export async function readSmall(file: SourceFile | undefined, largest: number): 
   const handle = await open(file.from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const data = Buffer.alloc(largest + 1);
-    const { bytesRead } = await handle.read(data, 0, data.length, 0);
+    const wanted = file.offset === undefined ? data.length : file.bytes;
+    const { bytesRead } = await handle.read(data, 0, wanted, file.offset ?? 0);
     if (bytesRead > largest) throw invalid(`${file.path} grows while it is read`);
     return data.subarray(0, bytesRead);
   } finally {
@@ -157,8 +167,16 @@ export function inside(path: string, directory: string): boolean {
   return way === '' || !(way === '..' || way.startsWith(`..${sep}`));
 }
 
-async function assertReachable(directory: string, uid: number): Promise<void> {
-  assertReadable(await lstat(directory), uid, directory);
+/** As `surveyDirectory` asks of directories, for one plain file. @param path real path */
+export async function assertReadableFile(path: string, uid: number): Promise<void> {
+  const found = await lstat(path, { bigint: true });
+  if (!found.isFile()) throw invalid(`${path} is ${kindOf(found)}`);
+  assertReadable({ uid: Number(found.uid), mode: Number(found.mode) }, uid, path);
+  await assertReachable(dirname(path), uid, false);
+}
+
+async function assertReachable(directory: string, uid: number, list = true): Promise<void> {
+  if (list) assertReadable(await lstat(directory), uid, directory);
   for (let path = directory; path !== dirname(path); path = dirname(path)) {
     const { uid: owner, mode } = await lstat(path);
     if (!mayAll(uid) && owner !== uid && (mode & 0o001) === 0) throw denied(path);
@@ -186,4 +204,14 @@ export function invalid(why: string): ApplianceError {
     left: 'nothing was registered',
     hint: 'a version is a directory of plain files with a manifest.json; see the guide about models',
   });
+}
+
+/** @throws ApplianceError `model_invalid` when there is nothing at that path */
+export async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(error) ?? '')) throw invalid(`there is nothing at ${path}`);
+    throw error;
+  }
 }

@@ -114,6 +114,15 @@ class Stage {
     alertsSilence: async (input) => silenceOf(input.matchers.join(' ')),
     alertsUnsilence: async () => silenceOf('service="backend"'),
     alertsAck: async () => [],
+    models: async () => [],
+    modelsShow: noModel,
+    modelsAdd: noModel,
+    modelsVerify: async () => ({ verdict: 'inconclusive', checks: [] }),
+    modelsHistory: async () => [],
+    modelsDiff: noModel,
+    modelsArchive: noModel,
+    modelsImport: async () => ({ imported: [], skipped: [] }),
+    modelsExport: noModel,
     modelsPromote: ({ version }, caller) => this.#operate('model-promote', version, caller),
     modelsRollback: ({ version }, caller) => this.#operate('model-rollback', version ?? '2026.1', caller),
     modelsRetrain: (_, caller) => this.#operate('model-retrain', null, caller),
@@ -380,4 +389,8 @@ function noRollout(): never {
 
 function silenceOf(matchers: string) {
   return { id: '6f2c', matchers, by: 'anna', comment: '', until: ago(-minute) };
+}
+
+async function noModel(): Promise<never> {
+  throw new ApplianceError('model_not_found', 'no model version is registered', { hint: 'appliance models list' });
 }
