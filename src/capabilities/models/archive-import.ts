@@ -17,8 +17,9 @@ import {
   signatureName,
 } from './archive-format.ts';
 import type { ArchiveKeys } from './archive-keys.ts';
+import { parseManifest } from './manifest.ts';
 import type { ModelRegistry } from './registry.ts';
-import { assertReadableFile, type SourceFile } from './survey.ts';
+import { assertReadableFile, readManifestOf, type SourceFile } from './survey.ts';
 
 /**
  * Registers the version that an archive holds. Signature, names, order, sizes and the hash of every byte are proven
@@ -48,6 +49,7 @@ export async function importArchive(
     }
     await reader.end();
     await proveHashes(files, index, request.signal);
+    await proveName(files, index);
     const from = `${path} of ${index.exportedBy}`;
     const added = await addFiles(registry, files, { ...request, source: from, event: 'imported' });
     return { ...added, key };
@@ -77,6 +79,13 @@ async function proveHashes(files: readonly SourceFile[], index: ArchiveIndex, si
   index.artefacts.forEach(({ path, sha256 }, at) => {
     if (results[at]?.sha256 !== sha256) throw broken(`${path} does not have the hash that was signed`);
   });
+}
+
+/** What a person reads in the index must be what is registered, and that stands in the manifest. */
+async function proveName(files: readonly SourceFile[], index: ArchiveIndex): Promise<void> {
+  const { name, version } = parseManifest(await readManifestOf(files));
+  if (name !== index.name || version !== index.version)
+    throw broken(`it says that it holds ${index.name}@${index.version}; its manifest says ${name}@${version}`);
 }
 
 /** Walks the entries of an archive, each of which must be the one that is expected. */
