@@ -15,9 +15,9 @@ import type { Prepared } from './operations.ts';
 
 /** Turns wishes about models into plans. */
 export class ModelPlans {
-  readonly #a: Pick<Appliance, 'modelService' | 'modelSteps' | 'clock' | 'config'>;
+  readonly #a: Pick<Appliance, 'modelService' | 'modelSteps' | 'clock' | 'config' | 'journal'>;
 
-  constructor(appliance: Pick<Appliance, 'modelService' | 'modelSteps' | 'clock' | 'config'>) {
+  constructor(appliance: Pick<Appliance, 'modelService' | 'modelSteps' | 'clock' | 'config' | 'journal'>) {
     this.#a = appliance;
   }
 
@@ -44,6 +44,31 @@ export class ModelPlans {
         ? this.#nothing(candidate)
         : planModelRollback(await this.#facts(candidate, baseline, wish, actor), steps);
     return this.#prepared('model-rollback', candidate, baseline, plan);
+  }
+
+  /**
+   * The steps after a rollback of the release that put the model in force again with which that release ran: a release is
+   * one unit (DESIGN §1.1). None of them fails the rollback: traffic stays on the release that somebody wanted back.
+   */
+  async restoring(tag: string, actor: Actor): Promise<PlannedStep[]> {
+    const { modelService: service, modelSteps: steps, journal } = this.#a;
+    if (!service || !steps) return [];
+    const left = journal
+      .recent(1_000)
+      .find(
+        ({ kind, result, origin, target }) => isShift(kind) && result === 'done' && origin === tag && target !== tag,
+      );
+    const leftAt = left && (left.shiftedAt ?? left.endedAt);
+    if (leftAt === undefined || leftAt === null) return [];
+    const registry = service.registry();
+    const then = registry
+      .history({ limit: 10_000 })
+      .find(({ event, at }) => (event === 'promoted' || event === 'rolled-back') && at <= leftAt);
+    const [baseline, candidate] = [await service.inForce(), then && registry.version(then.name, then.version)];
+    if (!candidate || candidate.state === 'archived' || candidate.id === baseline?.id) return [];
+    const wish = { reason: `release ${tag} ran with it`, acceptInconclusive: true };
+    const plan = planModelRollback(await this.#facts(candidate, baseline, wish, actor), steps);
+    return plan.map((step) => ({ ...step, optional: true, pivot: false }));
   }
 
   /** Trains, registers, and promotes what came out if it is better than what is in force (S3-26). */
@@ -163,6 +188,8 @@ export class ModelPlans {
     return { service, steps };
   }
 }
+
+const isShift = (kind: string): boolean => kind === 'deploy' || kind === 'rollback';
 
 /** Metrics of which more is better, the most telling first. */
 const telling = ['accuracy', 'roc_auc'] as const;
