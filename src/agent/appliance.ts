@@ -218,7 +218,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     registry: () => models.registry(),
     eyes: eyesOf({ config, engine, edge: traffic.meter.read }),
     alerting,
-    busy: () => operations.running() !== null,
+    running: () => operations.running()?.kind ?? null,
     onClosed: () => hub.publish({ event: 'status', time: timestamp(clock.now()) }),
   });
   const modelSteps = modelService?.steps();

@@ -1,3 +1,4 @@
+import { utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { assess } from '../capabilities/checks/analysis/index.ts';
@@ -5,6 +6,7 @@ import { addVersion } from '../capabilities/models/add.ts';
 import { ManifestCache } from '../capabilities/models/cache/manifest-cache.ts';
 import { runGates, tryModel } from '../capabilities/models/gates/index.ts';
 import { type Closed, closeLoop } from '../capabilities/models/loop.ts';
+import { manifestName } from '../capabilities/models/manifest.ts';
 import { readManifest } from '../capabilities/models/manifest-file.ts';
 import { readPointer } from '../capabilities/models/pointer.ts';
 import { ModelProcesses, type Replica } from '../capabilities/models/processes.ts';
@@ -36,10 +38,10 @@ export interface ModelServiceDeps {
   readonly registry: () => ModelRegistry;
   readonly eyes: Eyes;
   readonly alerting: Pick<Alerting, 'raise' | 'resolve'>;
-  /** Whether an operation changes the stack right now. */
-  readonly busy: () => boolean;
-  /** Told how long it took from a change on the disk to the last confirmation, in milliseconds. */
-  readonly onClosed: (closed: Closed & { readonly since: number }) => void;
+  /** Kind of the operation that runs right now; null when none does. */
+  readonly running: () => string | null;
+  /** Told when running processes have what lies on the disk. */
+  readonly onClosed: () => void;
 }
 
 /** Milliseconds between two looks at whether an operation has ended, before processes are restarted beside it. */
@@ -64,6 +66,9 @@ export class ModelService {
   readonly #processes: ModelProcesses;
   readonly #cache: ManifestCache;
   readonly directory: string;
+  /** Lifetime of `follow`. */
+  #signal: AbortSignal | undefined;
+  #noticed: { count: number; seconds: number[] } = { count: 0, seconds: [] };
 
   private constructor(deps: ModelServiceDeps, models: ModelsConfig) {
     this.#deps = deps;
@@ -81,7 +86,11 @@ export class ModelService {
     this.#cache = new ManifestCache({
       directory: this.directory,
       clock: deps.clock,
-      onChange: ({ now, seenAt }) => this.#changed(now.digest, seenAt),
+      onChange: ({ before, now, seenAt }) => {
+        if (before) this.#noticed.count += 1;
+        // Not awaited: it may wait for an operation of many hours, and the next change must be noticed meanwhile.
+        void this.#changed(now.digest, seenAt);
+      },
       onProblem: (why) => this.#problem(why),
     });
   }
@@ -91,13 +100,21 @@ export class ModelService {
     return deps.config.models && new ModelService(deps, deps.config.models);
   }
 
-  get processes(): ModelProcesses {
-    return this.#processes;
+  /** The manifest in force, as it was last found good; null when there is none that can be used. */
+  async current(): Promise<{ name: string; version: string; sha256: string } | null> {
+    const { active } = this.#cache;
+    if (active) return { name: active.manifest.name, version: active.manifest.version, sha256: active.digest };
+    // Nobody watches yet, or this process only reads.
+    const pointed = join(this.directory, 'current');
+    const found = await readManifest(pointed).catch(() => readManifest(this.directory).catch(() => null));
+    return found && { name: found.manifest.name, version: found.manifest.version, sha256: found.digest };
   }
 
-  /** The manifest in force, as it was last found good. */
-  get active() {
-    return this.#cache.active;
+  /** Changes since the last call, and how long those took that were confirmed. */
+  takeNoticed(): { readonly count: number; readonly seconds: readonly number[] } {
+    const taken = this.#noticed;
+    this.#noticed = { count: 0, seconds: [] };
+    return taken;
   }
 
   /** Notices other manifests until the signal aborts. Never throws. */
@@ -105,7 +122,6 @@ export class ModelService {
     this.#signal = signal;
     await this.#cache.follow(signal);
   }
-  #signal: AbortSignal | undefined;
 
   scanOptions(signal: AbortSignal): ScanOptions {
     const own = new Set(this.#models.classes);
@@ -178,7 +194,7 @@ export class ModelService {
       processes: this.#processes,
       clock,
       confirm: this.#models.confirm,
-      touch: (inner: AbortSignal) => this.#cache.touch(inner),
+      touch: (inner: AbortSignal) => this.#touch(inner),
       restart: (replica: Replica, inner: AbortSignal) => this.#restart(replica, inner),
     };
     return closeLoop(loop, sha256, signal, progress);
@@ -270,22 +286,36 @@ export class ModelService {
   }
 
   async #restart({ id }: Replica, signal: AbortSignal): Promise<void> {
-    const { stack, config, clock } = this.#deps;
+    const { stack, config, clock, running } = this.#deps;
+    // Beside a deploy nothing is restarted: it starts processes that load what is in force.
+    for (let kind = running(); kind !== null && !kind.startsWith('model-'); kind = running())
+      await clock.sleep(turnPause, signal);
     await restartContainer(stack, id, config.deploy.healthTimeout, { ...quiet, signal, clock });
+  }
+
+  async #touch(signal: AbortSignal): Promise<void> {
+    if (this.#cache.active) return this.#cache.touch(signal);
+    const now = new Date(this.#deps.clock.now());
+    const pointed = join(this.directory, 'current', manifestName);
+    await utimes(pointed, now, now).catch(() => utimes(join(this.directory, manifestName), now, now));
   }
 
   /** Somebody has put another manifest in force: the loop is closed, or somebody is told that it is not. */
   async #changed(digest: string, seenAt: number): Promise<void> {
-    const { store, busy, alerting, clock, onClosed } = this.#deps;
-    const signal = this.#signal ?? AbortSignal.timeout(0);
-    alerting.resolve('ModelNotLoaded');
-    // A promotion closes its own loop; a deploy starts processes that load what is in force.
-    while (busy() && !signal.aborted) await clock.sleep(turnPause, signal);
-    if (!store.live() || this.#cache.active?.digest !== digest) return;
+    const { store, running, alerting, clock, onClosed } = this.#deps;
+    const signal = this.#signal ?? AbortSignal.abort();
+    const current = (): boolean => this.#cache.active?.digest === digest && store.live() !== null;
     try {
-      onClosed({ ...(await this.close(digest, signal)), since: clock.monotonic() - seenAt });
+      alerting.resolve('ModelNotLoaded');
+      // A promotion closes its own loop.
+      while (running()?.startsWith('model-')) await clock.sleep(turnPause, signal);
+      if (!current()) return;
+      await this.close(digest, signal);
+      this.#noticed.seconds.push((clock.monotonic() - seenAt) / 1_000);
+      onClosed();
     } catch (error) {
-      if (signal.aborted) return;
+      // A newer change has taken its place, and tells for itself.
+      if (signal.aborted || !current()) return;
       const { message, hint } = asApplianceError(error);
       alerting.raise({ name: 'ModelNotLoaded', severity: 'critical', summary: message, hint });
     }

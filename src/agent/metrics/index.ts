@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Status } from '../../api/schema.ts';
 import { colours, type Weights } from '../../lib/colour.ts';
 import { ContainerMetrics, type ContainerReading } from './containers.ts';
+import { ModelMetrics } from './models.ts';
 import { NotificationMetrics } from './notifications.ts';
 import { OperationMetrics } from './operations.ts';
 import { RequestMetrics } from './requests.ts';
@@ -18,6 +19,7 @@ export class AgentMetrics {
   readonly operations: OperationMetrics;
   readonly requests: RequestMetrics;
   readonly notifications: NotificationMetrics;
+  readonly models: ModelMetrics;
   readonly #containers: ContainerMetrics;
   readonly #release;
   readonly #weight;
@@ -31,6 +33,7 @@ export class AgentMetrics {
     this.operations = new OperationMetrics(this.registry);
     this.requests = new RequestMetrics(this.registry);
     this.notifications = new NotificationMetrics(this.registry);
+    this.models = new ModelMetrics(this.registry);
     this.#containers = new ContainerMetrics(this.registry);
     this.#release = new Gauge({
       name: 'appliance_release_info',

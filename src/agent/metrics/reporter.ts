@@ -95,6 +95,11 @@ export class Reporter {
     const running = watch.details().flatMap(({ labels }) => labels['appliance.release'] ?? []);
     this.#metrics.requests.set(traffic.meter.totals(), running);
     this.#metrics.notifications.set(appliance.alerting.notifications());
+    const { modelService } = appliance;
+    if (modelService) {
+      this.#metrics.models.set(await modelService.current());
+      this.#metrics.models.noticed(modelService.takeNoticed());
+    }
     await writeTextfile(monitoring.files.textfile, await this.#metrics.text());
   }
 }

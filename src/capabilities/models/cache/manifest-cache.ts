@@ -29,7 +29,7 @@ export interface CacheDeps {
   /** Directory of the models: it holds `current`, or the manifest itself. */
   readonly directory: string;
   readonly clock: Clock;
-  /** Told of each change, one at a time and in order. */
+  /** Told of each change, in order; the next look waits for what it returns. */
   readonly onChange: (change: Invalidation) => Promise<void> | void;
   /** Told why what lies there is not used; null when that is over. */
   readonly onProblem: (why: string | null) => void;
