@@ -155,7 +155,7 @@ export class ModelService {
       scratch: paths.lib,
       archive: ({ id }, path, to, signal) => engine.archive(id, path, to, signal),
       add: async (source, { actor, source: marker }, signal) => {
-        const requirements = (await this.policy())?.models;
+        const requirements = await this.limits();
         const { version } = await addVersion(registry(), {
           source,
           requirements,
@@ -200,10 +200,17 @@ export class ModelService {
     return closeLoop(loop, sha256, signal, progress);
   }
 
-  /** What a model is watched by: the policy of deploys, else little. */
-  async policy(): Promise<Policy | undefined> {
+  /** Whose limits a version must keep: the policy of deploys, else the first whose alerts are raised. */
+  async limits(): Promise<Policy['models'] | undefined> {
     const { config, paths } = this.#deps;
     const name = config.deploy.policy ?? config.monitoring?.policies[0];
+    return name === undefined ? undefined : (await loadPolicy(name, paths.config)).policy.models;
+  }
+
+  /** What a model is watched by: the policy of deploys, if there is one. */
+  async policy(): Promise<Policy | undefined> {
+    const { config, paths } = this.#deps;
+    const name = config.deploy.policy;
     return name === undefined ? undefined : (await loadPolicy(name, paths.config)).policy;
   }
 
@@ -225,7 +232,7 @@ export class ModelService {
     const live = store.live();
     const images = live && (await store.images(live.release));
     const image = images?.[this.#models.service]?.id ?? null;
-    const limits = (await this.policy())?.models.gates ?? [];
+    const limits = (await this.limits())?.gates ?? [];
     // A process may have another model in force than the registry knows: the flat directory that a release brought.
     const before = baseline?.directory ?? (await this.#flatDirectory());
     return runGates(
