@@ -107,7 +107,7 @@ export class ModelPlans {
       await surveyDirectory(target, actor.uid);
       directory = target;
     } else directory = service.registry().find(target).directory;
-    const files = await scanDirectory(directory, service.scanOptions(signal));
+    const files = await scanDirectory(directory, service.judgement.scanOptions(signal));
     return { finding: scanFinding(files), files };
   }
 
@@ -122,7 +122,7 @@ export class ModelPlans {
     actor: Actor,
   ): Promise<PromotionFacts> {
     const { service } = this.#parts();
-    const policy = await service.policy();
+    const policy = await service.judgement.policy();
     return {
       candidate,
       baseline,

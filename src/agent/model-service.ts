@@ -1,42 +1,26 @@
 import { utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { assess } from '../capabilities/checks/analysis/index.ts';
 import { addVersion } from '../capabilities/models/add.ts';
 import { ManifestCache } from '../capabilities/models/cache/manifest-cache.ts';
-import { runGates, tryModel } from '../capabilities/models/gates/index.ts';
 import { type Closed, closeLoop } from '../capabilities/models/loop.ts';
 import { manifestName } from '../capabilities/models/manifest.ts';
 import { readManifest } from '../capabilities/models/manifest-file.ts';
-import { readPointer } from '../capabilities/models/pointer.ts';
+import { readPointer, tidyPointers } from '../capabilities/models/pointer.ts';
 import { ModelProcesses, type Replica } from '../capabilities/models/processes.ts';
 import type { ModelRegistry, ModelVersion } from '../capabilities/models/registry.ts';
-import { type ScanOptions, unpackBounds } from '../capabilities/models/scan/index.ts';
 import { createModelSteps } from '../capabilities/models/steps.ts';
 import { trainModel } from '../capabilities/models/training.ts';
-import type { ReleaseStore } from '../capabilities/releases/store.ts';
-import { colourHealth, labelKeys, restartContainer, type StackDeps } from '../capabilities/stack/index.ts';
+import { labelKeys, restartContainer } from '../capabilities/stack/index.ts';
 import type { ModelsConfig } from '../config/models.ts';
-import type { Policy } from '../config/policy.ts';
-import { loadPolicy } from '../config/policy-load.ts';
-import type { Config } from '../config/schema.ts';
-import type { Engine } from '../host/docker.ts';
 import { readIfPresent } from '../host/files.ts';
-import type { Clock } from '../lib/clock.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
 import type { Alerting } from './alerting.ts';
-import type { Eyes } from './rollout-analysis.ts';
+import { type JudgementDeps, ModelJudgement } from './model-judgement.ts';
 
-export interface ModelServiceDeps {
-  readonly config: Config;
-  readonly paths: Paths;
-  readonly clock: Clock;
-  readonly engine: Engine;
-  readonly store: ReleaseStore;
-  readonly stack: StackDeps;
+export interface ModelServiceDeps extends Omit<JudgementDeps, 'models' | 'directory'> {
   readonly registry: () => ModelRegistry;
-  readonly eyes: Eyes;
   readonly alerting: Pick<Alerting, 'raise' | 'resolve'>;
   /** Kind of the operation that runs right now; null when none does. */
   readonly running: () => string | null;
@@ -49,16 +33,6 @@ const turnPause = 500;
 /** For what happens outside of an operation. */
 const quiet = { operation: 'models', progress: () => undefined } as const;
 
-/** Without a policy: what takes a model back. */
-const plain: Pick<Policy, 'gates' | 'rollback' | 'investigate'> = {
-  gates: [],
-  rollback: [
-    { id: 'S0-42', metric: 'errors', above: 0.01, for: 0 },
-    { id: 'S0-44', metric: 'accuracy', against: 'baseline', below: -0.1, for: 0 },
-  ],
-  investigate: [],
-};
-
 /** The models of one appliance beside its running processes: what the models capability needs of the machine, put together. */
 export class ModelService {
   readonly #deps: ModelServiceDeps;
@@ -66,6 +40,7 @@ export class ModelService {
   readonly #processes: ModelProcesses;
   readonly #cache: ManifestCache;
   readonly directory: string;
+  readonly judgement: ModelJudgement;
   /** Lifetime of `follow`. */
   #signal: AbortSignal | undefined;
   #noticed: { count: number; seconds: number[] } = { count: 0, seconds: [] };
@@ -74,6 +49,7 @@ export class ModelService {
     this.#deps = deps;
     this.#models = models;
     this.directory = modelsDirectory(deps.paths, models);
+    this.judgement = new ModelJudgement({ ...deps, models, directory: this.directory });
     this.#processes = new ModelProcesses({
       config: models,
       clock: deps.clock,
@@ -120,12 +96,8 @@ export class ModelService {
   /** Notices other manifests until the signal aborts. Never throws. */
   async follow(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
+    await tidyPointers(this.directory).catch(() => undefined);
     await this.#cache.follow(signal);
-  }
-
-  scanOptions(signal: AbortSignal): ScanOptions {
-    const own = new Set(this.#models.classes);
-    return { own, scratch: this.#deps.paths.lib, bounds: unpackBounds, signal };
   }
 
   steps() {
@@ -137,9 +109,9 @@ export class ModelService {
         clock,
         registry,
         live: () => store.live() !== null,
-        gates: (candidate, baseline, context) => this.#gates(candidate, baseline, context),
+        gates: (candidate, baseline, context) => this.judgement.gates(candidate, baseline, context),
         close: (sha256, signal, progress) => this.close(sha256, signal, progress),
-        judge: (since, signal) => this.#judge(since, signal),
+        judge: (since, signal) => this.judgement.judge(since, signal),
         loaded: async (signal) =>
           (await this.#processes.loaded(await this.#replicas(), signal)).map(({ sha256 }) => sha256),
       }),
@@ -155,7 +127,7 @@ export class ModelService {
       scratch: paths.lib,
       archive: ({ id }, path, to, signal) => engine.archive(id, path, to, signal),
       add: async (source, { actor, source: marker }, signal) => {
-        const requirements = await this.limits();
+        const requirements = await this.judgement.limits();
         const { version } = await addVersion(registry(), {
           source,
           requirements,
@@ -200,20 +172,6 @@ export class ModelService {
     return closeLoop(loop, sha256, signal, progress);
   }
 
-  /** Whose limits a version must keep: the policy of deploys, else the first whose alerts are raised. */
-  async limits(): Promise<Policy['models'] | undefined> {
-    const { config, paths } = this.#deps;
-    const name = config.deploy.policy ?? config.monitoring?.policies[0];
-    return name === undefined ? undefined : (await loadPolicy(name, paths.config)).policy.models;
-  }
-
-  /** What a model is watched by: the policy of deploys, if there is one. */
-  async policy(): Promise<Policy | undefined> {
-    const { config, paths } = this.#deps;
-    const name = config.deploy.policy;
-    return name === undefined ? undefined : (await loadPolicy(name, paths.config)).policy;
-  }
-
   get bake(): number {
     return this.#models.bake;
   }
@@ -221,57 +179,6 @@ export class ModelService {
   /** Milliseconds in which processes have loaded a model or have been restarted, one after the other. */
   get patience(): number {
     return 4 * this.#models.confirm + 4 * this.#deps.config.deploy.healthTimeout;
-  }
-
-  async #gates(
-    candidate: ModelVersion,
-    baseline: ModelVersion | null,
-    { signal, progress }: { readonly signal: AbortSignal; progress(text: string): void },
-  ) {
-    const { engine, config, store } = this.#deps;
-    const live = store.live();
-    const images = live && (await store.images(live.release));
-    const image = images?.[this.#models.service]?.id ?? null;
-    const limits = (await this.limits())?.gates ?? [];
-    // A process may have another model in force than the registry knows: the flat directory that a release brought.
-    const before = baseline?.directory ?? (await this.#flatDirectory());
-    return runGates(
-      { ...candidate, libraries: candidate.metadata.libraries },
-      {
-        limits,
-        scan: this.scanOptions(signal),
-        compared: before !== null,
-        progress,
-        trial: () =>
-          tryModel({
-            config: this.#models,
-            engine,
-            name: config.name,
-            image,
-            candidate: candidate.directory,
-            baseline: before,
-            signal,
-          }),
-      },
-    );
-  }
-
-  async #flatDirectory(): Promise<string | null> {
-    const found = await readManifest(this.directory).catch(() => null);
-    return found && this.directory;
-  }
-
-  async #judge(since: number, signal: AbortSignal) {
-    const { store, clock, eyes, stack } = this.#deps;
-    const live = store.live();
-    if (!live) return { gates: [], rollback: [] };
-    const subject = { tag: store.get(live.release).tag, colour: live.colour };
-    const policy = (await this.policy()) ?? plain;
-    const { healthy, of } = await colourHealth(stack, live, { ...quiet, signal, clock });
-    eyes.health.record(subject.tag, clock.now(), of === 0 ? 0 : healthy / of);
-    // The same release before the promotion is what it is compared with.
-    const about = { minRequests: 0, rolloutSince: since, since, now: clock.now(), alone: true };
-    return assess({ policy, candidate: subject, baseline: subject, ...about }, eyes.read, signal);
   }
 
   async #replicas(): Promise<Replica[]> {
@@ -342,7 +249,7 @@ export class ModelService {
 }
 
 /** Where the bind mount of the models lies on the host. */
-export function modelsDirectory(paths: Paths, { directory }: Pick<ModelsConfig, 'directory'>): string {
+function modelsDirectory(paths: Paths, { directory }: Pick<ModelsConfig, 'directory'>): string {
   return join(paths.lib, 'persistent', directory);
 }
 

@@ -202,6 +202,24 @@ describe('what somebody else does to the directory (S1-77)', () => {
   });
 });
 
+describe('a release is one unit (DESIGN §1.1)', () => {
+  it('puts the model in force again that the release ran with', async () => {
+    const deploy = await lab.json(['deploy', 'v1.0-p2', '--yes']);
+    expect({ exitCode: deploy.exitCode, error: deploy.document.error }).toEqual({ exitCode: 0, error: undefined });
+    expect((await lab.json(['models', 'promote', '2025.3', '--bake', '1s'])).exitCode).toBe(0);
+    const back = await lab.json(['rollback', 'v1.0', '--yes']);
+    expect({ exitCode: back.exitCode, error: back.document.error }).toEqual({ exitCode: 0, error: undefined });
+    const registry = new ModelRegistry(models(), { clock: systemClock, access: 'read' });
+    const production = registry.production();
+    const [last] = registry.history({ limit: 1 });
+    registry.close();
+    expect(production?.version).toBe('2026.1');
+    expect(last).toMatchObject({ event: 'rolled-back', reason: 'release v1.0 ran with it' });
+    const digest = await digestOf(join(reference, 'app/models'));
+    await expect.poll(async () => new Set(await loaded()), { timeout: 10_000 }).toEqual(new Set([digest]));
+  });
+});
+
 describe('retraining (S3-26)', () => {
   it('trains, registers what comes out, and promotes it only if it is better', async () => {
     const { exitCode, document } = await lab.json(['models', 'retrain', '--bake', '1s']);

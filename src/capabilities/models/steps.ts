@@ -13,7 +13,7 @@ import { readPointer, switchPointer } from './pointer.ts';
 import type { ModelRegistry, ModelVersion } from './registry.ts';
 
 /** A version as the steps know it. */
-export const modelSideSchema = z.object({ id: z.number(), name: z.string(), version: z.string(), sha256: z.string() });
+const modelSideSchema = z.object({ id: z.number(), name: z.string(), version: z.string(), sha256: z.string() });
 export type ModelSide = z.output<typeof modelSideSchema>;
 
 export interface ModelStepDeps {

@@ -4,7 +4,7 @@ import type { Engine } from '../../../host/docker.ts';
 import { ApplianceError, messageOf } from '../../../lib/errors.ts';
 
 /** What a trial printed. */
-export interface Trial {
+interface Trial {
   readonly numbers: Readonly<Record<string, number>>;
   readonly libraries: Readonly<Record<string, string>> | null;
 }

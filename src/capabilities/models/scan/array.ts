@@ -9,7 +9,7 @@ const unicodeBytes = 4;
  * @returns bytes of one item, and whether items are Python objects, which are pickled
  * @throws Refused for a dtype whose size this program cannot tell: what follows it could not be found
  */
-export function itemOf(dtype: Value | undefined): { readonly bytes: number; readonly objects: boolean } {
+function itemOf(dtype: Value | undefined): { readonly bytes: number; readonly objects: boolean } {
   if (dtype?.kind !== 'made' || dtype.of.name !== 'dtype' || dtype.of.module !== 'numpy')
     throw new Refused('an array has a dtype that is none of numpy');
   const text = textOf(dtype.args[0]);
