@@ -2,6 +2,7 @@
 //
 //   dist/appliance.js      the file to run: switches V8's compile cache on, then loads the program
 //   dist/<name>-<hash>.js  the program; every dynamic import is a chunk, so a CLI verb loads only what it uses
+//   dist/copy-worker.js    what a thread that copies and hashes files runs
 //   dist/policies/         the policies that come with it
 //   dist/node_modules/     better-sqlite3, the one dependency with native code
 //
@@ -176,6 +177,17 @@ async function main() {
   await writeFile(join(outdir, 'package.json'), `${JSON.stringify({ name: 'appliance', version, type: 'module' })}\n`);
   await writeFile(join(outdir, 'appliance.js'), launcher(program[0].slice(program[0].lastIndexOf('/') + 1)), {
     mode: 0o755,
+  });
+  await build({
+    absWorkingDir: repository,
+    entryPoints: ['src/host/copy-worker.ts'],
+    outfile: join(outdir, 'copy-worker.js'),
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node24',
+    minify: true,
+    logLevel: 'warning',
   });
   await copySqlite(outdir);
   await cp(join(repository, 'compose', 'policies'), join(outdir, 'policies'), { recursive: true });

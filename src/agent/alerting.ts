@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { OperationResult, Rollout } from '../api/schema.ts';
 import {
   AlertDesk,
+  type AlertDraft,
   alertsOf,
   alertsOfRollout,
   awaitReceipt,
@@ -131,6 +132,16 @@ export class Alerting {
     const change = alertsOf({ kind, from, to, actor, result: result.result, why: error?.message, hint: error?.hint });
     for (const name of change.resolve) this.#own.resolve(name, now);
     for (const draft of change.raise) this.#own.raise(draft, now);
+  }
+
+  /** Somebody has noticed something that is wrong, or new. */
+  raise(draft: AlertDraft): void {
+    this.#own.raise(draft, this.#deps.clock.now());
+  }
+
+  /** What the alerts of a name told of is over. */
+  resolve(name: string): void {
+    this.#own.resolve(name, this.#deps.clock.now());
   }
 
   /** A rollout was looked at: what it does to the traffic, and what is odd about it, is told. */

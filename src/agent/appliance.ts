@@ -27,7 +27,7 @@ import { Engine } from '../host/docker.ts';
 import { readJson } from '../host/files.ts';
 import { SourceRepository } from '../host/git.ts';
 import { type Database, openDatabase, openReadOnly } from '../host/sqlite.ts';
-import type { Clock } from '../lib/clock.ts';
+import { type Clock, timestamp } from '../lib/clock.ts';
 import { describeDrain, drainSchema } from '../lib/drain.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
@@ -37,17 +37,20 @@ import { Journal, journalMigrations } from '../operations/journal.ts';
 import { Reports, reportMigrations } from '../operations/reports.ts';
 import { Runner, type RunnerEvent } from '../operations/runner.ts';
 import type { StepType } from '../operations/step.ts';
+import type { ModelSteps } from '../recipes/models.ts';
 import { createResolveStep, type ResolveDeps } from '../recipes/resolve.ts';
 import type { Steps } from '../recipes/steps.ts';
 import { alertRules } from './alert-rules.ts';
 import { Alerting } from './alerting.ts';
 import { ContainerWatch } from './containers.ts';
 import { EventHub } from './events.ts';
+import { ModelService } from './model-service.ts';
+import { Models } from './models.ts';
 import { Monitoring } from './monitoring.ts';
 import { Observer } from './observer.ts';
 import { Operations } from './operations.ts';
 import { assertOwner, claim } from './owner.ts';
-import { rolloutDeps } from './rollout-analysis.ts';
+import { eyesOf, rolloutDeps } from './rollout-analysis.ts';
 import { Rollouts } from './rollouts.ts';
 import { SyntheticTraffic } from './synthetic-traffic.ts';
 import { Upkeep } from './upkeep.ts';
@@ -72,6 +75,11 @@ export interface Appliance {
   readonly alerting: Alerting;
   readonly monitoring: Monitoring;
   readonly upkeep: Upkeep;
+  /** The models directory and its registry. */
+  readonly models: Models;
+  /** Models beside running processes; undefined without a section `models` in appliance.yaml. */
+  readonly modelService: ModelService | undefined;
+  readonly modelSteps: ModelSteps | undefined;
   readonly resolve: ResolveDeps;
   readonly steps: Steps;
   close(): void;
@@ -102,7 +110,7 @@ export const stateModules = [
 ];
 
 /** Kinds of operations that are finished, not taken back, when they were cut short. */
-const urgentKinds: ReadonlySet<string> = new Set(['rollback', 'up', 'down', 'restart', 'prune']);
+const urgentKinds: ReadonlySet<string> = new Set(['rollback', 'model-rollback', 'up', 'down', 'restart', 'prune']);
 
 /**
  * Puts an appliance together from its configuration.
@@ -259,10 +267,25 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
       limits: config.retention,
     }),
   };
+  const models = new Models({ config, paths, clock, writes: !database.readonly && !database.memory });
+  const modelService = ModelService.of({
+    config,
+    paths,
+    clock,
+    engine,
+    store,
+    stack: stackDeps,
+    registry: () => models.registry(),
+    eyes: eyesOf({ config, engine, edge: traffic.meter.read }),
+    alerting,
+    running: () => operations.reports.running()?.kind ?? null,
+    onClosed: () => hub.publish({ event: 'status', time: timestamp(clock.now()) }),
+  });
+  const modelSteps = modelService?.steps();
   const runner: Runner = new Runner({
     journal,
     clock,
-    steps: registry(steps),
+    steps: registry({ ...steps, ...modelSteps }),
     onEvent: async (event) => {
       operations.onRunnerEvent(event);
       await options.onTransition?.(event);
@@ -303,10 +326,14 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     alerting,
     monitoring,
     upkeep,
+    models,
+    modelService,
+    modelSteps,
     resolve,
     steps,
     close: () => {
       void traffic.meter.close();
+      models.close();
       database.close();
     },
   };
@@ -330,7 +357,9 @@ export function openStateForReading(paths: Paths): Database {
 }
 
 /** Step types by the name that the journal knows them by. */
-function registry(steps: Steps): ReadonlyMap<string, Pick<StepType<never>, 'action' | 'bind'>> {
+function registry(
+  steps: Readonly<Record<string, Pick<StepType<never>, 'action' | 'bind'>>>,
+): ReadonlyMap<string, Pick<StepType<never>, 'action' | 'bind'>> {
   return new Map(Object.values(steps).map((step) => [step.action, step]));
 }
 

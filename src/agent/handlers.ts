@@ -9,6 +9,8 @@ import { combine } from '../lib/verdict.ts';
 import type { Appliance } from './appliance.ts';
 import { colourOf, serviceName } from './containers.ts';
 import { logLines } from './logs.ts';
+import { modelHandlers } from './model-handlers.ts';
+import { ModelPlans } from './model-plans.ts';
 import { Plans } from './plans.ts';
 import { Previews } from './previews.ts';
 import { detailOf, statusOf, summaryOf, version } from './status.ts';
@@ -29,6 +31,7 @@ export function createHandlers(
 ): Handlers {
   const plans = new Plans(a);
   const previews = new Previews(a, plans);
+  const models = new ModelPlans(a);
   const operate = (
     kind: string,
     input: { readonly wait: number },
@@ -155,6 +158,22 @@ export function createHandlers(
       for (const { name, id } of alerts)
         a.audit.append(timestamp(a.clock.now()), actor, 'ack', `${name} ${id}`, `until ${timestamp(until)}`);
       return alerts;
+    },
+    ...modelHandlers(a),
+    modelsPromote: (input, caller) =>
+      operate('model-promote', input, caller, () => models.promote(input, caller.actor)),
+    modelsRollback: (input, caller) =>
+      operate('model-rollback', input, caller, () => models.rollback(input, caller.actor)),
+    modelsRetrain: (input, caller) =>
+      operate('model-retrain', input, caller, () => models.retrain(input, caller.actor)),
+    modelsScan: async (input, { actor, signal }) => {
+      const { finding, files } = await models.scan(input, actor, signal);
+      return {
+        verdict: finding.verdict,
+        observed: finding.observed,
+        hint: finding.hint ?? null,
+        files: files.map((file) => ({ ...file, globals: [...file.globals] })),
+      };
     },
     configShow: async () => effective(a.config),
     audit: async ({ since, limit }) => a.audit.entries(since, limit),

@@ -90,6 +90,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
         },
       );
       const alerting = appliance.alerting.follow(signal);
+      const models = appliance.modelService?.follow(signal);
       // A status before the first look at the engine would say that nothing runs.
       const looked = Promise.race([watch.known, clock.sleep(firstLook)]);
       const handlers = createHandlers(appliance, {
@@ -104,6 +105,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
           ended.abort();
           await following;
           await alerting;
+          await models;
         },
       };
     };

@@ -11,6 +11,7 @@ import type { ReleaseFacts } from '../recipes/facts.ts';
 import { planRollback, type RollbackFacts } from '../recipes/rollback.ts';
 import { planDown, planRestart, planUp } from '../recipes/stack.ts';
 import type { Appliance } from './appliance.ts';
+import { ModelPlans } from './model-plans.ts';
 import type { Prepared } from './operations.ts';
 import { type Way, wayOf } from './rollout-policy.ts';
 
@@ -37,7 +38,8 @@ export class Plans {
   async rollback(input: ParsedInput<'rollback'>, actor: Actor): Promise<Prepared> {
     const target = this.rollbackTarget(input.tag);
     const facts = await this.rollbackFacts(target, actor);
-    const steps = planRollback(facts, this.#a.steps);
+    const restoring = await new ModelPlans(this.#a).restoring(target.tag, actor);
+    const steps = [...planRollback(facts, this.#a.steps), ...restoring];
     return { kind: 'rollback', target: target.tag, origin: this.#liveTag(), phases: [async () => steps] };
   }
 

@@ -25,16 +25,13 @@ export interface RolloutAnalysisDeps {
   readonly synthetic: SyntheticTraffic;
 }
 
-/** What the steps of a rollout need: eyes for every kind of metric, and the judge. */
-export function rolloutDeps({
-  config,
-  engine,
-  clock,
-  stack,
-  store,
-  edge,
-  synthetic,
-}: RolloutAnalysisDeps): RolloutDeps {
+/** Eyes for every kind of metric, and what is written down of health. */
+export interface Eyes {
+  readonly read: MetricReader;
+  readonly health: HealthHistory;
+}
+
+export function eyesOf({ config, engine, edge }: Pick<RolloutAnalysisDeps, 'config' | 'engine' | 'edge'>): Eyes {
   const health = new HealthHistory();
   const { monitoring } = config;
   const prometheus = monitoring && new Prometheus(`http://${monitoring.prometheus.listen}`);
@@ -45,14 +42,28 @@ export function rolloutDeps({
     prometheus: prometheusReader(prometheus, monitoring?.metrics ?? {}),
     agent: async (metric) => ({ kind: 'none', why: `${metric} says nothing about a release` }),
   };
+  return { read: routed(readers), health };
+}
+
+/** What the steps of a rollout need: eyes for every kind of metric, and the judge. */
+export function rolloutDeps({
+  config,
+  engine,
+  clock,
+  stack,
+  store,
+  edge,
+  synthetic,
+}: RolloutAnalysisDeps): RolloutDeps {
+  const { read, health } = eyesOf({ config, engine, edge });
   return {
     store,
     load: (rules, candidate) => synthetic.begin(readable(rules), candidate),
     assess: async ({ rules, kind, weight, held, left, ...question }, signal) => {
       const policy = readable(rules);
       const alone = kind === 'bake' || weight === 100;
-      const filled = synthetic.filled(policy, routed(readers));
-      const { lacking, ...seen } = await assess({ policy, ...question, alone, filled }, routed(readers), signal);
+      const filled = synthetic.filled(policy, read);
+      const { lacking, ...seen } = await assess({ policy, ...question, alone, filled }, read, signal);
       const { findings, toSend } = await synthetic.look(policy, { ...question, lacking, held, left }, edge, signal);
       return { ...seen, investigate: [...seen.investigate, ...findings], toSend };
     },

@@ -64,7 +64,7 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
     services,
     operation,
     rollout,
-    models: { active: null },
+    models: { active: (await a.modelService?.current()) ?? null },
     backup: { lastSuccess: null, lastProvenRestore: null, nextRun: null },
     certificates: [],
     alerts: alerting.alerts

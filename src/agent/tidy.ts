@@ -10,8 +10,14 @@ const ofOthers = ['source.git', 'persistent', 'releases', 'scratch'];
 const longestPlan = 3_600_000;
 
 /** Removes what a process that was killed in the middle of writing has left. Only the one writer may call it, before it writes. */
-export async function tidy({ paths, store, clock }: Pick<Appliance, 'paths' | 'store' | 'clock'>): Promise<void> {
+export async function tidy({
+  paths,
+  store,
+  clock,
+  models,
+}: Pick<Appliance, 'paths' | 'store' | 'clock' | 'models'>): Promise<void> {
   await store.sweep();
+  await models.sweep();
   await removeTemporaryFiles(paths.lib, ofOthers);
   for (const { id } of store.all()) {
     await orAbsent(removeTemporaryFiles(store.files(id).directory, ['source']));

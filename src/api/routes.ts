@@ -2,6 +2,17 @@ import { z } from 'zod';
 import { alertSchema, alertsSchema, alertsTestSchema, silenceSchema } from './alerts.ts';
 import { type Endpoint, type EndpointName, endpoints } from './endpoints.ts';
 import {
+  modelAddedSchema,
+  modelDetailSchema,
+  modelDiffSchema,
+  modelExportedSchema,
+  modelHistorySchema,
+  modelImportedSchema,
+  modelInputs,
+  modelSchema,
+  modelVerifySchema,
+} from './models.ts';
+import {
   auditEntrySchema,
   eventSchema,
   logLineSchema,
@@ -68,6 +79,29 @@ const restartInput = z.object({ service: z.string().optional(), ...operation });
 const execInput = z.object({ service: z.string() });
 const execTarget = z.object({ container: z.string(), service: z.string() });
 
+/** How a version of a model is brought into force. */
+const modelOperation = {
+  reason: z.string().max(500).optional(),
+  /** Milliseconds that it is watched; default: `models.bake` of appliance.yaml. */
+  bake: z.number().min(0).optional(),
+  acceptInconclusive: z.boolean().default(false),
+  ...operation,
+};
+const modelScan = z.object({
+  verdict: z.enum(['pass', 'fail', 'inconclusive']),
+  observed: z.string(),
+  hint: z.string().nullable(),
+  files: z.array(
+    z.object({
+      path: z.string(),
+      kind: z.string(),
+      verdict: z.enum(['pass', 'fail']),
+      reason: z.string().nullable(),
+      globals: z.array(z.string()),
+    }),
+  ),
+});
+
 /** How long, in milliseconds, and why. */
 const pause = { duration: z.number().positive(), comment: z.string().default('') };
 const silenceInput = z.object({ matchers: z.array(z.string()).min(1), ...pause });
@@ -122,6 +156,22 @@ export const routes = {
   ),
   alertsResolve: route('alertsResolve', z.object({ condition: z.string() }), z.array(alertSchema)),
   alertsAck: route('alertsAck', ackInput, z.array(alertSchema)),
+  models: route('models', modelInputs.list, z.array(modelSchema)),
+  modelsShow: route('modelsShow', modelInputs.one, modelDetailSchema),
+  modelsAdd: route('modelsAdd', modelInputs.add, modelAddedSchema),
+  /** Reads every byte of a version; without one, of all versions that are in production or validated. */
+  modelsVerify: route('modelsVerify', modelInputs.verify, modelVerifySchema),
+  modelsHistory: route('modelsHistory', modelInputs.history, z.array(modelHistorySchema)),
+  modelsDiff: route('modelsDiff', modelInputs.diff, modelDiffSchema),
+  modelsArchive: route('modelsArchive', modelInputs.archive, modelSchema),
+  modelsImport: route('modelsImport', modelInputs.import, modelImportedSchema),
+  modelsExport: route('modelsExport', modelInputs.export, modelExportedSchema),
+  modelsPromote: route('modelsPromote', z.object({ version: z.string(), ...modelOperation }), eventSchema),
+  /** Default: the version before the one in force. */
+  modelsRollback: route('modelsRollback', z.object({ version: z.string().optional(), ...modelOperation }), eventSchema),
+  modelsRetrain: route('modelsRetrain', z.object(modelOperation), eventSchema),
+  /** A registered version, or an absolute path of a directory that the caller may read. */
+  modelsScan: route('modelsScan', z.object({ target: z.string() }), modelScan),
   configShow: route('configShow', nothing, z.record(z.string(), z.unknown())),
   audit: route(
     'audit',

@@ -20,6 +20,21 @@ export function crossCheck(config: Config): CrossIssue[] {
     ...alertsIssues(config.alerts),
     ...monitoringIssues(config),
     ...syntheticIssues(config),
+    ...modelIssues(config),
+  ];
+}
+
+function modelIssues({ models, services, persistent }: Config): CrossIssue[] {
+  if (!models) return [];
+  const shared = persistent.includes(models.directory);
+  return [
+    ...(services[models.service]?.role === 'app'
+      ? []
+      : [{ path: ['models', 'service'], message: `${models.service} is no app service, and no other loads a model` }]),
+    // What belongs to one release is not there for the next one.
+    ...(shared
+      ? []
+      : [{ path: ['models', 'directory'], message: `list ${models.directory} under persistent as well` }]),
   ];
 }
 

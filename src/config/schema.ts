@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { bytesPattern, durationPattern, parseBytes, parseDuration } from '../lib/units.ts';
 import { alertsSchema } from './alerts.ts';
+import { modelsSchema } from './models.ts';
 import { monitoringSchema } from './monitoring.ts';
 import { shadowSchema } from './shadow.ts';
 import { syntheticSchema } from './synthetic.ts';
@@ -162,6 +163,7 @@ export const configSchema = z.strictObject({
   alerts: alertsSchema.optional(),
   monitoring: monitoringSchema.optional(),
   synthetic: syntheticSchema.optional(),
+  models: modelsSchema.optional(),
   agent: z
     .strictObject({
       operators: z.string().default('appliance').describe('group that may use the operator socket'),

@@ -1,11 +1,14 @@
+import { createWriteStream } from 'node:fs';
 import { IncomingMessage } from 'node:http';
 import { PassThrough, type Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { StringDecoder } from 'node:string_decoder';
 import Docker from 'dockerode';
 import { z } from 'zod';
 import { ApplianceError } from '../lib/errors.ts';
 import { guard, orAbsent, tolerate } from './docker-failures.ts';
 import { readFrames } from './docker-frames.ts';
+import { type RunOnce, type RunOnceResult, runOnce } from './docker-run.ts';
 import {
   type ContainerDetail,
   type ContainerSummary,
@@ -272,6 +275,22 @@ export class Engine {
     stderr.end();
     const { ExitCode } = z.object({ ExitCode: z.number().nullable() }).parse(await guard('exec', () => exec.inspect()));
     return { exitCode: ExitCode ?? -1, stdout: await out, stderr: await err };
+  }
+
+  /** Copies a path out of a container into a file, as a tar archive. @throws ApplianceError `engine_unreachable` */
+  async archive(id: string, path: string, to: string, signal: AbortSignal): Promise<void> {
+    const stream = await guard('copy', () => this.#docker.getContainer(id).getArchive({ path }));
+    await pipeline(stream, createWriteStream(to, { flags: 'wx', mode: 0o600 }), { signal });
+  }
+
+  /**
+   * Runs a program in a container of its own that has no network, no privileges and nothing to write to, and removes it.
+   * @param request.readOnly directory on the host → where it is mounted
+   * @param request.memory bytes; @param request.timeout milliseconds
+   * @throws ApplianceError `timeout`; `engine_unreachable`
+   */
+  runOnce(request: RunOnce): Promise<RunOnceResult> {
+    return runOnce(this.#docker, request);
   }
 
   /** Follows what changes the state of labelled containers until the signal aborts or the engine goes away. */

@@ -4,6 +4,8 @@ export interface HttpQuestion {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Sent as JSON. */
   readonly body?: unknown;
+  /** Sent as `Authorization: Bearer …`. */
+  readonly token?: string | undefined;
   /** Most that may be answered, in bytes. */
   readonly maxBytes: number;
   readonly signal: AbortSignal;
@@ -22,7 +24,10 @@ export interface HttpAnswer {
 export async function askHttp(url: string, question: HttpQuestion): Promise<HttpAnswer> {
   const { method = 'GET', body, maxBytes, signal } = question;
   const text = body === undefined ? undefined : JSON.stringify(body);
-  const headers = text === undefined ? {} : { 'content-type': 'application/json' };
+  const headers = {
+    ...(text === undefined ? {} : { 'content-type': 'application/json' }),
+    ...(question.token === undefined ? {} : { authorization: `Bearer ${question.token}` }),
+  };
   const request = url.startsWith('https:') ? (await import('node:https')).request : plainRequest;
   return new Promise((resolve, reject) => {
     const outgoing = request(url, { method, headers, signal }, (incoming) => {

@@ -14,10 +14,11 @@ export interface Migrations {
 /**
  * Opens a database for its one writer: WAL, `synchronous=FULL`, integrity checked, every module brought up to date in
  * one transaction.
+ * @param mode permission bits of the file
  * @throws ApplianceError `state_corrupt` when the file is damaged or newer than this program; it is left as it is;
  *   `disk_full`
  */
-export function openDatabase(path: string, modules: readonly Migrations[]): Database {
+export function openDatabase(path: string, modules: readonly Migrations[], mode = 0o600): Database {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   const database = open(path, {});
   try {
@@ -28,7 +29,7 @@ export function openDatabase(path: string, modules: readonly Migrations[]): Data
     const verdict = database.pragma('quick_check', { simple: true });
     if (verdict !== 'ok') throw corrupt(path, `quick_check says ${String(verdict)}`);
     migrate(database, path, modules);
-    if (!database.memory) chmodSync(path, 0o600);
+    if (!database.memory) chmodSync(path, mode);
     return database;
   } catch (error) {
     database.close();

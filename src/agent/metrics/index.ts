@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Status } from '../../api/schema.ts';
 import { colours, type Weights } from '../../lib/colour.ts';
 import { ContainerMetrics, type ContainerReading } from './containers.ts';
+import { ModelMetrics } from './models.ts';
 import { NotificationMetrics } from './notifications.ts';
 import { OperationMetrics } from './operations.ts';
 import { RequestMetrics } from './requests.ts';
@@ -22,6 +23,7 @@ export class AgentMetrics {
   readonly notifications: NotificationMetrics;
   readonly synthetic: SyntheticMetrics;
   readonly upkeep: UpkeepMetrics;
+  readonly models: ModelMetrics;
   readonly #containers: ContainerMetrics;
   readonly #release;
   readonly #weight;
@@ -37,6 +39,7 @@ export class AgentMetrics {
     this.notifications = new NotificationMetrics(this.registry);
     this.synthetic = new SyntheticMetrics(this.registry);
     this.upkeep = new UpkeepMetrics(this.registry);
+    this.models = new ModelMetrics(this.registry);
     this.#containers = new ContainerMetrics(this.registry);
     this.#release = new Gauge({
       name: 'appliance_release_info',

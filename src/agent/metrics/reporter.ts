@@ -101,6 +101,11 @@ export class Reporter {
     this.#metrics.requests.set(traffic.meter.totals(), running);
     this.#metrics.synthetic.set(traffic.synthetic.totals());
     this.#metrics.notifications.set(appliance.alerting.notifications());
+    const { modelService } = appliance;
+    if (modelService) {
+      this.#metrics.models.set(await modelService.current());
+      this.#metrics.models.noticed(modelService.takeNoticed());
+    }
     await writeTextfile(monitoring.files.textfile, await this.#metrics.text());
   }
 }

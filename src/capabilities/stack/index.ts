@@ -20,6 +20,7 @@ export { resolveProject } from './resolve.ts';
 export { bake } from './steps/bake.ts';
 export type { BuiltImages, StackDeps, StackRelease } from './steps/deps.ts';
 export { createStackSteps } from './steps/index.ts';
+export { restartContainer } from './steps/restart-service.ts';
 export { colourHealth } from './steps/wait-healthy.ts';
 export { chooseSubnets, parseRoutes, type Subnets } from './subnets.ts';
 export { labelKeys } from './transform.ts';

@@ -11,7 +11,18 @@ import { Progress } from '../output/progress.ts';
 import type { Session } from '../session.ts';
 
 /** Requests that start or follow an operation and answer with its events. */
-export type OperationRoute = 'alertsDrill' | 'deploy' | 'rollback' | 'up' | 'down' | 'restart' | 'prune' | 'follow';
+export type OperationRoute =
+  | 'alertsDrill'
+  | 'modelsPromote'
+  | 'modelsRollback'
+  | 'modelsRetrain'
+  | 'deploy'
+  | 'rollback'
+  | 'up'
+  | 'down'
+  | 'restart'
+  | 'prune'
+  | 'follow';
 
 interface Order<Route extends OperationRoute> {
   readonly route: Route;

@@ -116,6 +116,19 @@ class Stage {
     alertsRaise: async () => [],
     alertsResolve: async () => [],
     alertsAck: async () => [],
+    models: async () => [],
+    modelsShow: noModel,
+    modelsAdd: noModel,
+    modelsVerify: async () => ({ verdict: 'inconclusive', checks: [] }),
+    modelsHistory: async () => [],
+    modelsDiff: noModel,
+    modelsArchive: noModel,
+    modelsImport: async () => ({ imported: [], skipped: [] }),
+    modelsExport: noModel,
+    modelsPromote: ({ version }, caller) => this.#operate('model-promote', version, caller),
+    modelsRollback: ({ version }, caller) => this.#operate('model-rollback', version ?? '2026.1', caller),
+    modelsRetrain: (_, caller) => this.#operate('model-retrain', null, caller),
+    modelsScan: async () => ({ verdict: 'inconclusive', observed: 'there is no file', hint: null, files: [] }),
     configShow: async () => ({ name: 'routing-ml' }),
     audit: async () => [
       {
@@ -378,4 +391,8 @@ function noRollout(): never {
 
 function silenceOf(matchers: string) {
   return { id: '6f2c', matchers, by: 'anna', comment: '', until: ago(-minute) };
+}
+
+async function noModel(): Promise<never> {
+  throw new ApplianceError('model_not_found', 'no model version is registered', { hint: 'appliance models list' });
 }

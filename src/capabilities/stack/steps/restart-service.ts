@@ -41,6 +41,19 @@ export function restartService(deps: StackDeps) {
   });
 }
 
+/** Restarts one container and waits until it is healthy. @throws ApplianceError `unhealthy`; nothing when it is gone */
+export async function restartContainer(
+  deps: StackDeps,
+  id: string,
+  timeout: number,
+  context: StepContext,
+): Promise<void> {
+  const container = (await deps.engine.containers([`${labelKeys.name}=${deps.name}`])).find((one) => one.id === id);
+  if (!container) return;
+  await deps.engine.restart(id, grace);
+  await healthy(deps, container, timeout, context, 'restart');
+}
+
 /** Waits until a container that was just started is healthy. @param after what was done to it @throws ApplianceError `unhealthy` */
 export async function healthy(
   deps: StackDeps,

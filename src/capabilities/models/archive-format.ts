@@ -1,0 +1,114 @@
+import { z } from 'zod';
+import { invalid } from './survey.ts';
+
+// An archive of one version is a POSIX tar file (ustar) with these entries in this order and no others:
+//
+//   appliance-model.json   what is in it, with the hash of every file, and the public key
+//   appliance-model.sig    Ed25519 signature of the bytes of appliance-model.json, base64
+//   files/…                the files, in the order of appliance-model.json
+//
+// `tar -tf` lists it, `tar -xf` unpacks it; `models import` unpacks nothing before all of it is proven.
+
+export const indexName = 'appliance-model.json';
+export const signatureName = 'appliance-model.sig';
+export const filesPrefix = 'files/';
+export const block = 512;
+/** Largest index that is read, in bytes. */
+export const largestIndex = 2 ** 22;
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
+const plain = /^[^\u0000-\u001f\u007f\\]{1,500}$/;
+/** A path below a directory: no way out of it, nothing hidden from a terminal. */
+const relativePath = z
+  .string()
+  .refine(
+    (path) => plain.test(path) && path.split('/').every((part) => !['', '.', '..'].includes(part)),
+    'it must be a path below the directory',
+  );
+
+export const indexSchema = z.strictObject({
+  format: z.literal(1),
+  name: z.string(),
+  version: z.string(),
+  artefacts: z
+    .array(
+      z.strictObject({
+        path: relativePath,
+        sha256: z.string().regex(/^[0-9a-f]{64}$/),
+        bytes: z.int().min(0),
+      }),
+    )
+    .min(1)
+    .max(10_000),
+  exportedAt: z.string(),
+  /** Appliance that it comes from, for people. */
+  exportedBy: z.string(),
+  /** SPKI in DER, base64. */
+  publicKey: z.string().max(200),
+});
+export type ArchiveIndex = z.output<typeof indexSchema>;
+
+/**
+ * The header of an entry (POSIX.1-1988 ustar; sizes from 8 GiB on in base 256, as GNU tar writes and reads them).
+ * @throws ApplianceError `model_invalid` for a path that ustar cannot hold
+ */
+export function header(path: string, bytes: number): Buffer {
+  const data = Buffer.alloc(block);
+  const [prefix, name] = split(path);
+  data.write(name, 0);
+  data.write('0000444\0', 100);
+  data.write('0000000\0', 108);
+  data.write('0000000\0', 116);
+  if (bytes < 8 ** 11) data.write(`${bytes.toString(8).padStart(11, '0')}\0`, 124);
+  else {
+    data.writeUInt8(0x80, 124);
+    data.writeBigUInt64BE(BigInt(bytes), 128);
+  }
+  data.write('00000000000\0', 136);
+  data.write('        ', 148);
+  data.write('0', 156);
+  data.write('ustar\0' + '00', 257);
+  data.write(prefix, 345);
+  data.write(`${checksum(data).toString(8).padStart(6, '0')}\0 `, 148);
+  return data;
+}
+
+/** @throws ApplianceError `model_invalid` for anything but a whole header of a plain file */
+export function readHeader(data: Buffer): { readonly path: string; readonly bytes: number } {
+  const text = (from: number, to: number) => data.toString('utf8', from, to).replace(/\0.*$/s, '');
+  const sum = Number.parseInt(text(148, 156), 8);
+  const blanked = Buffer.from(data);
+  blanked.write('        ', 148);
+  if (data.length !== block || sum !== checksum(blanked)) throw broken('an entry has no whole header');
+  if (data.toString('latin1', 257, 262) !== 'ustar') throw broken('it is no ustar archive');
+  const prefix = text(345, 500);
+  const path = prefix === '' ? text(0, 100) : `${prefix}/${text(0, 100)}`;
+  const kind = data.toString('latin1', 156, 157);
+  if (kind !== '0' && kind !== '\0') throw broken(`${JSON.stringify(path)} is no plain file`);
+  const large = data.readUInt8(124) === 0x80;
+  const bytes = large ? Number(data.readBigUInt64BE(128)) : Number.parseInt(text(124, 136), 8);
+  if (!Number.isSafeInteger(bytes) || bytes < 0) throw broken(`${JSON.stringify(path)} has no size`);
+  return { path, bytes };
+}
+
+/** Bytes that an entry of a size takes in the archive, without its header. */
+export const padded = (bytes: number): number => Math.ceil(bytes / block) * block;
+
+export function broken(why: string): Error {
+  return invalid(`the archive is damaged or was made by somebody else: ${why}`);
+}
+
+function split(path: string): [prefix: string, name: string] {
+  if (Buffer.byteLength(path) <= 100) return ['', path];
+  for (let at = path.indexOf('/'); at !== -1; at = path.indexOf('/', at + 1)) {
+    const [prefix, name] = [path.slice(0, at), path.slice(at + 1)];
+    if (Buffer.byteLength(prefix) <= 155 && Buffer.byteLength(name) <= 100) return [prefix, name];
+  }
+  throw invalid(`${path} is too long a path for an archive`);
+}
+
+function checksum(data: Buffer): number {
+  let sum = 0;
+  for (const byte of data) sum += byte;
+  return sum;
+}

@@ -1,0 +1,228 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Invalidation, ManifestCache } from '../../src/capabilities/models/cache/manifest-cache.ts';
+import { manifestDigest, parseManifest } from '../../src/capabilities/models/manifest.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+
+const sha = (text: string): string => createHash('sha256').update(text).digest('hex');
+/** Manifests of one size, whatever their number is: nothing but the content tells them apart. */
+const manifest = (number: number, artefact = 'weights'): string =>
+  JSON.stringify({
+    name: 'm',
+    version: String(number).padStart(8, '0'),
+    files: { 'weights.json': { sha256: sha(artefact), bytes: artefact.length } },
+  });
+
+let root: string;
+let models: string;
+let changes: Invalidation[];
+let problems: (string | null)[];
+let cache: ManifestCache;
+const stop = new AbortController();
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'cache-'));
+  models = join(root, 'models');
+  for (const version of ['a', 'b']) {
+    mkdirSync(join(models, version), { recursive: true });
+    writeFileSync(join(models, version, 'weights.json'), 'weights');
+    writeFileSync(join(models, version, 'manifest.json'), manifest(version === 'a' ? 1 : 2));
+  }
+  symlinkSync('a', join(models, 'current'));
+  [changes, problems] = [[], []];
+  cache = make();
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+function make(about: { hints?: boolean; period?: number } = {}): ManifestCache {
+  return new ManifestCache({
+    directory: models,
+    clock: systemClock,
+    onChange: (change) => void changes.push(change),
+    onProblem: (why) => void problems.push(why),
+    patience: 0,
+    ...about,
+  });
+}
+
+/** Looks as often as a change takes to be seen and to be taken over. */
+async function look(times = 2): Promise<void> {
+  for (let count = 0; count < times; count += 1) await cache.look(stop.signal);
+}
+
+function replace(path: string, text: string, times?: Date): void {
+  writeFileSync(`${path}.tmp`, text);
+  if (times) utimesSync(`${path}.tmp`, times, times);
+  renameSync(`${path}.tmp`, path);
+}
+
+function swap(to: string): void {
+  symlinkSync(to, join(models, 'next'));
+  renameSync(join(models, 'next'), join(models, 'current'));
+}
+
+describe('what tools do', () => {
+  beforeEach(async () => {
+    await look();
+    expect(changes).toHaveLength(1);
+  });
+
+  const older = (): void => {
+    const back = join(root, 'back');
+    mkdirSync(back);
+    writeFileSync(join(back, 'manifest.json'), manifest(7));
+    utimesSync(join(back, 'manifest.json'), 1_000_000_000, 1_000_000_000);
+  };
+  for (const [what, command] of [
+    ['cp -p of an older manifest', 'cp -p back/manifest.json models/a/manifest.json'],
+    [
+      'what rsync -a does: a copy with its old time beside it, then a rename',
+      'cp -p back/manifest.json models/a/.manifest.json.Xy && mv models/a/.manifest.json.Xy models/a/manifest.json',
+    ],
+    [
+      'what rsync --inplace does: rewritten, then its old time set',
+      'cat back/manifest.json > models/a/manifest.json && touch -r back/manifest.json models/a/manifest.json',
+    ],
+    ['mv', 'mv back/manifest.json models/a/manifest.json'],
+    ['ln -sfn', 'cp back/manifest.json models/b/manifest.json && ln -sfn b models/current'],
+  ] as const)
+    it(`notices ${what}`, async () => {
+      older();
+      execFileSync('sh', ['-c', command], { cwd: root });
+      await look();
+      expect(changes.at(-1)?.now.manifest.version).toBe('00000007');
+      expect(changes).toHaveLength(2);
+    });
+
+  it('takes a touch for the wish to load it again', async () => {
+    execFileSync('touch', [join(models, 'a/manifest.json')]);
+    await look();
+    expect(changes).toHaveLength(2);
+    expect(changes[1]?.now.digest).toBe(changes[1]?.before?.digest);
+  });
+
+  it('does not take its own touch for that', async () => {
+    const before = statSync(join(models, 'a/manifest.json')).mtimeMs;
+    await delay(10);
+    await cache.touch(stop.signal);
+    expect(statSync(join(models, 'a/manifest.json')).mtimeMs).toBeGreaterThan(before);
+    await look(4);
+    expect(changes).toHaveLength(1);
+  });
+});
+
+describe('what cannot be used', () => {
+  beforeEach(() => look());
+
+  const bad: readonly (readonly [string, () => void, RegExp])[] = [
+    ['half a manifest', () => writeFileSync(join(models, 'a/manifest.json'), '{"name": "m", '), /cannot be used/],
+    [
+      'a repeated key',
+      () => writeFileSync(join(models, 'a/manifest.json'), manifest(3).replace('"version"', '"version":"x","version"')),
+      /twice/,
+    ],
+    [
+      'a manifest of 100 MB',
+      () => writeFileSync(join(models, 'a/manifest.json'), ' '.repeat(100_000_000)),
+      /larger than/,
+    ],
+    [
+      'bytes that are no UTF-8',
+      () => writeFileSync(join(models, 'a/manifest.json'), Buffer.from([0x7b, 0xff, 0x7d])),
+      /cannot be used/,
+    ],
+    [
+      'a file outside of the directory',
+      () => writeFileSync(join(models, 'a/manifest.json'), manifest(3).replace('weights.json', '../b/weights.json')),
+      /files\[/,
+    ],
+    [
+      'an artefact with another hash',
+      () => writeFileSync(join(models, 'a/manifest.json'), manifest(3, 'WEIGHTS')),
+      /does not have the hash/,
+    ],
+    [
+      'an artefact that is missing',
+      () => writeFileSync(join(models, 'a/manifest.json'), manifest(3).replace('weights.json', 'other.json')),
+      /not there/,
+    ],
+    [
+      'a directory in its place',
+      () => {
+        unlinkSync(join(models, 'a/manifest.json'));
+        mkdirSync(join(models, 'a/manifest.json'));
+      },
+      /no plain file/,
+    ],
+    ['no manifest', () => unlinkSync(join(models, 'a/manifest.json')), /there is no/],
+  ];
+  for (const [what, plant, why] of bad)
+    it(`leaves the one before in force and says why: ${what}`, async () => {
+      const before = cache.active?.digest;
+      plant();
+      await look(4);
+      expect(cache.active?.digest).toBe(before);
+      expect(changes).toHaveLength(1);
+      expect(problems.at(-1)).toMatch(why);
+      rmSync(join(models, 'a/manifest.json'), { recursive: true, force: true });
+      writeFileSync(join(models, 'a/manifest.json'), manifest(9));
+      await look();
+      expect(cache.active?.manifest.version).toBe('00000009');
+      expect(problems.at(-1)).toBeNull();
+    });
+
+  it('takes it over once an artefact that came late is there', async () => {
+    unlinkSync(join(models, 'a/weights.json'));
+    writeFileSync(join(models, 'a/manifest.json'), manifest(5));
+    await look(3);
+    expect(changes).toHaveLength(1);
+    writeFileSync(join(models, 'a/weights.json'), 'weights');
+    await delay(250);
+    await look();
+    expect(changes.at(-1)?.now.manifest.version).toBe('00000005');
+  });
+});
+
+describe('on its own', () => {
+  for (const hints of [true, false])
+    it(`follows changes ${hints ? 'by inotify' : 'by polling alone'}`, async () => {
+      cache = make({ hints, period: hints ? 10_000 : 100 });
+      const following = new AbortController();
+      const done = cache.follow(following.signal);
+      await delay(200);
+      for (let number = 20; number < 26; number += 1) {
+        if (number % 2 === 0) replace(join(models, 'a/manifest.json'), manifest(number));
+        else writeFileSync(join(models, 'a/manifest.json'), manifest(number));
+        await expect
+          .poll(() => cache.active?.manifest.version, { timeout: 1_000, interval: 10 })
+          .toBe(String(number).padStart(8, '0'));
+      }
+      writeFileSync(join(models, 'b/manifest.json'), manifest(40));
+      swap('b');
+      await expect.poll(() => cache.active?.manifest.version, { timeout: 1_000, interval: 10 }).toBe('00000040');
+      following.abort();
+      await done;
+    });
+});
+
+it('knows a manifest by the hash of its bytes', () => {
+  const bytes = readFileSync(join(models, 'a/manifest.json'));
+  expect(manifestDigest(bytes)).toBe(sha(bytes.toString()));
+  expect(parseManifest(bytes).files['weights.json']?.bytes).toBe(7);
+});

@@ -1,0 +1,173 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { judgeLibraries, judgeLimit } from '../../src/capabilities/models/gates/limits.ts';
+import { parseTrial } from '../../src/capabilities/models/gates/trial.ts';
+import { closeLoop } from '../../src/capabilities/models/loop.ts';
+import { ModelProcesses } from '../../src/capabilities/models/processes.ts';
+import { commonGates } from '../../src/config/model-gates.ts';
+import { modelsSchema } from '../../src/config/models.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+
+/** A process of an application: it loads what lies on the disk when it is asked to, or only after something else. */
+interface Behaviour {
+  readonly loadsAfter: 'reload' | 'touch' | 'restart' | 'nothing';
+  readonly login?: boolean;
+}
+
+let servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers) server.close();
+  servers = [];
+});
+
+async function application(behaviour: Behaviour) {
+  const seen: string[] = [];
+  let [loaded, touched, restarted] = ['old', false, false];
+  const server = createServer((request, response) => {
+    seen.push(`${request.method} ${request.url}`);
+    if (request.url === '/api/auth/login') return void response.end(JSON.stringify({ access_token: 'let-me-in' }));
+    if (request.url === '/api/models/active')
+      return void response.end(JSON.stringify({ sha256: loaded, version: loaded }));
+    if (behaviour.login && request.headers.authorization !== 'Bearer let-me-in') {
+      response.statusCode = 401;
+      return void response.end('{}');
+    }
+    const { loadsAfter } = behaviour;
+    if (loadsAfter === 'reload' || (loadsAfter === 'touch' && touched)) loaded = 'new';
+    response.end('{}');
+  });
+  servers.push(server);
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address() as AddressInfo;
+  const config = modelsSchema.parse({
+    service: 'backend',
+    port,
+    reload: '/api/models/reload',
+    confirm: '200ms',
+    ...(behaviour.login ? { login: {} } : {}),
+  });
+  const processes = new ModelProcesses({
+    config,
+    clock: systemClock,
+    replicas: async () => [{ id: 'one', name: 'backend-1', address: '127.0.0.1' }],
+    environment: async () => ({ DEMO_USER: 'anna', DEMO_PASSWORD: 'a-long-password' }),
+  });
+  const deps = {
+    processes,
+    clock: systemClock,
+    confirm: config.confirm,
+    touch: async () => {
+      touched = true;
+    },
+    restart: async () => {
+      restarted = true;
+      if (behaviour.loadsAfter === 'restart') loaded = 'new';
+    },
+  };
+  return {
+    close: () => closeLoop(deps, 'new', AbortSignal.timeout(10_000)),
+    seen,
+    state: () => ({ touched, restarted }),
+  };
+}
+
+describe('closing the loop (S1-77)', () => {
+  for (const way of ['reload', 'touch', 'restart'] as const)
+    it(`believes what a process reports after a ${way}`, async () => {
+      const { close, state } = await application({ loadsAfter: way });
+      expect(await close()).toMatchObject({ by: way, replicas: 1 });
+      expect(state()).toEqual({ touched: way !== 'reload', restarted: way === 'restart' });
+    });
+
+  it('logs in where a login is needed, once', async () => {
+    const { close, seen } = await application({ loadsAfter: 'touch', login: true });
+    expect(await close()).toMatchObject({ by: 'touch' });
+    expect(seen.filter((line) => line === 'POST /api/auth/login')).toHaveLength(1);
+  });
+
+  it('fails with what each process says when nothing helps', async () => {
+    const { close } = await application({ loadsAfter: 'nothing' });
+    await expect(close()).rejects.toMatchObject({
+      code: 'model_not_loaded',
+      message: expect.stringContaining('backend-1: it has loaded old'),
+    });
+  });
+});
+
+describe('limits (S4-16 to S4-20, S3-3, S0-40)', () => {
+  const known = {
+    metrics: { accuracy: 0.86, roc_auc: 0.95 },
+    trial: { latency: 0.1, samples: 400, golden: 0.5 },
+    why: '',
+    compared: true,
+  };
+
+  it('hold at their edges, and fail beyond them', () => {
+    expect(judgeLimit({ id: 'S4-16', metric: 'accuracy', atLeast: 0.86 }, known)).toMatchObject({ verdict: 'pass' });
+    expect(judgeLimit({ id: 'S0-40', metric: 'accuracy', atLeast: 0.87 }, known)).toMatchObject({
+      verdict: 'fail',
+      observed: '0.86',
+    });
+    expect(judgeLimit({ id: 'S3-3', metric: 'roc-auc', above: 0.95 }, known)).toMatchObject({ verdict: 'fail' });
+    expect(judgeLimit({ id: 'S4-17', metric: 'latency', atMost: 0.1 }, known)).toMatchObject({
+      verdict: 'pass',
+      observed: '100.00 ms',
+      samples: 400,
+    });
+    expect(judgeLimit({ id: 'x', metric: 'latency', below: 0.1 }, known)).toMatchObject({ verdict: 'fail' });
+  });
+
+  it('are inconclusive without a number, never a pass', () => {
+    for (const gate of [...commonGates, { id: 'S4-20', metric: 'bias', atMost: 0.1 } as const])
+      expect(judgeLimit(gate, { ...known, trial: null, why: 'nothing is live' })).toMatchObject({
+        verdict: 'inconclusive',
+        needed: 1,
+      });
+    expect(
+      judgeLimit({ id: 'x', metric: 'accuracy', atLeast: 0 }, { ...known, metrics: { accuracy: Number.NaN } }),
+    ).toMatchObject({
+      verdict: 'inconclusive',
+    });
+  });
+
+  it('compare with a model in force only where there is one', () => {
+    const gate = { id: 'S1-63', metric: 'golden', atLeast: 0.85 } as const;
+    expect(judgeLimit(gate, known)).toMatchObject({ verdict: 'fail' });
+    expect(judgeLimit(gate, { ...known, compared: false })).toBeNull();
+  });
+});
+
+describe('libraries (S3-6)', () => {
+  const there = { python: '3.13.5', numpy: '2.2.4' };
+  it('pass within the same minor version, and fail beyond it', () => {
+    expect(judgeLibraries({ python: '3.13.1', numpy: '2.2.0' }, there, '')).toMatchObject({
+      verdict: 'pass',
+      samples: 2,
+    });
+    expect(judgeLibraries({ numpy: '1.26.4' }, there, '')).toMatchObject({
+      verdict: 'fail',
+      observed: 'numpy 1.26.4, there 2.2.4',
+    });
+  });
+  it('are inconclusive when one of both does not say', () => {
+    expect(judgeLibraries({}, there, '')).toMatchObject({ verdict: 'inconclusive' });
+    expect(judgeLibraries({ numpy: '2.2.4' }, null, 'nothing is live')).toMatchObject({ verdict: 'inconclusive' });
+    expect(judgeLibraries({ xgboost: '3.0.0' }, there, '')).toMatchObject({
+      verdict: 'inconclusive',
+      observed: 'xgboost 3.0.0, there absent',
+    });
+  });
+});
+
+describe('what a trial prints', () => {
+  it('is its last line', () => {
+    expect(parseTrial('a warning\n{"latency": 0.01, "note": "x", "libraries": {"numpy": "2.2.4"}}\n')).toEqual({
+      kind: 'measured',
+      trial: { numbers: { latency: 0.01 }, libraries: { numpy: '2.2.4' } },
+    });
+  });
+  it('is nothing when it is no object', () => {
+    for (const text of ['', 'Killed', '[1]', '"x"']) expect(parseTrial(text)).toMatchObject({ kind: 'none' });
+  });
+});
