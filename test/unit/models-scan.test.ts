@@ -300,6 +300,7 @@ out('behind-xz.pkl', lzma.compress(good) + b'more'); out('no.pkl', b'x' + b'junk
     writeFileSync(join(directory, 'weights.bin'), Buffer.from([0xde, 0xad, 0xbe, 0xef]));
     writeFileSync(join(directory, 'labels.txt'), 'cat\ndog\nRabbit\n');
     writeFileSync(join(directory, 'table.csv'), 'colour,size\nred,1\n');
+    writeFileSync(join(directory, 'points.csv'), 'x,y\n1,2\n');
     writeFileSync(join(directory, 'ok.json'), '{"a": 1}');
     writeFileSync(join(directory, 'bad.json'), '{"a": ');
     writeFileSync(join(directory, 'hidden.txt'), "cos\nsystem\n(S'id'\ntR.");
@@ -309,6 +310,7 @@ out('behind-xz.pkl', lzma.compress(good) + b'more'); out('no.pkl', b'x' + b'junk
       'weights.bin': 'pickle fail',
       'labels.txt': 'text pass',
       'table.csv': 'text pass',
+      'points.csv': 'text pass',
       'ok.json': 'json pass',
       'bad.json': 'pickle fail',
       'hidden.txt': 'pickle fail',

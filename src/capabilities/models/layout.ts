@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { ApplianceError } from '../../lib/errors.ts';
 
 /** What a name, or the label of a version, may be: it becomes the name of a directory. */
-export const labelPattern = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/;
+const labelPattern = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/;
 
 /** Where things lie in a models directory, which containers mount read-only (S0-13, S0-15, S2-5). */
 export interface ModelFiles {

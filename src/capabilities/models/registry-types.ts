@@ -2,11 +2,8 @@ import { z } from 'zod';
 import { verdicts } from '../../lib/verdict.ts';
 
 /** States of a version, in the words of CONTRACT. Only one version of a model is `production`. */
-export const modelStates = ['registered', 'validated', 'production', 'archived'] as const;
+const modelStates = ['registered', 'validated', 'production', 'archived'] as const;
 export type ModelState = (typeof modelStates)[number];
-
-/** Aliases that the registry moves by itself. */
-export const ownAliases = ['latest', 'production', 'previous'] as const;
 
 const json = <T>(schema: z.ZodType<T>) =>
   z.string().transform((text, context) => {
@@ -17,7 +14,7 @@ const json = <T>(schema: z.ZodType<T>) =>
   });
 
 /** What a version says about itself beside numbers (S3-6). */
-export const metadataSchema = z.object({
+const metadataSchema = z.object({
   features: z.array(z.string()),
   /** Library → version. */
   libraries: z.record(z.string(), z.string()),
@@ -90,7 +87,7 @@ export interface Change {
   readonly reason?: string | undefined;
 }
 
-export const modelEvents = [
+const modelEvents = [
   'registered',
   'imported',
   'validated',

@@ -132,7 +132,7 @@ function movement(area: string, from: string | null, to: string | null): string 
 }
 
 function modelTable(models: readonly Model[], look: Look): string[] {
-  const metrics = Object.keys(models[0]?.metrics ?? {}).slice(0, listed);
+  const metrics = [...new Set(models.flatMap((model) => Object.keys(model.metrics)))].slice(0, listed);
   return table(
     [
       { title: 'MODEL', value: (row) => row.name, least: 10 },

@@ -33,7 +33,7 @@ export interface CacheDeps {
   readonly onChange: (change: Invalidation) => Promise<void> | void;
   /** Told why what lies there is not used; null when that is over. */
   readonly onProblem: (why: string | null) => void;
-  /** Milliseconds between two looks when nothing hints at a change. Default: 500. */
+  /** Milliseconds between two looks when nothing hints at a change. Default: 1,000. */
   readonly period?: number;
   /** Milliseconds between the two equal readings that a change takes. Default: 60. */
   readonly settle?: number;
@@ -69,7 +69,7 @@ export class ManifestCache {
 
   /** Looks until the signal aborts. Never throws. */
   async follow(signal: AbortSignal): Promise<void> {
-    const { clock, period = 500, settle = 60, directory } = this.#deps;
+    const { clock, period = 1_000, settle = 60, directory } = this.#deps;
     const hints = new Hints(this.#deps.hints ?? true);
     while (!signal.aborted) {
       hints.watch([directory, this.#last?.path]);

@@ -1,4 +1,5 @@
-import { open, realpath } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
+import { open, readlink, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemCode } from '../../../lib/errors.ts';
 import { largestManifest, manifestDigest, manifestName } from '../manifest.ts';
@@ -12,6 +13,8 @@ export interface Reading {
   readonly path: string;
   /** Signature of the metadata; equal text: nothing has touched it, unless it is young. */
   readonly meta: string;
+  /** What two calls of the system tell of it, for the many looks at which nothing has changed. */
+  readonly glance: string;
   readonly digest: string;
   readonly bytes: Buffer;
   /**
@@ -39,6 +42,28 @@ async function realDirectory(directory: string): Promise<string> {
   }
 }
 
+const glanceOf = (link: string, { dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string =>
+  [link, dev, ino, size, mtimeNs, ctimeNs].join(' ');
+
+/** What `current` says; empty where there is none, a dot where it is no link. */
+async function linkOf(directory: string): Promise<string> {
+  try {
+    return await readlink(join(directory, 'current'));
+  } catch (error) {
+    return systemCode(error) === 'ENOENT' ? '' : '.';
+  }
+}
+
+/** @returns undefined where a longer look must tell */
+async function glanceAt(directory: string, link: string): Promise<string | undefined> {
+  const path = join(directory, link === '' ? '' : 'current', manifestName);
+  try {
+    return glanceOf(link, await stat(path, { bigint: true }));
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Looks at the manifest of a models directory.
  * @param before the last reading; its content is not read again where nothing can have changed
@@ -47,23 +72,26 @@ async function realDirectory(directory: string): Promise<string> {
 export async function lookAt(directory: string, before: Reading | undefined, now: bigint): Promise<Look> {
   let real = directory;
   try {
+    const link = await linkOf(directory);
+    if (before && !before.young && (await glanceAt(directory, link)) === before.glance)
+      return { kind: 'read', reading: before };
     real = await realDirectory(directory);
     const path = join(real, manifestName);
     const file = await open(path, 'r');
     try {
-      const stat = await file.stat({ bigint: true });
-      if (!stat.isFile()) return { kind: 'odd', why: `${path} is no plain file` };
-      if (stat.size > BigInt(largestManifest))
+      const found = await file.stat({ bigint: true });
+      if (!found.isFile()) return { kind: 'odd', why: `${path} is no plain file` };
+      if (found.size > BigInt(largestManifest))
         return { kind: 'odd', why: `${path} is larger than ${largestManifest} bytes` };
-      const meta = [real, stat.dev, stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join(' ');
-      if (before && !before.young && before.meta === meta) return { kind: 'read', reading: before };
+      const meta = [real, found.dev, found.ino, found.size, found.mtimeNs, found.ctimeNs].join(' ');
       const bytes = await file.readFile();
       const after = await file.stat({ bigint: true });
-      const still = after.size === stat.size && after.mtimeNs === stat.mtimeNs && after.ctimeNs === stat.ctimeNs;
+      const still = after.size === found.size && after.mtimeNs === found.mtimeNs && after.ctimeNs === found.ctimeNs;
       if (!still) return { kind: 'odd', why: `${path} is being written` };
       // Nobody can set this time back; one in the future is young as well.
-      const young = now - stat.ctimeNs < coarse;
-      return { kind: 'read', reading: { path, meta, digest: manifestDigest(bytes), bytes, young } };
+      const young = now - found.ctimeNs < coarse;
+      const glance = glanceOf(link, found);
+      return { kind: 'read', reading: { path, meta, glance, digest: manifestDigest(bytes), bytes, young } };
     } finally {
       await file.close();
     }

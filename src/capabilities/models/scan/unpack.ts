@@ -23,7 +23,9 @@ const beginnings: readonly (readonly [Compression, readonly number[]])[] = [
 
 /** @param head the first bytes of a file */
 export function compressionOf(head: Buffer): Compression | undefined {
-  return beginnings.find(([, bytes]) => bytes.every((byte, index) => head[index] === byte))?.[0];
+  const found = beginnings.find(([, bytes]) => bytes.every((byte, index) => head[index] === byte))?.[0];
+  // A table whose first column is called x is none: the first two bytes of zlib carry a check (RFC 1950).
+  return found === 'zlib' && (head.length < 2 || head.readUInt16BE(0) % 31 !== 0) ? undefined : found;
 }
 
 /** Programs for what Node.js cannot unpack; each decides by itself whether its input is whole. */
