@@ -133,7 +133,7 @@ describe('the report', () => {
     const [answers, latency] = shadowFindings(report, '');
     expect(answers).toMatchObject({ verdict: 'fail', samples: 5 });
     expect(answers?.observed).toBe(
-      '1 of 5 copies answered alike, 2 with another status, 1 with another body, 1 not at all, most often GET /a: status 200 → 500 (2)',
+      '1 of 5 copies answered alike, 2 with another status, 1 with another body, 1 not at all; most often GET /a: status 200 → 500 (2)',
     );
     expect(latency?.observed).toBe('30 ms against 10 ms on average');
   });

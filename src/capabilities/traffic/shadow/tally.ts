@@ -1,4 +1,4 @@
-import type { ShadowReport } from '../../../lib/shadow.ts';
+import { describeShadow, type ShadowReport } from '../../../lib/shadow.ts';
 import { formatDuration } from '../../../lib/units.ts';
 import type { Finding } from '../../../lib/verdict.ts';
 import type { Answer, Comparison } from './compare.ts';
@@ -72,21 +72,15 @@ function withExample(
 
 /** What a report says to people. Nothing of it takes a release back. */
 export function shadowFindings(report: ShadowReport, trouble: string): Finding[] {
-  const { compared, equal, differentStatus, differentBody, unanswered, missed, examples } = report;
+  const { compared, equal, unanswered, missed, examples } = report;
   const asked = compared + unanswered;
   const [first] = examples;
-  const where = first ? `, most often ${first.method} ${first.path}: ${first.difference} (${first.count})` : '';
-  const parts = [
-    `${equal} of ${asked} copies answered alike`,
-    ...(differentStatus > 0 ? [`${differentStatus} with another status`] : []),
-    ...(differentBody > 0 ? [`${differentBody} with another body`] : []),
-    ...(unanswered > 0 ? [`${unanswered} not at all`] : []),
-  ];
-  const late = missed > 0 ? `; ${missed} requests were not copied` : '';
+  const where = first ? `; most often ${first.method} ${first.path}: ${first.difference} (${first.count})` : '';
+  const nothing = missed > 0 ? `none of ${missed} requests was copied` : 'no request was copied yet';
   const answers: Finding = {
     id: 'shadow',
     verdict: asked === 0 || trouble !== '' ? 'inconclusive' : equal === asked ? 'pass' : 'fail',
-    observed: asked === 0 ? trouble || `no request was copied yet${late}` : `${parts.join(', ')}${where}${late}`,
+    observed: asked === 0 ? trouble || nothing : `${describeShadow(report)}${where}`,
     expected: 'the same answers',
     samples: asked,
     ...(trouble !== '' && asked > 0 ? { hint: trouble } : {}),
