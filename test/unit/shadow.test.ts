@@ -146,6 +146,17 @@ describe('the report', () => {
     expect(shadowFindings(none, 'the edge does not answer')[0]?.observed).toBe('the edge does not answer');
   });
 
+  test('what a client put into a path does nothing to a terminal', () => {
+    const report = withSilence(
+      emptyReport({ from: 'v1', to: 'v2', share: 10 }),
+      { method: 'GET', path: `/a\u001b[2Jb\n${'c'.repeat(500)}` },
+      'no answer: \u001b]0;title\u0007ECONNRESET',
+    );
+    const [example] = report.examples;
+    expect(example?.path).toMatch(/^\/ab c{190,}…$/);
+    expect(example?.difference).toBe('no answer: ECONNRESET');
+  });
+
   test('remembers twenty places, however many there are', () => {
     let report = emptyReport({ from: 'v1', to: 'v2', share: 10 });
     for (let turn = 0; turn < 50; turn += 1)

@@ -1,8 +1,11 @@
 import { describeShadow, type ShadowReport } from '../../../lib/shadow.ts';
+import { oneLine, truncate } from '../../../lib/text.ts';
 import { formatDuration } from '../../../lib/units.ts';
 import type { Finding } from '../../../lib/verdict.ts';
 import type { Answer, Comparison } from './compare.ts';
 
+/** Columns of a path, or of a place, that are told. */
+const longestExample = 200;
 /** Different places that are told apart; what comes after is counted, but not named. */
 const mostExamples = 20;
 
@@ -59,11 +62,15 @@ export function withSilence(
   return { ...report, unanswered: report.unanswered + 1, examples };
 }
 
+/** What clients and applications have sent may hold anything, and is shown on terminals. */
 function withExample(
   examples: ShadowReport['examples'],
-  { method, path }: { readonly method: string; readonly path: string },
-  difference: string,
+  request: { readonly method: string; readonly path: string },
+  said: string,
 ): ShadowReport['examples'] {
+  const method = oneLine(request.method);
+  const told = (text: string) => truncate(oneLine(text), longestExample);
+  const [path, difference] = [told(request.path), told(said)];
   const known = examples.find((each) => each.method === method && each.path === path && each.difference === difference);
   if (!known && examples.length >= mostExamples) return examples;
   const rest = examples.filter((each) => each !== known);
