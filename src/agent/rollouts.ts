@@ -82,8 +82,8 @@ export class Rollouts {
   /** Passes the stage that is held, or with `all` every stage that is left. */
   promote(actor: Actor, all: boolean): Rollout {
     const { store } = this.#deps;
-    const { operation } = this.#running();
     if (all) return this.#want('finish', actor);
+    const { operation } = this.#goingOn();
     const held = store.stages(operation).find(({ endedAt }) => endedAt === null);
     if (!held) {
       throw new ApplianceError('rollout_not_found', 'the rollout holds no stage at this moment', {
@@ -100,14 +100,18 @@ export class Rollouts {
   }
 
   #want(wish: 'pause' | 'run' | 'finish' | 'abort', actor: Actor): Rollout {
+    const { operation } = wish === 'abort' ? this.#running() : this.#goingOn();
+    this.#deps.store.want(operation, wish, actor.user);
+    return this.#record(verbs[wish], operation, actor);
+  }
+
+  /** The rollout that may still go on: one that was called off cannot be talked out of it. */
+  #goingOn(): Rollout {
     const running = this.#running();
-    if (running.state === 'aborting' && wish !== 'abort') {
-      throw new ApplianceError('rollout_not_found', `the rollout of ${running.to} is being taken back already`, {
-        left: 'it goes on being taken back',
-      });
-    }
-    this.#deps.store.want(running.operation, wish, actor.user);
-    return this.#record(verbs[wish], running.operation, actor);
+    if (running.state !== 'aborting') return running;
+    throw new ApplianceError('rollout_not_found', `the rollout of ${running.to} is being taken back already`, {
+      left: 'it goes on being taken back',
+    });
   }
 
   #running(): Rollout {

@@ -26,3 +26,15 @@ export const shadowReportSchema = z.object({
   examples: z.array(z.object({ method: z.string(), path: z.string(), difference: z.string(), count: z.number() })),
 });
 export type ShadowReport = z.output<typeof shadowReportSchema>;
+
+/** `405 of 412 copies answered alike, 2 with another status, 5 with another body` */
+export function describeShadow(report: ShadowReport): string {
+  const { compared, equal, differentStatus, differentBody, unanswered, missed } = report;
+  return [
+    `${equal} of ${compared + unanswered} copies answered alike`,
+    ...(differentStatus > 0 ? [`${differentStatus} with another status`] : []),
+    ...(differentBody > 0 ? [`${differentBody} with another body`] : []),
+    ...(unanswered > 0 ? [`${unanswered} not at all`] : []),
+    ...(missed > 0 ? [`${missed} requests not copied`] : []),
+  ].join(', ');
+}

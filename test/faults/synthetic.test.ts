@@ -106,7 +106,8 @@ beforeAll(async () => {
     await writeFile(join(lab.root, `etc/policies/${name}.yaml`), text);
   await lab.startAgent();
   live = await version();
-  expect(await lab.operate('deploy', { tag: live })).toMatchObject({ result: 'done' });
+  const first = await lab.operate('deploy', { tag: live });
+  expect(first, JSON.stringify(first.error)).toMatchObject({ result: 'done' });
 });
 afterAll(() => lab.destroy());
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { renderEdge } from '../../src/capabilities/traffic/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { ask, startCrowd } from './edge-clients.ts';
-import { awaitEdge, context, docker, type EdgeLab, openLab } from './edge-lab.ts';
+import { awaitEdge, context, docker, type EdgeLab, openLab, pause } from './edge-lab.ts';
 
 describe('configuring the edge', () => {
   let lab: EdgeLab;
@@ -108,7 +108,7 @@ describe('configuring the edge', () => {
   test('an edge that hangs: where nothing was installed, undo does not wait for it', async () => {
     await lab.configure(only('v9')); // An earlier change, with all that it keeps for its undo.
     const before = await readFile(conf(), 'utf8');
-    await docker('pause', lab.container);
+    await pause(lab.container);
     try {
       const step = lab.traffic.configureEdge.bind({ topologies: only('v7') });
       await expect(step.apply(context())).rejects.toMatchObject({ code: 'edge_unreachable' });

@@ -86,7 +86,7 @@ test('what is in flight finishes, new requests go to the other colour, and nobod
 test('who outlives the limit is named: client, method, path without its query, and how long', async () => {
   const slow = ask(`${lab.url}/slow/60000?token=secret`, { method: 'POST', body: 'x' }).catch((error) => error);
   const stream = ask(`${lab.url}/endless?token=secret`).catch((error) => error);
-  const socket = await openSocket('/socket?token=secret');
+  const socket = await openSocket('/socket%1b%5b2J?token=secret');
   const inTime = ask(`${lab.url}/slow/1500`);
   await systemClock.sleep(300);
   await lab.shift('blue', 'green', 'v2');

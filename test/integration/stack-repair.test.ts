@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { logLineSchema, operationResultSchema, planSchema, releaseSchema, statusSchema } from '../../src/api/schema.ts';
 import { Engine } from '../../src/host/docker.ts';
 import { FaultLab } from '../faults/lab.ts';
+import { pause } from './edge-lab.ts';
 import { docker } from './stack-support.ts';
 
 // Somebody did something to the containers or to appliance.yaml by hand: `status` notices, `up` puts it right.
@@ -37,7 +38,7 @@ const served = async (at = port): Promise<string | undefined> => {
 describe('up after a hand has been at the containers', () => {
   it('lets go on what somebody has paused', async () => {
     const paused = [`${name}-core-edge-1`, `${name}-core-store-1`, `${name}-green-backend-2-1`];
-    await docker('pause', ...paused);
+    for (const container of paused) await pause(container);
     expect((await status()).verdict).toBe('fail');
     await up();
     expect(await docker('inspect', '--format={{.State.Paused}}', ...paused)).toBe('false\nfalse\nfalse');

@@ -230,6 +230,28 @@ describe('a rollout', () => {
     expect(store.stages('op')[0]?.promoted).toBe('anna');
   });
 
+  it('goes back when it is called off and promoted at the same moment, whoever comes first', async () => {
+    for (const order of [
+      ['promote', 'abort'],
+      ['abort', 'promote'],
+    ] as const) {
+      const id = order.join('-');
+      journal.begin({ id, kind: 'deploy', target: 'v2', origin: 'v1', input: {}, actor }, clock.now());
+      const began = clock.now();
+      clock.onTick = (now) => {
+        if (now !== began + 10 * minute) return;
+        for (const what of order) {
+          if (what === 'promote') store.promote(id, 0, 'anna');
+          else store.want(id, 'abort', 'ben');
+        }
+      };
+      const { result, error } = await runner.run(id, [async () => plan(mlops)], new AbortController().signal);
+      expect({ result, code: error?.code }, id).toEqual({ result: 'rolled_back', code: 'rollout_aborted' });
+      expect(error?.message, id).toMatch(/called off by ben/);
+      expect(weights, id).toEqual(allOn('blue'));
+    }
+  });
+
   it('a promotion does not save a release whose trigger fires', async () => {
     assess = () => ({ ...passing, rollback: [bad] });
     clock.onTick = () => store.want('op', 'finish', 'anna');

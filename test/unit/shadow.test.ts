@@ -133,7 +133,7 @@ describe('the report', () => {
     const [answers, latency] = shadowFindings(report, '');
     expect(answers).toMatchObject({ verdict: 'fail', samples: 5 });
     expect(answers?.observed).toBe(
-      '1 of 5 copies answered alike, 2 with another status, 1 with another body, 1 not at all, most often GET /a: status 200 → 500 (2)',
+      '1 of 5 copies answered alike, 2 with another status, 1 with another body, 1 not at all; most often GET /a: status 200 → 500 (2)',
     );
     expect(latency?.observed).toBe('30 ms against 10 ms on average');
   });
@@ -144,6 +144,17 @@ describe('the report', () => {
       expect.objectContaining({ verdict: 'inconclusive', observed: 'no request was copied yet', samples: 0 }),
     ]);
     expect(shadowFindings(none, 'the edge does not answer')[0]?.observed).toBe('the edge does not answer');
+  });
+
+  test('what a client put into a path does nothing to a terminal', () => {
+    const report = withSilence(
+      emptyReport({ from: 'v1', to: 'v2', share: 10 }),
+      { method: 'GET', path: `/a\u001b[2Jb\n${'c'.repeat(500)}` },
+      'no answer: \u001b]0;title\u0007ECONNRESET',
+    );
+    const [example] = report.examples;
+    expect(example?.path).toMatch(/^\/ab c{190,}…$/);
+    expect(example?.difference).toBe('no answer: ECONNRESET');
   });
 
   test('remembers twenty places, however many there are', () => {

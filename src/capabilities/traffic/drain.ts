@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Colour } from '../../lib/colour.ts';
 import type { DrainReport, DrainWish, OpenRequest } from '../../lib/drain.ts';
 import { ApplianceError } from '../../lib/errors.ts';
+import { oneLine, truncate } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/units.ts';
 import type { StepContext } from '../../operations/step.ts';
 import { openConnections } from './connections.ts';
@@ -16,6 +17,8 @@ const pause = 500;
  * up to five seconds, and keeps lines for one.
  */
 const longestWait = 8_000;
+/** Columns of a path that are told. */
+const longestPath = 200;
 /** Requests that are reported by name. */
 const mostNamed = 100;
 
@@ -133,7 +136,14 @@ function requestOf(text: string, colour: Colour): (OpenRequest & { readonly end:
   if (!text.includes(`"colour":"${colour}"`)) return undefined;
   try {
     const { time, client, method, uri, seconds } = line.parse(JSON.parse(Buffer.from(text, 'latin1').toString('utf8')));
-    return { client, method, path: uri, seconds, end: Date.parse(time) };
+    // What a client has sent may hold anything, and is shown on terminals.
+    return {
+      client,
+      method: oneLine(method),
+      path: truncate(oneLine(uri), longestPath),
+      seconds,
+      end: Date.parse(time),
+    };
   } catch {
     return undefined; // Not a line of ours; the meter counts those.
   }

@@ -197,13 +197,15 @@ export class RolloutStore {
     this.#changed(operation);
   }
 
-  /** Passes one stage by hand; a pause ends with it. */
+  /** Passes one stage by hand; a pause ends with it, a call to go back does not. */
   promote(operation: string, position: number, by: string): void {
     this.#db.transaction(() => {
       this.#db
         .prepare('UPDATE rollout_stages SET promoted = ? WHERE operation = ? AND position = ? AND ended_at IS NULL')
         .run(by, operation, position);
-      this.#db.prepare("UPDATE rollouts SET wish = 'run', reason = ? WHERE operation = ?").run(by, operation);
+      this.#db
+        .prepare("UPDATE rollouts SET wish = 'run', reason = ? WHERE operation = ? AND wish <> 'abort'")
+        .run(by, operation);
     })();
     this.#changed(operation);
   }

@@ -1,6 +1,7 @@
 import { age } from '../../api/describe.ts';
 import type { ReleaseDetail, ReleaseSummary } from '../../api/schema.ts';
 import { exitCodes } from '../../lib/errors.ts';
+import { describeShadow } from '../../lib/shadow.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { Call } from '../catalog.ts';
 import { type Look, mark, paint, type Style, speak } from '../output/look.ts';
@@ -136,6 +137,30 @@ function releaseLines(release: ReleaseDetail, look: Look): string[] {
             { title: 'OPERATION', value: (row) => row.operation, dropAt: 1 },
           ],
           release.history,
+          look,
+          2,
+        )),
+    ...shadowLines(release, look),
+  ];
+}
+
+/** What the last rollout with copies of requests has shown. */
+function shadowLines({ history }: ReleaseDetail, look: Look): string[] {
+  const shadow = history.find((entry) => entry.shadow)?.shadow;
+  if (!shadow) return [];
+  return [
+    '',
+    paint(look, 'bold', `Shadow traffic, beside ${shadow.from}`),
+    speak(look, `  ${describeShadow(shadow)}`),
+    ...(shadow.examples.length === 0
+      ? []
+      : table(
+          [
+            { title: 'REQUEST', value: ({ method, path }) => `${method} ${path}`, least: 16 },
+            { title: 'DIFFERENCE', value: ({ difference }) => difference, least: 10 },
+            { title: 'TIMES', value: ({ count }) => String(count), align: 'right' },
+          ],
+          shadow.examples,
           look,
           2,
         )),

@@ -1,8 +1,11 @@
-import type { ShadowReport } from '../../../lib/shadow.ts';
+import { describeShadow, type ShadowReport } from '../../../lib/shadow.ts';
+import { oneLine, truncate } from '../../../lib/text.ts';
 import { formatDuration } from '../../../lib/units.ts';
 import type { Finding } from '../../../lib/verdict.ts';
 import type { Answer, Comparison } from './compare.ts';
 
+/** Columns of a path, or of a place, that are told. */
+const longestExample = 200;
 /** Different places that are told apart; what comes after is counted, but not named. */
 const mostExamples = 20;
 
@@ -59,11 +62,15 @@ export function withSilence(
   return { ...report, unanswered: report.unanswered + 1, examples };
 }
 
+/** What clients and applications have sent may hold anything, and is shown on terminals. */
 function withExample(
   examples: ShadowReport['examples'],
-  { method, path }: { readonly method: string; readonly path: string },
-  difference: string,
+  request: { readonly method: string; readonly path: string },
+  said: string,
 ): ShadowReport['examples'] {
+  const method = oneLine(request.method);
+  const told = (text: string) => truncate(oneLine(text), longestExample);
+  const [path, difference] = [told(request.path), told(said)];
   const known = examples.find((each) => each.method === method && each.path === path && each.difference === difference);
   if (!known && examples.length >= mostExamples) return examples;
   const rest = examples.filter((each) => each !== known);
@@ -72,21 +79,15 @@ function withExample(
 
 /** What a report says to people. Nothing of it takes a release back. */
 export function shadowFindings(report: ShadowReport, trouble: string): Finding[] {
-  const { compared, equal, differentStatus, differentBody, unanswered, missed, examples } = report;
+  const { compared, equal, unanswered, missed, examples } = report;
   const asked = compared + unanswered;
   const [first] = examples;
-  const where = first ? `, most often ${first.method} ${first.path}: ${first.difference} (${first.count})` : '';
-  const parts = [
-    `${equal} of ${asked} copies answered alike`,
-    ...(differentStatus > 0 ? [`${differentStatus} with another status`] : []),
-    ...(differentBody > 0 ? [`${differentBody} with another body`] : []),
-    ...(unanswered > 0 ? [`${unanswered} not at all`] : []),
-  ];
-  const late = missed > 0 ? `; ${missed} requests were not copied` : '';
+  const where = first ? `; most often ${first.method} ${first.path}: ${first.difference} (${first.count})` : '';
+  const nothing = missed > 0 ? `none of ${missed} requests was copied` : 'no request was copied yet';
   const answers: Finding = {
     id: 'shadow',
     verdict: asked === 0 || trouble !== '' ? 'inconclusive' : equal === asked ? 'pass' : 'fail',
-    observed: asked === 0 ? trouble || `no request was copied yet${late}` : `${parts.join(', ')}${where}${late}`,
+    observed: asked === 0 ? trouble || nothing : `${describeShadow(report)}${where}`,
     expected: 'the same answers',
     samples: asked,
     ...(trouble !== '' && asked > 0 ? { hint: trouble } : {}),
