@@ -5,7 +5,7 @@ import { type Fork, type Forks, forksOf } from './forks.ts';
 import type { Topologies } from './topologies.ts';
 
 /** One pool of connections: the replicas of a service of one colour, on one port. */
-export interface Pool {
+interface Pool {
   readonly name: string;
   /** `10.213.0.10:8000` */
   readonly servers: readonly string[];
