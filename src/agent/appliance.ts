@@ -1,40 +1,31 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { alertMigrations } from '../capabilities/alerts/index.ts';
 import { checkHost } from '../capabilities/checks/host.ts';
-import { SecretAges, secretMigrations } from '../capabilities/checks/upkeep/secret-ages.ts';
+import { SecretAges } from '../capabilities/checks/upkeep/secret-ages.ts';
 import { retain } from '../capabilities/releases/retain.ts';
-import { afterMigration } from '../capabilities/releases/schema-gate.ts';
 import { createReleaseSteps } from '../capabilities/releases/steps.ts';
-import { ReleaseStore, releaseMigrations } from '../capabilities/releases/store.ts';
+import { ReleaseStore } from '../capabilities/releases/store.ts';
 import { CoreStore } from '../capabilities/stack/core-store.ts';
-import {
-  bake,
-  createStackSteps,
-  projectSchema,
-  type StackDeps,
-  type StackRelease,
-} from '../capabilities/stack/index.ts';
+import { bake, createStackSteps, type StackRelease } from '../capabilities/stack/index.ts';
 import { createTraffic } from '../capabilities/traffic/index.ts';
-import { RolloutStore, rolloutMigrations } from '../capabilities/traffic/rollout-store.ts';
+import { RolloutStore } from '../capabilities/traffic/rollout-store.ts';
 import type { ShadowReports } from '../capabilities/traffic/shadow/step.ts';
-import { loadConfig, readEnvironment, secretValues } from '../config/index.ts';
+import { loadConfig, readEnvironment } from '../config/index.ts';
 import { latencyLimits } from '../config/policy-load.ts';
 import type { Config } from '../config/schema.ts';
 import { Ballast } from '../host/ballast.ts';
 import { composeHands } from '../host/compose.ts';
 import { Engine } from '../host/docker.ts';
-import { readJson } from '../host/files.ts';
 import { SourceRepository } from '../host/git.ts';
-import { type Database, openDatabase, openReadOnly } from '../host/sqlite.ts';
+import type { Database } from '../host/sqlite.ts';
 import { type Clock, timestamp } from '../lib/clock.ts';
-import { describeDrain, drainSchema } from '../lib/drain.ts';
-import { ApplianceError, asApplianceError } from '../lib/errors.ts';
+import { drainSchema } from '../lib/drain.ts';
+import type { ApplianceError } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
 import { shadowReportSchema } from '../lib/shadow.ts';
-import { AuditLog, auditMigrations } from '../operations/audit.ts';
-import { Journal, journalMigrations } from '../operations/journal.ts';
-import { Reports, reportMigrations } from '../operations/reports.ts';
+import { AuditLog } from '../operations/audit.ts';
+import { Journal } from '../operations/journal.ts';
+import { Reports } from '../operations/reports.ts';
 import { Runner, type RunnerEvent } from '../operations/runner.ts';
 import type { StepType } from '../operations/step.ts';
 import type { ModelSteps } from '../recipes/models.ts';
@@ -43,6 +34,7 @@ import type { Steps } from '../recipes/steps.ts';
 import { alertRules } from './alert-rules.ts';
 import { Alerting } from './alerting.ts';
 import { ContainerWatch } from './containers.ts';
+import { execInEdge } from './edge-exec.ts';
 import { EventHub } from './events.ts';
 import { ModelService } from './model-service.ts';
 import { Models } from './models.ts';
@@ -50,8 +42,10 @@ import { Monitoring } from './monitoring.ts';
 import { Observer } from './observer.ts';
 import { Operations } from './operations.ts';
 import { assertOwner, claim } from './owner.ts';
+import { loadRelease } from './release-files.ts';
 import { eyesOf, rolloutDeps } from './rollout-analysis.ts';
 import { Rollouts } from './rollouts.ts';
+import { stackDepsOf } from './stack-deps.ts';
 import { SyntheticTraffic } from './synthetic-traffic.ts';
 import { Upkeep } from './upkeep.ts';
 
@@ -97,17 +91,6 @@ export interface ApplianceOptions {
   /** Told of what went wrong and cannot be written down. */
   readonly onError?: (error: ApplianceError) => void;
 }
-
-/** The modules whose tables the state database holds. */
-export const stateModules = [
-  alertMigrations,
-  journalMigrations,
-  auditMigrations,
-  releaseMigrations,
-  secretMigrations,
-  rolloutMigrations,
-  reportMigrations,
-];
 
 /** Kinds of operations that are finished, not taken back, when they were cut short. */
 const urgentKinds: ReadonlySet<string> = new Set(['rollback', 'model-rollback', 'up', 'down', 'restart', 'prune']);
@@ -168,38 +151,18 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     topologies: (id) => observer.topologies(id),
     rules: () => alertRules(config, paths.config, runningRules()),
   });
-  const stackDeps: StackDeps = {
-    name: config.name,
-    compose: composeHands,
+  const stackDeps = stackDepsOf({
+    config,
+    paths,
     engine,
-    modelDirectory: join(paths.lib, 'compose'),
-    timeouts: {
-      build: config.deploy.buildTimeout,
-      migrate: config.deploy.migrateTimeout,
-      core: 120_000,
-      health: config.deploy.healthTimeout,
-    },
+    store,
+    core,
+    alerting,
+    monitoring,
+    traffic,
+    reports,
     release,
-    migrated: ({ project: { schema } }) => {
-      if (schema) store.setDatabaseSchema(afterMigration(store.databaseSchema(), schema));
-    },
-    sealImages: (id, images) => store.sealImages(id, images),
-    core: async (id) => {
-      await core.adopt(id, false);
-      await alerting.prepare();
-      await monitoring.sync();
-      return core.planned();
-    },
-    subnets: () => core.subnets(),
-    drain: async (wish, context) => {
-      const report = await traffic.drain(wish, context);
-      reports.keep(context.operation, 'drain', report.colour, report);
-      const said = describeDrain(report);
-      context.progress(said);
-      return said;
-    },
-    live: () => store.live(),
-  };
+  });
   const shadows: ShadowReports = {
     of: (operation) => reports.of(operation, 'shadow', shadowReportSchema)[0],
     keep: (operation, report) => reports.keep(operation, 'shadow', report.to, report),
@@ -339,57 +302,9 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
   };
 }
 
-/** Opens the database of the appliance as its one writer; on a full disk, in the space that is kept back. */
-export function openState(paths: Paths): Database {
-  mkdirSync(paths.lib, { recursive: true, mode: 0o755 });
-  new Ballast(paths.lib).secure();
-  return openDatabase(paths.state, stateModules);
-}
-
-/** Opens it for reading beside the writer; on a full disk, in the space that is kept back if nothing else is left. */
-export function openStateForReading(paths: Paths): Database {
-  try {
-    return openReadOnly(paths.state, stateModules);
-  } catch (error) {
-    if (asApplianceError(error).code !== 'disk_full' || !new Ballast(paths.lib).secure()) throw error;
-    return openReadOnly(paths.state, stateModules);
-  }
-}
-
 /** Step types by the name that the journal knows them by. */
 function registry(
   steps: Readonly<Record<string, Pick<StepType<never>, 'action' | 'bind'>>>,
 ): ReadonlyMap<string, Pick<StepType<never>, 'action' | 'bind'>> {
   return new Map(Object.values(steps).map((step) => [step.action, step]));
-}
-
-async function loadRelease(store: ReleaseStore, id: string): Promise<StackRelease> {
-  const { tag } = store.get(id);
-  const project = await readJson(store.files(id).model, projectSchema);
-  if (!project) {
-    throw new ApplianceError('state_corrupt', `the files of release ${id} are gone`, {
-      hint: `deploy it again: appliance deploy ${tag}`,
-    });
-  }
-  const images = (await store.images(id)) ?? {};
-  const imageIds = Object.fromEntries(Object.entries(images).map(([service, image]) => [service, image.id]));
-  return { id, tag, project, imageIds, secrets: secretValues(await store.environment(id)) };
-}
-
-async function execInEdge(
-  engine: Engine,
-  name: string,
-  argv: readonly string[],
-  options: { readonly signal?: AbortSignal; readonly timeout: number },
-) {
-  const [edge] = (await engine.containers([`appliance.name=${name}`, 'appliance.role=edge'])).filter(
-    ({ state }) => state === 'running',
-  );
-  if (!edge) {
-    throw new ApplianceError('edge_unreachable', 'the edge does not run', {
-      left: 'its configuration and weights are kept on disk',
-      hint: 'start it: appliance up',
-    });
-  }
-  return engine.exec(edge.id, argv, options);
 }

@@ -10,9 +10,10 @@ import { openDatabase } from '../host/sqlite.ts';
 import { systemClock, timestamp } from '../lib/clock.ts';
 import { ApplianceError } from '../lib/errors.ts';
 import { type Paths, pathsFor } from '../lib/paths.ts';
-import { type Appliance, openAppliance, openState, openStateForReading, stateModules } from './appliance.ts';
+import { type Appliance, openAppliance } from './appliance.ts';
 import { createHandlers } from './handlers.ts';
 import { processActor } from './identity.ts';
+import { openState, openStateForReading, stateModules } from './state.ts';
 import { tidy } from './tidy.ts';
 
 /** Milliseconds between two tries to get the lock while waiting for it. */

@@ -9,7 +9,7 @@ import { asApplianceError } from '../lib/errors.ts';
 import { createLog, type Log } from '../lib/log.ts';
 import { pathsFor } from '../lib/paths.ts';
 import type { RunnerEvent } from '../operations/runner.ts';
-import { type Appliance, openAppliance, openState } from './appliance.ts';
+import { type Appliance, openAppliance } from './appliance.ts';
 import { bringBack } from './bring-back.ts';
 import { EventHub } from './events.ts';
 import { type Generation, Generations } from './generations.ts';
@@ -18,6 +18,7 @@ import { groupId, userName } from './identity.ts';
 import { takeWriterLock } from './in-process.ts';
 import { giveBack } from './memory.ts';
 import { Reporter } from './metrics/reporter.ts';
+import { openState } from './state.ts';
 import { tidy } from './tidy.ts';
 
 /** How long an agent waits for a command that does its work, in milliseconds; the supervisor starts it again anyway. */

@@ -1,0 +1,40 @@
+import { mkdirSync } from 'node:fs';
+import { alertMigrations } from '../capabilities/alerts/index.ts';
+import { secretMigrations } from '../capabilities/checks/upkeep/secret-ages.ts';
+import { releaseMigrations } from '../capabilities/releases/store.ts';
+import { rolloutMigrations } from '../capabilities/traffic/rollout-store.ts';
+import { Ballast } from '../host/ballast.ts';
+import { type Database, openDatabase, openReadOnly } from '../host/sqlite.ts';
+import { asApplianceError } from '../lib/errors.ts';
+import type { Paths } from '../lib/paths.ts';
+import { auditMigrations } from '../operations/audit.ts';
+import { journalMigrations } from '../operations/journal.ts';
+import { reportMigrations } from '../operations/reports.ts';
+
+/** The modules whose tables the state database holds. */
+export const stateModules = [
+  alertMigrations,
+  journalMigrations,
+  auditMigrations,
+  releaseMigrations,
+  secretMigrations,
+  rolloutMigrations,
+  reportMigrations,
+];
+
+/** Opens the database of the appliance as its one writer; on a full disk, in the space that is kept back. */
+export function openState(paths: Paths): Database {
+  mkdirSync(paths.lib, { recursive: true, mode: 0o755 });
+  new Ballast(paths.lib).secure();
+  return openDatabase(paths.state, stateModules);
+}
+
+/** Opens it for reading beside the writer; on a full disk, in the space that is kept back if nothing else is left. */
+export function openStateForReading(paths: Paths): Database {
+  try {
+    return openReadOnly(paths.state, stateModules);
+  } catch (error) {
+    if (asApplianceError(error).code !== 'disk_full' || !new Ballast(paths.lib).secure()) throw error;
+    return openReadOnly(paths.state, stateModules);
+  }
+}
