@@ -233,6 +233,8 @@ main() {
   mkdir -p "$runtime"
   scratch=$(mktemp -d /tmp/appliance-test.XXXXXX)
   mkdir "$scratch/tmp"
+  # Some tests act for other users, who must get as far as the files that they may read.
+  chmod 755 "$scratch"
   export CI=true
 
   prepare || { fail prepare; exit 1; }

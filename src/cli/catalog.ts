@@ -264,7 +264,7 @@ export const catalog = {
     examples: ['appliance models list', 'appliance models list --state production --json'],
   },
   'models show': {
-    summary: 'everything about one version: files, metrics and how they moved, features, libraries, history',
+    summary: 'all about one version: files, metrics and their course, features, history',
     group: 'models',
     args: [{ name: 'version', help: 'VERSION, NAME@VERSION or an alias; default: production' }],
     examples: ['appliance models show', 'appliance models show latest'],
@@ -306,7 +306,7 @@ export const catalog = {
     options: { undo: { help: 'take it back in' } },
   },
   'models import': {
-    summary: 'register a signed archive, existing directories, or what lies in the models directory',
+    summary: 'register a signed archive, directories, or what is in the models directory',
     group: 'models',
     args: [{ name: 'path', help: 'archive or directory; default: the models directory itself' }],
     options: { trust: { value: 'FINGERPRINT', help: 'trust this key from now on; the export printed it' } },
@@ -393,7 +393,7 @@ export const catalog = {
     args: [{ name: 'silence', required: true, help: 'its id, or the first digits of it' }],
   },
   'alerts raise': {
-    summary: 'tell of what only a person can see: a security incident, complaints, a vulnerability',
+    summary: 'tell of what only a person can see: an incident, complaints',
     group: 'alerts',
     args: [{ name: 'condition', required: true, help: 'its id in a policy (byHand); config policies lists them' }],
     options: { comment },

@@ -8,14 +8,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { run } from '../../src/host/process.ts';
 import { notifyReady } from '../../src/host/service-manager.ts';
 
-/** Listens where systemd would, and prints the first message. */
+/** Listens where systemd would, and prints each message on one line. */
 const listener = `
   use IO::Socket::UNIX;
   my $socket = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $ARGV[0]) or die $!;
   $| = 1;
   print "listening\\n";
-  $socket->recv(my $message, 4096);
-  print $message =~ s/\\n/ /gr, "\\n";
+  # It goes on reading: systemd-notify waits until its last message, an empty one, was taken.
+  while ($socket->recv(my $message, 4096), 1) { print $message =~ s/\\n/ /gr, "\\n" }
 `;
 
 const installed = (await run('sh', ['-c', 'command -v systemd-notify'], { timeout: 5_000 })).exitCode === 0;
