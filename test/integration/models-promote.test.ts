@@ -166,6 +166,36 @@ describe('the way back (S2-18, S3-17)', () => {
   });
 });
 
+describe('the watch after a promotion', () => {
+  it('takes the model back when users get errors, and running processes load the old one again', async () => {
+    const before = await loaded();
+    const promoting = lab.json(['models', 'promote', '2025.3', '--bake', '120s']);
+    const digest = await digestOf(join(reference, 'versions/v0.9/models'));
+    await expect.poll(loaded, { timeout: 60_000, interval: 500 }).toEqual([digest, digest]);
+    const labels = ['--filter', `label=appliance.name=${name}`, '--filter', 'label=appliance.service=prediction'];
+    const pages = (await execa('docker', ['ps', '--quiet', ...labels])).stdout.split('\n');
+    await execa('docker', ['stop', '--time', '1', ...pages]);
+    const load = new Load({ port, path: '/', keepAlive: 4, fresh: 0, pause: 20 });
+    const { exitCode, document } = await promoting;
+    const { losses } = await load.stop();
+    await execa('docker', ['start', ...pages]);
+    expect(losses.length).toBeGreaterThan(0);
+    expect({ exitCode, document }).toMatchObject({
+      exitCode: 3,
+      document: {
+        result: 'rolled_back',
+        error: { code: 'verdict_fail', message: expect.stringContaining('does not stand the watch: S0-42') },
+      },
+    });
+    expect(await loaded()).toEqual(before);
+    const registry = new ModelRegistry(models(), { clock: systemClock, access: 'read' });
+    const [production, [last]] = [registry.production(), registry.history({ limit: 1 })];
+    registry.close();
+    expect(production?.version).toBe('2026.1');
+    expect(last).toMatchObject({ version: '2026.1', event: 'rolled-back' });
+  });
+});
+
 describe('what somebody else does to the directory (S1-77)', () => {
   const current = async () => join(models(), 'versions/routing-similarity/2026.1/manifest.json');
 
@@ -232,5 +262,22 @@ describe('retraining (S3-26)', () => {
     // The same catalogue gives the same accuracy: no better, so it is not promoted.
     expect(trained.metrics.accuracy).toBe(0.9625);
     expect(production?.version).toBe('2026.1');
+  });
+
+  it('promotes it where it is better than what serves', async () => {
+    const poor = await variant('poor', async (directory) => {
+      const path = join(directory, 'metrics.json');
+      await writeFile(path, JSON.stringify({ ...JSON.parse(await readFile(path, 'utf8')), accuracy: 0.5 }));
+    });
+    await add(poor);
+    expect((await lab.json(['models', 'promote', 'poor', '--bake', '1s'])).exitCode).toBe(0);
+    const { exitCode, document } = await lab.json(['models', 'retrain', '--bake', '1s']);
+    expect({ exitCode, error: document.error }).toEqual({ exitCode: 0, error: undefined });
+    const registry = new ModelRegistry(models(), { clock: systemClock, access: 'read' });
+    const production = registry.production();
+    registry.close();
+    expect(production?.source).toMatch(/^training of /);
+    expect(production?.metrics.accuracy).toBe(0.9625);
+    expect(await loaded()).toEqual([production?.sha256, production?.sha256]);
   });
 });
