@@ -1,4 +1,4 @@
-import { accessSync, chmodSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { ApplianceError, asApplianceError, messageOf, systemCode } from '../lib/errors.ts';
@@ -29,7 +29,9 @@ export function openDatabase(path: string, modules: readonly Migrations[], mode 
     const verdict = database.pragma('quick_check', { simple: true });
     if (verdict !== 'ok') throw corrupt(path, `quick_check says ${String(verdict)}`);
     migrate(database, path, modules);
-    if (!database.memory) chmodSync(path, mode);
+    // SQLite gives the files beside a new database the mode that it had before this line.
+    if (!database.memory)
+      for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, mode);
     return database;
   } catch (error) {
     database.close();

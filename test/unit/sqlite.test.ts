@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -27,4 +27,17 @@ it.each([
   const again = openDatabase(path, [old]);
   expect(again.prepare('SELECT * FROM words').all()).toEqual([{ word: 'kept' }]);
   again.close();
+});
+
+it('lets nobody else read what its writer holds, in the database and in the files beside it', () => {
+  const path = join(directory, 'state.db');
+  const modes = () => readdirSync(directory).map((name) => [name, statSync(join(directory, name)).mode & 0o777]);
+  const closed = ['state.db', 'state.db-shm', 'state.db-wal'].map((name) => [name, 0o600]);
+  const writer = openDatabase(path, [old]);
+  expect(modes().sort()).toEqual(closed);
+  for (const [name] of closed) chmodSync(join(directory, String(name)), 0o644);
+  const second = openDatabase(path, [old]);
+  expect(modes().sort()).toEqual(closed);
+  second.close();
+  writer.close();
 });
