@@ -19,7 +19,8 @@
 #
 # A lock of the kernel on the pidfile, not the number in it, says whether a supervisor lives. So neither a pidfile left
 # by a crash or a reboot nor a process that has been given the same number since can be mistaken for it. The pidfile is
-# never removed (its lock would go with it), only emptied. Two lines: the supervisor's pid and the command's.
+# never removed (its lock would go with it), only emptied. Three lines: the supervisor's pid, the command's, and since
+# when that lives. By the third line the next supervisor knows a command whose supervisor was killed, and ends it first.
 
 set -uo pipefail
 
@@ -59,6 +60,15 @@ read_pids() {
   done
   printf 'supervise: %s is locked but names no process (attempt %d)\n' "$pidfile" "$attempt" >&2
   return 1
+}
+
+# Which boot and which of its clock ticks a process began at, so that no other one with its number is taken for it.
+birth() {
+  local line boot fields
+  { line=$(<"/proc/$1/stat") && boot=$(</proc/sys/kernel/random/boot_id); } 2>/dev/null || return 1
+  # The name of the program may hold blanks and brackets; starttime is the 20th field after it (proc(5)).
+  read -ra fields <<<"${line##*) }"
+  printf '%s %s' "$boot" "${fields[19]}"
 }
 
 # --- the supervisor ----------------------------------------------------------------------------------------------
@@ -130,7 +140,7 @@ supervise() {
     begun=$(monotonic)
     "$@" >>"$log" 2>&1 </dev/null 9>&- &
     child=$!
-    printf '%d\n%d\n' "$$" "$child" >"$pidfile"
+    printf '%d\n%d\n%s\n' "$$" "$child" "$(birth "$child")" >"$pidfile"
     watch_child
     wait "$child" 2>/dev/null
     status=$?
@@ -170,11 +180,27 @@ take_lock() {
   return "$busy"
 }
 
+# end_orphan PID BIRTH: ends a command that goes on although its supervisor was killed. Two of it would be in each
+# other's way, and nobody would start this one again.
+end_orphan() {
+  [[ $1 =~ ^[0-9]+$ && -n $2 && $(birth "$1") == "$2" ]] || return 0
+  note "ending the command ($1) of a supervisor that was killed"
+  kill -TERM "$1"
+  local limit=$(($(monotonic) + patience))
+  while [[ $(birth "$1") == "$2" ]]; do
+    (($(monotonic) < limit)) || kill -KILL "$1" 2>/dev/null
+    sleep 0.1
+  done
+}
+
 run() {
   exec 9>>"$pidfile" || exit 1
   take_lock || exit
+  local orphan=() line
+  while IFS= read -r line; do orphan+=("$line"); done <"$pidfile"
   : >"$pidfile"
   cd / || exit 1
+  end_orphan "${orphan[1]:-}" "${orphan[2]:-}"
   supervise "$@"
 }
 
@@ -187,12 +213,13 @@ start() {
   fi
   (umask 027 && : >>"$log") || return 1
   setsid --fork "$BASH" "${BASH_SOURCE[0]}" run "${arguments[@]}" </dev/null >>"$log" 2>&1
-  local attempt
-  for attempt in {1..100}; do
-    held && read_pids && return 0
+  # A command that is left from before may take its time to end.
+  local limit=$(($(monotonic) + patience + 10000))
+  while (($(monotonic) < limit)); do
+    held && [[ -s $pidfile ]] && read_pids && return 0
     sleep 0.1
   done
-  printf 'supervise: not started after %d tries; see %s\n' "$attempt" "$log" >&2
+  printf 'supervise: not started within %s s; see %s\n' "$(seconds $((patience + 10000)))" "$log" >&2
   return 1
 }
 

@@ -160,7 +160,17 @@ describe('supervise.sh', () => {
     await expect.poll(status, { timeout: 10_000 }).toMatchObject({ exit: 3 });
     expect(await start(['sleep', '100'])).toMatchObject({ exit: 0 });
     expect((await pids()).supervisor).not.toBe(parent);
-    process.kill(command, 'SIGKILL');
+    expect(alive(command)).toBe(false);
+    expect(await logText()).toContain(`ending the command (${command}) of a supervisor that was killed`);
+  });
+
+  it('lets a process be that has the number of a command from before', async () => {
+    const other = execa('sleep', ['100'], { reject: false });
+    await writeFile(pidfile, `999999\n${other.pid}\n00000000-0000-0000-0000-000000000000 1\n`);
+    expect(await start(['sleep', '100'])).toMatchObject({ exit: 0 });
+    expect(alive(other.pid ?? 0)).toBe(true);
+    other.kill();
+    await other;
   });
 
   it('keeps the log bounded', async () => {
