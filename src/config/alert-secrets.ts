@@ -1,7 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
-import type { AlertsConfig } from '../../config/alerts.ts';
-import { ApplianceError, messageOf, systemCode } from '../../lib/errors.ts';
-import { secretOf } from './alertmanager-config.ts';
+import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
+import type { AlertsConfig, ReceiverConfig } from './alerts.ts';
 
 /**
  * Receiver → its secret, for those that have one.
@@ -16,7 +15,16 @@ export async function readSecrets(alerts: AlertsConfig): Promise<Map<string, str
   return secrets;
 }
 
-async function readSecret(file: string, receiver: string): Promise<string> {
+/** The file that holds the secret of a receiver; undefined when it has none. */
+export function secretOf({ urlFile, keyFile, passwordFile }: ReceiverConfig): string | undefined {
+  return urlFile ?? keyFile ?? passwordFile;
+}
+
+/**
+ * Reads the secret of a receiver.
+ * @throws ApplianceError `config_missing`, `config_invalid` for one that is absent, empty or open to others
+ */
+export async function readSecret(file: string, receiver: string): Promise<string> {
   const refuse = (code: 'config_missing' | 'config_invalid', what: string, hint: string) =>
     new ApplianceError(code, what, { left: 'Alertmanager goes on with what it has', hint });
   const where = `alerts.receivers.${receiver} in appliance.yaml names it`;

@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { readIfPresent } from '../host/files.ts';
-import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
+import { ApplianceError, asApplianceError, messageOf, systemCode } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
 import { formatBytes } from '../lib/units.ts';
 import { problemText } from './load.ts';
@@ -79,12 +79,11 @@ export async function loadPolicy(name: string, configPath: string): Promise<Load
   throw invalid(problems.map((problem) => problemText(place.path, problem)).join('\n'));
 }
 
-/**
- * Reads a policy and finds all of its mistakes.
- * @throws ApplianceError `policy_invalid` when the file cannot be read at all
- */
+/** Reads a policy and finds all of its mistakes; one that cannot be read at all has that one. */
 export async function checkPolicy({ name, path }: PolicyPlace): Promise<Parsed<Policy> & { readonly text: string }> {
-  const text = await textOf(path);
+  const text = await textOf(path).catch(asApplianceError);
+  if (typeof text !== 'string')
+    return { value: null, text: '', problems: [{ line: null, column: null, path: '', message: text.message }] };
   const parsed = parsePolicy(text);
   if (parsed.value === null || parsed.value.name === name) return { ...parsed, text };
   const message = `its name is ${parsed.value.name}, but its file is called ${name}${suffix}`;
@@ -128,14 +127,14 @@ async function namesIn(directory: string): Promise<string[]> {
 async function textOf(path: string): Promise<string> {
   try {
     const { size } = await stat(path);
-    if (size > maxSize) throw invalid(`${path} is ${formatBytes(size)} long, which no policy is`);
+    if (size > maxSize) throw invalid(`it is ${formatBytes(size)} long, which no policy is`);
     const text = await readIfPresent(path);
     if (text !== undefined) return text;
   } catch (error) {
     if (error instanceof ApplianceError) throw error;
-    throw invalid(`${path} cannot be read: ${messageOf(error)}`, error);
+    throw invalid(`it cannot be read: ${messageOf(error)}`, error);
   }
-  throw invalid(`${path} went away while it was read`);
+  throw invalid('it went away while it was read');
 }
 
 async function isDirectory(path: string): Promise<boolean> {

@@ -3,8 +3,10 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { composeHands } from '../host/compose.ts';
 import { ensureDirectory, readIfPresent, writeFileAtomic } from '../host/files.ts';
 import { run } from '../host/process.ts';
-import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
+import { ApplianceError, asApplianceError, messageOf, systemCode } from '../lib/errors.ts';
 import { pathsFor } from '../lib/paths.ts';
+import { count } from '../lib/text.ts';
+import { readSecret, secretOf } from './alert-secrets.ts';
 import { effective } from './effective.ts';
 import { type ConfigDraft, initFrom } from './init.ts';
 import { loadConfig, parseConfig, problemText, readConfigText } from './load.ts';
@@ -27,7 +29,9 @@ export const localTools = {
     const file = options.file ?? pathsFor(options.root).config;
     const parsed = parseConfig(await readConfigText(file));
     if (!parsed.config) return { file, problems: parsed.problems, warnings: [] };
-    return { file, problems: [], warnings: [...parsed.warnings, ...(await unwatchedWarnings(parsed.config, file))] };
+    const { config, warnings } = parsed;
+    const beside = [unwatchedWarnings(config, file), secretWarnings(config), policyWarnings(file)];
+    return { file, problems: [], warnings: [...warnings, ...(await Promise.all(beside)).flat()] };
   },
   showConfig: async (options: { readonly root: string | undefined }) =>
     effective(await loadConfig(pathsFor(options.root).config)),
@@ -78,19 +82,48 @@ export const localTools = {
   },
 };
 
+/** Receivers of alerts whose secrets cannot be used as they lie there: notifications would go nowhere. */
+async function secretWarnings({ alerts }: Config): Promise<ConfigProblem[]> {
+  const found = await Promise.all(
+    Object.entries(alerts?.receivers ?? {}).map(async ([name, receiver]) => {
+      const file = secretOf(receiver);
+      const error =
+        file === undefined ? undefined : await readSecret(file, name).then(() => undefined, asApplianceError);
+      return error && warning(`alerts.receivers.${name}`, `${error.message}${error.hint ? ` (${error.hint})` : ''}`);
+    }),
+  );
+  return found.filter((problem) => problem !== undefined);
+}
+
+/** Own policies that nobody could deploy with. */
+async function policyWarnings(file: string): Promise<ConfigProblem[]> {
+  const own = (await listPolicies(file)).filter((place) => place.own);
+  const found = await Promise.all(own.map(async (place) => ({ place, problems: (await checkPolicy(place)).problems })));
+  return found.flatMap(({ place, problems: [first, ...others] }) => {
+    if (!first) return [];
+    const more = others.length > 0 ? `, and ${count(others.length, 'more mistake')} (appliance config policies)` : '';
+    return [warning('', `${problemText(place.path, first)}${more}`)];
+  });
+}
+
+function warning(path: string, message: string): ConfigProblem {
+  return { line: null, column: null, path, message };
+}
+
 /** Alerts that can never fire on this appliance, and policies that cannot be used. */
 async function unwatchedWarnings({ monitoring, deploy }: Config, file: string): Promise<ConfigProblem[]> {
   if (!monitoring) return [];
   const path = monitoring.policies === undefined ? 'deploy.policy' : 'monitoring.policies';
   const names = monitoring.policies ?? (deploy.policy === undefined ? [] : [deploy.policy]);
-  const warning = (message: string): ConfigProblem => ({ line: null, column: null, path, message });
   const warnings = await Promise.all(
     [...new Set(names)].map(async (name) => {
       try {
         const unwatched = unwatchedOf([(await loadPolicy(name, file)).policy], monitoring);
-        return unwatched.map((alert) => warning(`${alert.name} (${name}, ${alert.id}) is never raised: ${alert.why}`));
+        return unwatched.map((alert) =>
+          warning(path, `${alert.name} (${name}, ${alert.id}) is never raised: ${alert.why}`),
+        );
       } catch (error) {
-        return [warning(messageOf(error))];
+        return [warning(path, messageOf(error))];
       }
     }),
   );

@@ -95,6 +95,39 @@ test.each([
   expect(warnings.map(({ message }) => message)).toEqual(expected.map((pattern) => expect.stringMatching(pattern)));
 });
 
+test('config check warns of own policies that nobody could deploy with, each by its own mistake', async () => {
+  const file = join(etc, 'appliance.yaml');
+  await writeFile(file, base);
+  await mkdir(join(etc, 'policies'), { recursive: true });
+  await writeFile(join(etc, 'policies/long.yaml'), 'x'.repeat(2_000_000));
+  await writeFile(join(etc, 'policies/odd.yaml'), 'name: odd\nstages: 5\n');
+  const { problems, warnings } = await localTools.checkConfig({ root: undefined, file });
+  expect(problems).toEqual([]);
+  expect(warnings.map(({ message }) => message)).toEqual([
+    expect.stringMatching(/long\.yaml: it is 1\.9 MiB long, which no policy is/),
+    expect.stringMatching(/odd\.yaml:1:1: title: is missing.*, and 1 more mistake/),
+  ]);
+});
+
+test('config check warns of secrets of receivers that cannot be used', async () => {
+  const file = join(etc, 'appliance.yaml');
+  await writeFile(join(etc, 'open'), 'https://example.com/hook\n', { mode: 0o644 });
+  const receivers = `gone: { type: slack, urlFile: ${etc}/gone }, open: { type: slack, urlFile: ${etc}/open }`;
+  await writeFile(file, `${base}monitoring: {}\nalerts: { receivers: { ${receivers} }, critical: [gone, open] }\n`);
+  const { problems, warnings } = await localTools.checkConfig({ root: undefined, file });
+  expect(problems).toEqual([]);
+  expect(warnings).toEqual([
+    expect.objectContaining({
+      path: 'alerts.receivers.gone',
+      message: expect.stringContaining(`there is no ${etc}/gone`),
+    }),
+    expect.objectContaining({
+      path: 'alerts.receivers.open',
+      message: expect.stringContaining(`chmod 600 ${etc}/open`),
+    }),
+  ]);
+});
+
 test('a database that is no core service is a mistake', async () => {
   const file = join(etc, 'appliance.yaml');
   await writeFile(file, `${base}monitoring: { database: { service: bd } }\n`);

@@ -62,11 +62,6 @@ export function alertmanagerConfig({ alerts, onCall, secretDirectory }: Alertman
   );
 }
 
-/** The file that holds the secret of a receiver; undefined when it has none. */
-export function secretOf({ urlFile, keyFile, passwordFile }: ReceiverConfig): string | undefined {
-  return urlFile ?? keyFile ?? passwordFile;
-}
-
 /** A test alert goes to the one receiver that it names, at once. */
 function testRoutes({ receivers }: AlertsConfig): Route[] {
   return Object.keys(receivers).map((receiver) => ({

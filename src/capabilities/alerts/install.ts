@@ -1,9 +1,9 @@
 import { chown, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readSecrets } from '../../config/alert-secrets.ts';
 import type { AlertsConfig } from '../../config/alerts.ts';
 import { ensureDirectory, readIfPresent, writeFileAtomic } from '../../host/files.ts';
 import { alertmanagerConfig } from './alertmanager-config.ts';
-import { readSecrets } from './secrets.ts';
 
 /** User id of Alertmanager in its image (compose/images/alertmanager). */
 const alertmanagerUser = 9093;

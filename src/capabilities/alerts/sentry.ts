@@ -1,3 +1,4 @@
+import { readSecrets } from '../../config/alert-secrets.ts';
 import type { AlertsConfig } from '../../config/alerts.ts';
 import type { Alertmanager, DeliveryCount, PostedAlert } from '../../host/alertmanager.ts';
 import { type Clock, timestamp } from '../../lib/clock.ts';
@@ -8,7 +9,6 @@ import { installConfiguration } from './install.ts';
 import { tellDirectly } from './messenger.ts';
 import type { AlertDraft, OwnAlert, OwnAlerts } from './own-alerts.ts';
 import { onCall } from './rota.ts';
-import { readSecrets } from './secrets.ts';
 import { type ServiceState, ServiceWatch } from './services.ts';
 import { hasWatchdog, monitoringAlert, silenceLimit } from './watchdog.ts';
 
