@@ -45,6 +45,14 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
       hint: configProblem.hint ?? 'appliance config check',
     });
   }
+  if (rollout && !agent.running) {
+    findings.push({
+      id: 'rollout',
+      verdict: 'inconclusive',
+      observed: `the rollout of ${rollout.to} is open and no agent runs: unless the command that began it does, nobody goes on with it`,
+      hint: 'start it: appliance-start, or systemctl start appliance',
+    });
+  }
   if (release && weights && !operation) {
     const right = weights[release.colour] === allOn(release.colour)[release.colour];
     findings.push({

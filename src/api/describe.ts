@@ -58,7 +58,13 @@ export function successLine(result: OperationResult): string {
 }
 
 /** `stage 2 of 5: 25 %` */
-function stageOf({ stage, stages, kind, weight }: Pick<Rollout, 'stage' | 'stages' | 'kind' | 'weight'>): string {
+/** `stage 2 of 5: 25 %` */
+export function stageOf({
+  stage,
+  stages,
+  kind,
+  weight,
+}: Pick<Rollout, 'stage' | 'stages' | 'kind' | 'weight'>): string {
   if (stage === 0) return 'before its first stage';
   if (kind === 'shadow') return `stage ${stage} of ${stages}: copies of requests alone`;
   return kind === 'bake'

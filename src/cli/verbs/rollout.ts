@@ -1,4 +1,4 @@
-import { rolloutLine } from '../../api/describe.ts';
+import { stageOf } from '../../api/describe.ts';
 import type { OperationResult, Rollout } from '../../api/schema.ts';
 import { ApplianceError, exitCodes } from '../../lib/errors.ts';
 import type { Call } from '../catalog.ts';
@@ -6,16 +6,24 @@ import { mark, speak } from '../output/look.ts';
 import type { Session } from '../session.ts';
 
 export async function pause(_: Call<'pause'>, session: Session): Promise<number> {
-  return say(session, await (await session.client()).ask('pause', {}, session.signal));
+  const rollout = await (await session.client()).ask('pause', {}, session.signal);
+  return say(
+    session,
+    rollout,
+    `is paused at ${stageOf(rollout)}; traffic stays so until appliance resume, promote or abort`,
+  );
 }
 
 export async function resume(_: Call<'resume'>, session: Session): Promise<number> {
-  return say(session, await (await session.client()).ask('resume', {}, session.signal));
+  const rollout = await (await session.client()).ask('resume', {}, session.signal);
+  return say(session, rollout, `goes on at ${stageOf(rollout)}, policy ${rollout.policy}`);
 }
 
 export async function promote(call: Call<'promote'>, session: Session): Promise<number> {
   const { all } = call.options;
-  return say(session, await (await session.client()).ask('promote', { all }, session.signal));
+  const rollout = await (await session.client()).ask('promote', { all }, session.signal);
+  const passed = all ? 'every stage that is left is passed' : `${stageOf(rollout)} is passed, the next one begins`;
+  return say(session, rollout, `${passed}; appliance status shows how far it is`);
 }
 
 /** Takes a rollout back and waits until the release before it is proven. */
@@ -56,7 +64,8 @@ function ended(session: Session, result: OperationResult): number {
   return exitCodes.done;
 }
 
-function say(session: Session, rollout: Rollout): number {
-  session.answer(rollout, () => [speak(session.out, rolloutLine(rollout))]);
+/** What a wish has changed: the last look at the stage, which the rollout still shows, is from before. */
+function say(session: Session, rollout: Rollout, what: string): number {
+  session.answer(rollout, () => [speak(session.out, `${rollout.to}: ${what}`)]);
   return exitCodes.done;
 }
