@@ -1,7 +1,7 @@
 import type { ParsedInput } from '../api/routes.ts';
 import { readManifest } from '../capabilities/models/manifest-file.ts';
 import { readPointer } from '../capabilities/models/pointer.ts';
-import type { ModelVersion } from '../capabilities/models/registry.ts';
+import { hasProvenItself, type ModelVersion } from '../capabilities/models/registry.ts';
 import { type FileScan, scanDirectory, scanFinding } from '../capabilities/models/scan/index.ts';
 import { surveyDirectory } from '../capabilities/models/survey.ts';
 import { ApplianceError } from '../lib/errors.ts';
@@ -33,11 +33,20 @@ export class ModelPlans {
     return this.#prepared('model-promote', candidate, baseline, plan);
   }
 
-  /** @throws ApplianceError `model_not_found` when there is no version before the one in force */
+  /**
+   * @throws ApplianceError `model_not_found` when there is no version before the one in force; `model_invalid` for one that
+   * is archived, or has neither served nor passed its gates: the way back asks none, so it must not be a way around them
+   */
   async rollback(input: ParsedInput<'modelsRollback'>, actor: Actor): Promise<Prepared> {
     const { service, steps } = this.#parts();
     const baseline = await service.inForce();
-    const candidate = input.version === undefined ? this.#previous(baseline) : this.#promotable(input.version);
+    const candidate = this.#promotable(input.version ?? this.#previous(baseline));
+    if (!hasProvenItself(candidate) && candidate.id !== baseline?.id)
+      throw new ApplianceError(
+        'model_invalid',
+        `${candidate.name}@${candidate.version} has neither served nor passed its gates, and the way back asks none`,
+        { left: 'nothing was touched', hint: `appliance models promote ${candidate.name}@${candidate.version}` },
+      );
     const wish = { ...input, acceptInconclusive: true };
     const plan =
       baseline?.id === candidate.id
@@ -144,10 +153,13 @@ export class ModelPlans {
     });
   }
 
-  #previous(baseline: ModelVersion | null): ModelVersion {
-    const { service } = this.#parts();
-    if (baseline) return service.registry().find(`${baseline.name}@previous`);
-    throw new ApplianceError('model_not_found', 'no version is in force that there could be a way back from', {
+  #previous(baseline: ModelVersion | null): string {
+    const why = baseline
+      ? `no version was in production before ${baseline.name}@${baseline.version}`
+      : 'no version is in force that there could be a way back from';
+    if (baseline && this.#parts().service.registry().hasAlias(baseline.name, 'previous'))
+      return `${baseline.name}@previous`;
+    throw new ApplianceError('model_not_found', why, {
       left: 'nothing was touched',
       hint: 'name one: appliance models rollback VERSION; appliance models list shows them',
     });

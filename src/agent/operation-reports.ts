@@ -95,7 +95,7 @@ export class OperationReports {
         left: 'it goes on; nothing was touched',
         hint: this.#deps.rollouts.hasBegun(running.id)
           ? 'appliance abort takes the rollout back at once; appliance status shows how far it is'
-          : `wait for it: appliance ${kind} … --wait 5m`,
+          : `wait for it: appliance ${kind.replace(/^model-/, 'models ')} … --wait 5m`,
       },
     );
   }

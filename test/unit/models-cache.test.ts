@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  cpSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -184,6 +185,22 @@ describe('what cannot be used', () => {
       writeFileSync(join(models, 'a/manifest.json'), manifest(9));
       await look();
       expect(cache.active?.manifest.version).toBe('00000009');
+      expect(problems.at(-1)).toBeNull();
+    });
+
+  for (const [what, to, why] of [
+    ['that is absolute', () => join(models, 'b'), /absolute path .*inside of containers/],
+    ['that leads out', () => '../outside', /leads out of the models directory/],
+  ] as const)
+    it(`leaves the one before in force when current becomes a link ${what}: containers cannot follow it`, async () => {
+      cpSync(join(models, 'b'), join(root, 'outside'), { recursive: true });
+      swap(to());
+      await look(4);
+      expect(changes).toHaveLength(1);
+      expect(problems.at(-1)).toMatch(why);
+      swap('b');
+      await look();
+      expect(changes).toHaveLength(2);
       expect(problems.at(-1)).toBeNull();
     });
 

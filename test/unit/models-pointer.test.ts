@@ -14,7 +14,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ManifestCache } from '../../src/capabilities/models/cache/manifest-cache.ts';
 import { readPointer, switchPointer, tidyPointers } from '../../src/capabilities/models/pointer.ts';
+import { createModelSteps, type ModelStepDeps } from '../../src/capabilities/models/steps.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import type { StepContext } from '../../src/operations/step.ts';
 
 let models: string;
 beforeEach(() => {
@@ -93,4 +95,16 @@ it('is watched also where it is a directory of its own', async () => {
     await look();
   }
   expect({ seen, problems }).toEqual({ seen: ['1', '2'], problems: [] });
+});
+
+it('is not written to take back a switch that never came about, as on a read-only file system', async () => {
+  const side = (version: string) => ({ id: Number(version), name: 'm', version, sha256: '0'.repeat(64) });
+  await switchPointer(models, side('1'), new Date());
+  // Nothing can be written to it any more.
+  rmSync(join(models, 'versions/m/1/manifest.json'));
+  const { switchModel } = createModelSteps({ directory: models, clock: systemClock } as ModelStepDeps);
+  const undo = switchModel.bind({ to: side('2'), from: side('1') }).undo?.({} as StepContext);
+  expect(undo).toBeInstanceOf(Promise);
+  await undo;
+  expect(await readPointer(models)).toEqual({ name: 'm', version: '1' });
 });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ModelRegistry, type NewVersion } from '../../src/capabilities/models/registry.ts';
+import { hasProvenItself, ModelRegistry, type NewVersion } from '../../src/capabilities/models/registry.ts';
 import { ApplianceError } from '../../src/lib/errors.ts';
 
 let directory: string;
@@ -130,6 +130,23 @@ describe('the registry', () => {
       ['pass', { checks: [1] }],
       ['inconclusive', { missing: 'samples' }],
     ]);
+    registry.close();
+  });
+
+  it('knows which versions may come back unasked: those that passed or served, and archiving forgets neither', () => {
+    const registry = open();
+    const proven = (label: string) => hasProvenItself(registry.find(label));
+    for (const label of ['1', '2', '3']) registry.register(version(label), by);
+    registry.saveReport(registry.find('1'), 'pass', {}, by);
+    registry.saveReport(registry.find('2'), 'fail', {}, by);
+    expect(['1', '2', '3'].map(proven)).toEqual([true, false, false]);
+    registry.promoted(registry.find('3'), by);
+    expect(registry.hasAlias('routing', 'previous')).toBe(false);
+    registry.promoted(registry.find('1'), by);
+    expect(registry.hasAlias('routing', 'previous')).toBe(true);
+    registry.archive(registry.find('3'), true, by);
+    registry.archive(registry.find('3'), false, by);
+    expect(['1', '2', '3'].map(proven)).toEqual([true, false, true]);
     registry.close();
   });
 

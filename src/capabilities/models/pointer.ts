@@ -74,9 +74,15 @@ async function touch(manifest: string, now: Date): Promise<void> {
   try {
     await utimes(manifest, now, now);
   } catch (error) {
-    throw new ApplianceError('model_invalid', `${manifest} is not there: ${messageOf(error)}`, {
+    const readOnly = systemCode(error) === 'EROFS';
+    const why = readOnly
+      ? `${manifest} lies on a read-only file system`
+      : `${manifest} is not there: ${messageOf(error)}`;
+    throw new ApplianceError('model_invalid', why, {
       left: 'the model in force stays as it is',
-      hint: 'compare the version with its record: appliance models verify',
+      hint: readOnly
+        ? 'mount it writable (dmesg says why it is not), then say it again'
+        : 'compare the version with its record: appliance models verify',
       cause: error,
     });
   }

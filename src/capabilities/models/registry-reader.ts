@@ -81,6 +81,11 @@ export class RegistryReader {
     throw this.#unknown(reference, name);
   }
 
+  hasAlias(name: string, alias: string): boolean {
+    const query = 'SELECT 1 FROM aliases AS a JOIN models AS m ON m.id = a.model WHERE m.name = ? AND a.alias = ?';
+    return this.database.read((sql) => sql.prepare(query).get(name, alias)) !== undefined;
+  }
+
   /** The version in production; of several models the one that was promoted last. */
   production(name?: string): ModelVersion | undefined {
     const query = `${selectVersion} WHERE v.state = 'production' ${name === undefined ? '' : 'AND m.name = ?'}

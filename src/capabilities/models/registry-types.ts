@@ -55,6 +55,10 @@ export type ModelVersion = z.output<typeof versionRow> & {
   readonly directory: string;
 };
 
+/** Whether it has passed its gates or was in production: only such a version may come back without being asked again. */
+export const hasProvenItself = ({ state, promotedAt }: Pick<ModelVersion, 'state' | 'promotedAt'>): boolean =>
+  state === 'validated' || promotedAt !== null;
+
 /** Reads rows of `versionColumns`. */
 export function readVersion(row: unknown, directoryOf: (name: string, version: string) => string): ModelVersion {
   const version = versionRow.parse(row);

@@ -9,6 +9,7 @@ import { RegistryReader } from './registry-reader.ts';
 import type { Artefact, Change, ModelEvent, ModelState, ModelVersion, NewVersion } from './registry-types.ts';
 
 export type { Artefact, Change, ModelHistory, ModelVersion, NewVersion } from './registry-types.ts';
+export { hasProvenItself } from './registry-types.ts';
 
 /**
  * What the appliance knows of its models: versions, their files and numbers, and who was in production when (S1-26,

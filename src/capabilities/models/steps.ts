@@ -121,6 +121,9 @@ export function createModelSteps(deps: ModelStepDeps) {
         return { id: 'model-pointer', verdict: right ? 'pass' : 'fail', observed, expected: sideText(to) };
       },
       async undo({ from }) {
+        const pointer = await readPointer(deps.directory);
+        // Untouched, as when the file system is read-only: there is nothing to take back, and no way to write it.
+        if (pointer?.name === from?.name && pointer?.version === from?.version) return;
         await switchPointer(deps.directory, from, new Date(deps.clock.now()));
       },
     }),

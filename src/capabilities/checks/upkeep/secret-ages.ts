@@ -51,7 +51,7 @@ export class SecretAges {
     for (const { name, value, written } of secrets) {
       const known = before.get(name);
       if (known && isSame(known, value)) held.set(name, known);
-      else held.set(name, entry(name, value, known ? now : Math.min(now, written)));
+      else held.set(name, entry(name, value, Math.floor(known ? now : Math.min(now, written))));
     }
     this.#known = held;
     this.#keep(before, held);

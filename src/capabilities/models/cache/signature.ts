@@ -1,6 +1,6 @@
 import type { BigIntStats } from 'node:fs';
 import { open, readlink, realpath, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { isAbsolute, join, relative } from 'node:path';
 import { systemCode } from '../../../lib/errors.ts';
 import { largestManifest, manifestDigest, manifestName } from '../manifest.ts';
 
@@ -54,6 +54,14 @@ async function linkOf(directory: string): Promise<string> {
   }
 }
 
+/** Why containers, which mount the directory alone and elsewhere, cannot follow `current`; null where they can. */
+async function strayOf(directory: string, link: string, real: string): Promise<string | null> {
+  if (isAbsolute(link)) return `current names the absolute path ${link}, which is another one inside of containers`;
+  const inside = relative(await realpath(directory), real);
+  const leads = inside === '..' || inside.startsWith('../');
+  return leads ? `current leads out of the models directory, to ${real}` : null;
+}
+
 /** @returns undefined where a longer look must tell */
 async function glanceAt(directory: string, link: string): Promise<string | undefined> {
   const path = join(directory, link === '' ? '' : 'current', manifestName);
@@ -76,6 +84,8 @@ export async function lookAt(directory: string, before: Reading | undefined, now
     if (before && !before.young && (await glanceAt(directory, link)) === before.glance)
       return { kind: 'read', reading: before };
     real = await realDirectory(directory);
+    const astray = await strayOf(directory, link, real);
+    if (astray !== null) return { kind: 'odd', why: astray };
     const path = join(real, manifestName);
     const file = await open(path, 'r');
     try {
