@@ -5,7 +5,7 @@ import { modelFiles } from '../capabilities/models/layout.ts';
 import { ModelRegistry } from '../capabilities/models/registry.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../lib/clock.ts';
-import { ApplianceError } from '../lib/errors.ts';
+import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
 
 /** Where releases have their models when appliance.yaml does not say. */
@@ -52,10 +52,18 @@ export class Models {
     });
   }
 
-  /** Removes what an add left that was cut short. Only the one writer may call it. */
+  /**
+   * Removes what an add left that was cut short. Only the one writer may call it. A damaged registry is left to whoever
+   * asks for it: it must keep neither the agent from starting nor a release from being taken back.
+   */
   async sweep(): Promise<void> {
     const { registry, staging } = modelFiles(this.directory);
-    if (this.#writes && (existsSync(registry) || existsSync(staging))) await sweep(this.writable());
+    if (!this.#writes || !(existsSync(registry) || existsSync(staging))) return;
+    try {
+      await sweep(this.writable());
+    } catch (error) {
+      if (asApplianceError(error).code !== 'state_corrupt') throw error;
+    }
   }
 
   close(): void {

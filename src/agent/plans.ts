@@ -2,7 +2,7 @@ import type { ParsedInput } from '../api/routes.ts';
 import { assertLiveKeepsReading, assertReadable, breaksLive } from '../capabilities/releases/schema-gate.ts';
 import type { ReleaseRecord } from '../capabilities/releases/store.ts';
 import { assertTag } from '../host/git.ts';
-import { ApplianceError } from '../lib/errors.ts';
+import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import type { Actor } from '../operations/journal.ts';
 import type { Planner } from '../operations/runner.ts';
 import { type DeployFacts, planDeploy, planResolve, type Strategy } from '../recipes/deploy.ts';
@@ -38,7 +38,7 @@ export class Plans {
   async rollback(input: ParsedInput<'rollback'>, actor: Actor): Promise<Prepared> {
     const target = this.rollbackTarget(input.tag);
     const facts = await this.rollbackFacts(target, actor);
-    const restoring = await new ModelPlans(this.#a).restoring(target.tag, actor);
+    const restoring = await new ModelPlans(this.#a).restoring(target.tag, actor).catch(withoutRegistry);
     const steps = [...planRollback(facts, this.#a.steps), ...restoring];
     return { kind: 'rollback', target: target.tag, origin: this.#liveTag(), phases: [async () => steps] };
   }
@@ -183,4 +183,10 @@ export class Plans {
     const live = store.live();
     return live && store.get(live.release).tag;
   }
+}
+
+/** The way back of a release needs no registry of models: where that is damaged, the model in force stays. */
+function withoutRegistry(error: unknown): [] {
+  if (asApplianceError(error).code !== 'state_corrupt') throw error;
+  return [];
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Models } from '../../src/agent/models.ts';
 import { hasProvenItself, ModelRegistry, type NewVersion } from '../../src/capabilities/models/registry.ts';
 import { ApplianceError } from '../../src/lib/errors.ts';
 
@@ -297,5 +298,15 @@ describe('a damaged registry', () => {
       expect(readFileSync(join(directory, 'registry.db')).equals(before)).toBe(true);
     }
     expect(existsSync(join(directory, 'registry.db'))).toBe(true);
+  });
+
+  it('keeps nobody from starting who sweeps first, such as the agent', async () => {
+    const models = join(directory, 'persistent/models');
+    mkdirSync(models, { recursive: true });
+    writeFileSync(join(models, 'registry.db'), 'this is no database, whatever its name');
+    const options = { config: {}, paths: { lib: directory }, clock, writes: true };
+    const damaged = new Models(options as unknown as ConstructorParameters<typeof Models>[0]);
+    await damaged.sweep();
+    expect(code(() => damaged.registry())).toBe('state_corrupt');
   });
 });
