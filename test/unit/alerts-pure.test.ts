@@ -183,6 +183,17 @@ describe("the agent's own alerts", () => {
     expect(names(6)).toEqual(['Deployed']);
     expect(names(6 + 15 * minute)).toEqual([]);
   });
+  it.each([
+    ['up', ['ManualIntervention']],
+    ['model-promote', ['ManualIntervention']],
+    ['model-rollback', ['ManualIntervention']],
+    ['down', []],
+    ['restart', []],
+  ])('call for no person any more after %s, if that brought things into order', (kind, resolved) => {
+    const ended = { kind, from: null, to: null, actor: 'anna', why: undefined, hint: undefined };
+    expect(alertsOf({ ...ended, result: 'done' })).toEqual({ resolve: resolved, raise: [] });
+    expect(alertsOf({ ...ended, result: 'failed' }).resolve).toEqual([]);
+  });
   it('are shown once when Alertmanager knows them too, and alone when it does not answer', () => {
     own.raise({ name: 'DeployFailed', severity: 'warning', summary: 'mine' }, start);
     const [mine] = own.active(start);

@@ -21,6 +21,8 @@ export interface AlertChange {
 const news = 15 * 60_000;
 /** Operations that change what users get; the others are nobody else's business. */
 const telling: ReadonlySet<string> = new Set(['deploy', 'rollback']);
+/** Those that have brought the machine into order again when they are done: they answer the call for a person. */
+const settling: ReadonlySet<string> = new Set([...telling, 'up', 'model-promote', 'model-rollback']);
 
 /** Which alerts an operation raises when it ends, and which it makes history. Pure. */
 export function alertsOf(operation: EndedOperation): AlertChange {
@@ -29,8 +31,7 @@ export function alertsOf(operation: EndedOperation): AlertChange {
     const summary = `${kind}${to ? ` ${to}` : ''} stopped half-way and needs a person: ${why ?? 'see the journal'}`;
     return { resolve: [], raise: [{ name: 'ManualIntervention', severity: 'critical', summary, hint }] };
   }
-  // Whatever brought the machine into order again, also `up`, answers the call for a person.
-  const answered = result === 'done' && (telling.has(kind) || kind === 'up') ? ['ManualIntervention'] : [];
+  const answered = result === 'done' && settling.has(kind) ? ['ManualIntervention'] : [];
   if (!telling.has(kind)) return { resolve: answered, raise: [] };
   if (result !== 'done') {
     const name = kind === 'deploy' ? 'DeployFailed' : 'RollbackFailed';
