@@ -1,7 +1,20 @@
 import { createHash } from 'node:crypto';
-import { appendFile, chmod, cp, mkdtemp, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  chmod,
+  cp,
+  mkdtemp,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -219,6 +232,25 @@ describe('what somebody else does to the directory (S1-77)', () => {
     await rename(`${path}.back`, path);
     const back = createHash('sha256').update(text).digest('hex');
     await expect.poll(loaded, { timeout: 5_000, interval: 50 }).toEqual([back, back]);
+  });
+
+  it('leaves the old one in force when the link leads where no container can follow', async () => {
+    const digests = await loaded();
+    const link = join(models(), 'current');
+    const right = await readlink(link);
+    const point = async (to: string) => {
+      await symlink(to, `${link}.new`);
+      await rename(`${link}.new`, link);
+    };
+    const alerts = async () => JSON.stringify((await lab.json(['alerts'])).document);
+    await point(join(reference, 'versions/v0.9/models'));
+    await expect.poll(alerts, { timeout: 15_000, interval: 500 }).toContain('ModelManifestUnusable');
+    // Longer than the application takes to notice another manifest.
+    await delay(3_000);
+    expect(await loaded()).toEqual(digests);
+    await point(right);
+    await expect.poll(alerts, { timeout: 30_000, interval: 500 }).not.toContain('ModelManifestUnusable');
+    expect(await loaded()).toEqual(digests);
   });
 
   it('leaves the old one in force when artefacts do not fit, and raises an alert until they do', async () => {

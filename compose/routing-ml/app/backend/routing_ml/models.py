@@ -31,9 +31,12 @@ class Models:
         self.problem: str | None = "not loaded yet"
 
     def directory(self) -> Path:
-        """Where the model is: `current` inside the directory where a registry keeps one, else the directory itself."""
+        """Where the model is: `current` inside the directory where a registry keeps one, else the directory itself.
+
+        A `current` that leads nowhere is an error, not a reason to take up the model from before the registry.
+        """
         current = self._directory / "current"
-        return current if current.is_dir() else self._directory
+        return current if current.is_symlink() or current.is_dir() else self._directory
 
     @property
     def current(self) -> StoredModel | None:
