@@ -25,7 +25,7 @@ const mostNamed = 100;
 /**
  * Lets a colour finish what it is answering, then stops it. Where it gets no new requests, its containers are not even
  * told before the last connection from the edge has closed or the limit is over: many an application drops what it is
- * doing when it is told to end. Idle connections of the edge close by themselves after four seconds (routes.ts). A colour
+ * doing when it is told to end. Idle connections of the edge close by themselves after a second (routes.ts). A colour
  * that still gets requests, because the other cannot run beside it, is told at once, so that no new ones come in.
  * @returns who was still connected at the end
  * @throws what `stop` throws. An edge that cannot be asked costs the report, never the time: `open` is null then

@@ -5,8 +5,11 @@ import { block, quote } from './nginx-text.ts';
 import type { ShadowLines } from './shadow/render.ts';
 import type { End, Targets } from './targets.ts';
 
-/** Longest an upstream connection stays idle; less than the five seconds after which Node.js and uvicorn hang up. */
-const upstreamIdle = '4s';
+/**
+ * Longest an upstream connection stays idle: less than the five seconds after which Node.js and uvicorn hang up, and
+ * short, because a drain waits until the last one has closed.
+ */
+const upstreamIdle = '1s';
 
 /** The pools. A failed replica is left alone for two seconds; a pool of one is always tried. */
 export function renderPools({ pools }: Targets): string[] {
