@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ServiceStat, ServiceStatus } from '../api/schema.ts';
 import { readUsage, type Usage } from '../host/cgroup.ts';
 import type { ContainerDetail, Engine } from '../host/docker.ts';
@@ -163,21 +164,20 @@ export class ContainerWatch {
     });
   }
 
-  /** Reads usage of every running container from the kernel. */
+  /** Reads usage of every running container from the kernel; others get their turn after each. */
   async sample(): Promise<void> {
-    await Promise.all(
-      [...this.#watched.values()].map(async (watched) => {
-        if (watched.detail.pid === 0) return;
-        const usage = await readUsage(watched.detail.pid);
-        const now = this.#clock.monotonic();
-        if (usage && watched.usage) {
-          const elapsed = (now - watched.sampledAt) * 1e6;
-          watched.cpuPercent = Math.max(0, (100 * (usage.cpuNanoseconds - watched.usage.cpuNanoseconds)) / elapsed);
-        }
-        watched.usage = usage;
-        watched.sampledAt = now;
-      }),
-    );
+    for (const watched of [...this.#watched.values()]) {
+      if (watched.detail.pid === 0) continue;
+      const usage = readUsage(watched.detail.pid);
+      const now = this.#clock.monotonic();
+      if (usage && watched.usage) {
+        const elapsed = (now - watched.sampledAt) * 1e6;
+        watched.cpuPercent = Math.max(0, (100 * (usage.cpuNanoseconds - watched.usage.cpuNanoseconds)) / elapsed);
+      }
+      watched.usage = usage;
+      watched.sampledAt = now;
+      await nextTurn();
+    }
   }
 
   details(): ContainerDetail[] {
