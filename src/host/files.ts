@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { z } from 'zod';
 import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
@@ -81,5 +81,16 @@ export async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T
       hint: `look at ${path}; restore it from a backup or remove it`,
       cause: error,
     });
+  }
+}
+
+/** Whether there is an entry of that path, be it a link that leads nowhere. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false;
+    throw error;
   }
 }

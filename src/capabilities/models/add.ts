@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, lstat, mkdir, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Policy } from '../../config/policy.ts';
 import { copyFiles } from '../../host/copy-files.ts';
-import { syncDirectory } from '../../host/files.ts';
+import { exists, syncDirectory } from '../../host/files.ts';
 import { ApplianceError, systemCode } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { compareWithManifest, largestMetrics, metadataOf, metricsName, readMetrics } from './contents.ts';
@@ -219,14 +219,4 @@ async function makeWritable(directory: string): Promise<void> {
   await chmod(directory, 0o700);
   for (const entry of await readdir(directory, { withFileTypes: true }))
     if (entry.isDirectory()) await makeWritable(join(directory, entry.name));
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false;
-    throw error;
-  }
 }

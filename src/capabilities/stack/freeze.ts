@@ -1,8 +1,7 @@
 import { chmod, chown, cp, lstat, realpath, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
-import { ensureDirectory, syncDirectory, writeFileAtomic } from '../../host/files.ts';
-import { systemCode } from '../../lib/errors.ts';
+import { ensureDirectory, exists, syncDirectory, writeFileAtomic } from '../../host/files.ts';
 import { insideCheckout, isPersistent } from './checkout.ts';
 import {
   escapeDollar,
@@ -157,16 +156,6 @@ async function seedPersistent(request: FreezeRequest, projectDirectory: string):
 
 async function ensureDirectoryUnlessPresent(path: string): Promise<void> {
   if (!(await exists(path))) await ensureDirectory(path, 0o755);
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false;
-    throw error;
-  }
 }
 
 /**
