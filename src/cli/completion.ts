@@ -1,6 +1,7 @@
 import { ApplianceError } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
-import { type ArgumentSpec, globalOptions, specOf, verbNames } from './catalog.ts';
+import { type ArgumentSpec, globalOptions } from './catalog/spec.ts';
+import { specOf, verbNames } from './catalog.ts';
 
 const shells = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
 

@@ -1,14 +1,6 @@
 import { pad, wrap } from '../lib/text.ts';
-import {
-  type ArgumentSpec,
-  type Group,
-  globalOptions,
-  groups,
-  type OptionSpec,
-  specOf,
-  type VerbName,
-  verbNames,
-} from './catalog.ts';
+import { type ArgumentSpec, type Group, globalOptions, groups, type OptionSpec } from './catalog/spec.ts';
+import { specOf, type VerbName, verbNames } from './catalog.ts';
 import { type Look, paint } from './output/look.ts';
 
 /** Widest a paragraph of help becomes, in columns. */

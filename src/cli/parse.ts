@@ -3,7 +3,8 @@ import { ApplianceError } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
 import { durationPattern } from '../lib/units.ts';
 import { assemble, type Understood } from './call.ts';
-import { globalOptions, type OptionSpec, specOf, type VerbName } from './catalog.ts';
+import { globalOptions, type OptionSpec } from './catalog/spec.ts';
+import { specOf, type VerbName } from './catalog.ts';
 
 /** What stands for an option with an optional value that was given without one. */
 const bare = '\u0000';

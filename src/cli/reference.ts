@@ -1,5 +1,6 @@
 import { errorCodes, exitCodes } from '../lib/errors.ts';
-import { type Group, globalOptions, groups, type OptionSpec, specOf, type VerbName, verbNames } from './catalog.ts';
+import { type Group, globalOptions, groups, type OptionSpec } from './catalog/spec.ts';
+import { specOf, type VerbName, verbNames } from './catalog.ts';
 import { flagsOf, usageOf } from './help.ts';
 
 /** `docs/reference/cli.md`, written from the catalogue; a test keeps the file equal to it. */

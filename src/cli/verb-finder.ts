@@ -1,6 +1,7 @@
 import { ApplianceError } from '../lib/errors.ts';
 import { nearMatches } from '../lib/near.ts';
-import { catalog, globalOptions, type OptionSpec, specOf, type VerbName, verbNames } from './catalog.ts';
+import { globalOptions, type OptionSpec } from './catalog/spec.ts';
+import { catalog, specOf, type VerbName, verbNames } from './catalog.ts';
 
 export interface Found {
   /** Undefined when the command line names no verb at all. */

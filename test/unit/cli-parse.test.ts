@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { understandSwitches } from '../../src/cli/call.ts';
-import { globalOptions, specOf, type VerbName, verbNames } from '../../src/cli/catalog.ts';
+import { globalOptions } from '../../src/cli/catalog/spec.ts';
+import { specOf, type VerbName, verbNames } from '../../src/cli/catalog.ts';
 import { parseCall } from '../../src/cli/parse.ts';
 import { asksForHelp, asksForJson, findVerb } from '../../src/cli/verb-finder.ts';
 import { ApplianceError } from '../../src/lib/errors.ts';

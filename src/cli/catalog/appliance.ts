@@ -1,0 +1,68 @@
+import type { VerbSpec } from './spec.ts';
+
+/** Verbs about the appliance itself. */
+export const applianceVerbs = {
+  init: {
+    summary: 'write appliance.yaml for an existing Compose project',
+    group: 'appliance',
+    options: {
+      from: { value: 'PATH', help: 'Compose file to read, or the directory that has one; default: here' },
+      force: { help: 'replace an appliance.yaml that exists' },
+      print: { help: 'print the file instead of writing it' },
+    },
+    about: 'Explains each choice in the file it writes.',
+    examples: ['appliance init --from compose.yaml'],
+  },
+  'config check': {
+    summary: 'check appliance.yaml, with line and column of each mistake',
+    group: 'appliance',
+    args: [{ name: 'file', help: 'default: the one of this appliance' }],
+  },
+  'config show': {
+    summary: 'the effective values, with every default filled in and secrets masked',
+    group: 'appliance',
+  },
+  'config schema': { summary: 'the JSON Schema of appliance.yaml, for editors', group: 'appliance' },
+  'config policies': {
+    summary: 'the policies that a deploy can name, with the mistakes of your own',
+    group: 'appliance',
+    about: 'Your own lie beside appliance.yaml, as policies/NAME.yaml.',
+  },
+  audit: {
+    summary: 'who did what, when and from where',
+    group: 'appliance',
+    options: {
+      since: { value: 'TIME', help: 'only entries after an RFC 3339 time, or a duration before now such as 7d' },
+      limit: { short: 'n', value: 'COUNT', help: 'so many of the newest entries; default: 200' },
+    },
+  },
+  'audit verify': {
+    summary: 'prove that the audit log is complete and unchanged',
+    group: 'appliance',
+    about: 'Exit status 0, 3 or 4 for the verdict pass, fail or inconclusive.',
+  },
+  agent: {
+    summary: 'say whether the agent is running, or run it',
+    group: 'appliance',
+    options: {
+      foreground: { help: 'be the agent, in the foreground; systemd or the supervisor looks after the rest' },
+    },
+    about:
+      'Exit status 8 when none is running. With --foreground it refuses to start beside another agent of the same appliance.',
+  },
+  version: { summary: 'the version of this program, and of the agent if one answers', group: 'appliance' },
+  completion: {
+    summary: 'print a completion script for a shell',
+    group: 'appliance',
+    args: [{ name: 'shell', required: true, completes: 'shell', help: 'bash, zsh or fish' }],
+    examples: [
+      'source <(appliance completion bash)',
+      'appliance completion fish > ~/.config/fish/completions/appliance.fish',
+    ],
+  },
+  help: {
+    summary: 'explain a verb',
+    group: 'appliance',
+    args: [{ name: 'verb', many: true, completes: 'verb', help: 'the verb to explain' }],
+  },
+} as const satisfies Record<string, VerbSpec>;

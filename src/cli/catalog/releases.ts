@@ -1,0 +1,95 @@
+import { acceptMovedTag, detach, policy, strategy, tag, wait } from './shared.ts';
+import type { VerbSpec } from './spec.ts';
+
+/** Verbs about releases and rollouts. */
+export const releasesVerbs = {
+  deploy: {
+    summary: 'bring a version into service without dropping a request',
+    group: 'releases',
+    args: [tag],
+    options: { policy, strategy, 'accept-moved-tag': acceptMovedTag, detach, wait },
+    about:
+      'Builds or loads the images, starts the idle colour, waits until it is proven healthy and shifts the traffic. A failure before the shift leaves production untouched, a failure after it shifts back. The last line says what happened and how long it took. Ctrl-C detaches: an agent goes on; without an agent the operation is taken back. With a policy, traffic rises in stages; each is held for its time and passes only when its gates do. A trigger takes the release back at once (exit status 1); a stage that stays inconclusive beyond its patience does too (exit status 4). A rollout survives a restart of the agent.',
+    examples: [
+      'appliance deploy v1.0',
+      'appliance deploy v1.0 --policy flash',
+      'appliance deploy v1.0 --wait 10m',
+      'appliance deploy v1.0 --json',
+    ],
+  },
+  plan: {
+    summary: 'show what a deploy would do and change nothing',
+    group: 'releases',
+    args: [tag],
+    options: { policy, strategy, 'accept-moved-tag': acceptMovedTag },
+    about: 'Prints what changes (images, environment keys, topology, schema), the steps, predicted time and downtime.',
+    examples: ['appliance plan v1.0', 'appliance plan v1.0 --policy mlops'],
+  },
+  pause: {
+    summary: 'hold a running rollout at the share it has',
+    group: 'releases',
+    about:
+      'Nothing rises until resume or promote; the time of the stage stands still. Its triggers still take it back.',
+  },
+  resume: { summary: 'let a paused rollout go on', group: 'releases' },
+  promote: {
+    summary: 'pass the stage that a rollout is in, whatever its gates say',
+    group: 'releases',
+    options: { all: { help: 'pass every stage that is left, the watch after the shift included' } },
+    about: 'For a stage that lacks samples, or a gate that a person can judge better. A trigger that fires still wins.',
+  },
+  abort: {
+    summary: 'take a running rollout, or a deploy before its first request, back at once',
+    group: 'releases',
+    options: { detach },
+    about:
+      'All traffic goes to the release before it within a second; then that release is proven healthy. Works without an agent too, when one died in the middle of a rollout.',
+  },
+  rollback: {
+    summary: 'go back to an earlier version, in about a second while it is warm',
+    group: 'releases',
+    args: [{ name: 'tag', completes: 'tag', help: 'release to go back to; default: the one before the live one' }],
+    options: {
+      plan: { help: 'show the steps and change nothing' },
+      detach,
+      wait,
+    },
+    about:
+      'Restores the whole release: images, environment, topology. Refuses when the old release cannot read the schema of the database, and says both numbers.',
+    examples: ['appliance rollback', 'appliance rollback v0.9 --plan', 'appliance rollback v0.9'],
+  },
+  releases: {
+    summary: 'list the releases: what is live, warm, kept or gone',
+    group: 'releases',
+    examples: ['appliance releases', 'appliance releases --json'],
+  },
+  'releases show': {
+    summary: 'everything about one release: digests, services, environment keys, history',
+    group: 'releases',
+    args: [tag],
+  },
+  'releases diff': {
+    summary: 'what differs between two releases',
+    group: 'releases',
+    args: [
+      { name: 'from', required: true, completes: 'tag', help: 'the one release' },
+      { name: 'to', required: true, completes: 'tag', help: 'the other release' },
+    ],
+    examples: ['appliance releases diff v0.9 v1.0'],
+  },
+  'releases pin': { summary: 'keep the images of a release whatever retention says', group: 'releases', args: [tag] },
+  'releases unpin': { summary: 'let retention decide about a release again', group: 'releases', args: [tag] },
+  'releases prune': {
+    summary: 'remove the images that retention no longer keeps',
+    group: 'releases',
+    options: { wait },
+    about: 'Never touches releases that are live, warm or pinned.',
+  },
+  follow: {
+    summary: 'follow a running operation to its end',
+    group: 'releases',
+    args: [{ name: 'operation', help: 'its id; default: the one that runs now' }],
+    about: 'Ends with the exit status of the operation. Ctrl-C stops following, never the operation.',
+  },
+  operations: { summary: 'list past operations, the newest first', group: 'releases' },
+} as const satisfies Record<string, VerbSpec>;
