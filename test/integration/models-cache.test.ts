@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto';
 import {
   copyFileSync,
   mkdirSync,
-  mkdtempSync,
   renameSync,
   rmSync,
   statSync,
@@ -11,69 +9,23 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Invalidation, ManifestCache } from '../../src/capabilities/models/cache/manifest-cache.ts';
-import { systemClock } from '../../src/lib/clock.ts';
+import type { ManifestCache } from '../../src/capabilities/models/cache/manifest-cache.ts';
 import { random as randomFrom } from '../support/random.ts';
+import { manifest, replace, sha, WatchedModels } from '../support/watched-models.ts';
 
-const sha = (text: string): string => createHash('sha256').update(text).digest('hex');
-/** Manifests of one size, whatever their number is: nothing but the content tells them apart. */
-const manifest = (number: number, artefact = 'weights'): string =>
-  JSON.stringify({
-    name: 'm',
-    version: String(number).padStart(8, '0'),
-    files: { 'weights.json': { sha256: sha(artefact), bytes: artefact.length } },
-  });
-
-let root: string;
+let watched: WatchedModels;
 let models: string;
-let changes: Invalidation[];
-let problems: (string | null)[];
+let changes: WatchedModels['changes'];
 let cache: ManifestCache;
-const stop = new AbortController();
+const look = (times?: number): Promise<void> => watched.look(times);
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'cache-'));
-  models = join(root, 'models');
-  for (const version of ['a', 'b']) {
-    mkdirSync(join(models, version), { recursive: true });
-    writeFileSync(join(models, version, 'weights.json'), 'weights');
-    writeFileSync(join(models, version, 'manifest.json'), manifest(version === 'a' ? 1 : 2));
-  }
-  symlinkSync('a', join(models, 'current'));
-  [changes, problems] = [[], []];
-  cache = make();
+  watched = new WatchedModels();
+  ({ models, changes, cache } = watched);
 });
-afterEach(() => rmSync(root, { recursive: true }));
-
-function make(about: { hints?: boolean; period?: number } = {}): ManifestCache {
-  return new ManifestCache({
-    directory: models,
-    clock: systemClock,
-    onChange: (change) => void changes.push(change),
-    onProblem: (why) => void problems.push(why),
-    patience: 0,
-    ...about,
-  });
-}
-
-/** Looks as often as a change takes to be seen and to be taken over. */
-async function look(times = 2): Promise<void> {
-  for (let count = 0; count < times; count += 1) await cache.look(stop.signal);
-}
-
-function replace(path: string, text: string, times?: Date): void {
-  writeFileSync(`${path}.tmp`, text);
-  if (times) utimesSync(`${path}.tmp`, times, times);
-  renameSync(`${path}.tmp`, path);
-}
-
-function swap(to: string): void {
-  symlinkSync(to, join(models, 'next'));
-  renameSync(join(models, 'next'), join(models, 'current'));
-}
+afterEach(() => watched.destroy());
 
 describe('ten thousand changes (S1-77)', () => {
   it('notices each of them, and acts on none that is half-written', async () => {
@@ -123,7 +75,7 @@ describe('ten thousand changes (S1-77)', () => {
       'symlink swapped': (text) => {
         current = current === 'a' ? 'b' : 'a';
         writeFileSync(path(), text);
-        swap(current);
+        watched.swap(current);
       },
       'symlink removed, then made': async (text) => {
         current = current === 'a' ? 'b' : 'a';

@@ -1,82 +1,26 @@
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  unlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readFileSync, rmSync, statSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Invalidation, ManifestCache } from '../../src/capabilities/models/cache/manifest-cache.ts';
+import type { ManifestCache } from '../../src/capabilities/models/cache/manifest-cache.ts';
 import { manifestDigest, parseManifest } from '../../src/capabilities/models/manifest.ts';
-import { systemClock } from '../../src/lib/clock.ts';
+import { manifest, replace, sha, WatchedModels } from '../support/watched-models.ts';
 
-const sha = (text: string): string => createHash('sha256').update(text).digest('hex');
-/** Manifests of one size, whatever their number is: nothing but the content tells them apart. */
-const manifest = (number: number, artefact = 'weights'): string =>
-  JSON.stringify({
-    name: 'm',
-    version: String(number).padStart(8, '0'),
-    files: { 'weights.json': { sha256: sha(artefact), bytes: artefact.length } },
-  });
-
+let watched: WatchedModels;
 let root: string;
 let models: string;
-let changes: Invalidation[];
-let problems: (string | null)[];
+let changes: WatchedModels['changes'];
+let problems: WatchedModels['problems'];
 let cache: ManifestCache;
+const look = (times?: number): Promise<void> => watched.look(times);
 const stop = new AbortController();
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'cache-'));
-  models = join(root, 'models');
-  for (const version of ['a', 'b']) {
-    mkdirSync(join(models, version), { recursive: true });
-    writeFileSync(join(models, version, 'weights.json'), 'weights');
-    writeFileSync(join(models, version, 'manifest.json'), manifest(version === 'a' ? 1 : 2));
-  }
-  symlinkSync('a', join(models, 'current'));
-  [changes, problems] = [[], []];
-  cache = make();
+  watched = new WatchedModels();
+  ({ root, models, changes, problems, cache } = watched);
 });
-afterEach(() => rmSync(root, { recursive: true }));
-
-function make(about: { hints?: boolean; period?: number } = {}): ManifestCache {
-  return new ManifestCache({
-    directory: models,
-    clock: systemClock,
-    onChange: (change) => void changes.push(change),
-    onProblem: (why) => void problems.push(why),
-    patience: 0,
-    ...about,
-  });
-}
-
-/** Looks as often as a change takes to be seen and to be taken over. */
-async function look(times = 2): Promise<void> {
-  for (let count = 0; count < times; count += 1) await cache.look(stop.signal);
-}
-
-function replace(path: string, text: string, times?: Date): void {
-  writeFileSync(`${path}.tmp`, text);
-  if (times) utimesSync(`${path}.tmp`, times, times);
-  renameSync(`${path}.tmp`, path);
-}
-
-function swap(to: string): void {
-  symlinkSync(to, join(models, 'next'));
-  renameSync(join(models, 'next'), join(models, 'current'));
-}
+afterEach(() => watched.destroy());
 
 describe('what tools do', () => {
   beforeEach(async () => {
@@ -194,11 +138,11 @@ describe('what cannot be used', () => {
   ] as const)
     it(`leaves the one before in force when current becomes a link ${what}: containers cannot follow it`, async () => {
       cpSync(join(models, 'b'), join(root, 'outside'), { recursive: true });
-      swap(to());
+      watched.swap(to());
       await look(4);
       expect(changes).toHaveLength(1);
       expect(problems.at(-1)).toMatch(why);
-      swap('b');
+      watched.swap('b');
       await look();
       expect(changes).toHaveLength(2);
       expect(problems.at(-1)).toBeNull();
@@ -219,7 +163,7 @@ describe('what cannot be used', () => {
 describe('on its own', () => {
   for (const hints of [true, false])
     it(`follows changes ${hints ? 'by inotify' : 'by polling alone'}`, async () => {
-      cache = make({ hints, period: hints ? 10_000 : 100 });
+      cache = watched.make({ hints, period: hints ? 10_000 : 100 });
       const following = new AbortController();
       const done = cache.follow(following.signal);
       await delay(200);
@@ -231,7 +175,7 @@ describe('on its own', () => {
           .toBe(String(number).padStart(8, '0'));
       }
       writeFileSync(join(models, 'b/manifest.json'), manifest(40));
-      swap('b');
+      watched.swap('b');
       await expect.poll(() => cache.active?.manifest.version, { timeout: 1_000, interval: 10 }).toBe('00000040');
       following.abort();
       await done;
