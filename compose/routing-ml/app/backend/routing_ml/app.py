@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import Depends, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
@@ -13,7 +13,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
-from routing_model.artefacts import ModelError
+from routing_model.artefacts import ModelError, StoredModel
 from routing_model.features import NUMERIC
 from starlette.exceptions import HTTPException
 
@@ -89,7 +89,7 @@ def error_answer(status: int, code: str, message: str, details: Any = None) -> J
 def create_app(settings: Settings) -> FastAPI:
     database, cache = Database(settings.database_url), Cache(settings.redis_url, settings.cache_seconds)
     models, authenticator = Models(settings.model_directory), Authenticator(settings)
-    predictor, trainer = Predictor(database, cache, models), Trainer(settings.training_directory, database)
+    predictor, trainer = Predictor(database, cache, models.served), Trainer(settings.training_directory, database)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -106,7 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type"],
-            expose_headers=["X-Appliance-Release"],
+            expose_headers=["X-Appliance-Release", "X-Model-Version"],
         )
     app.add_middleware(Around)
 
@@ -118,6 +118,13 @@ def create_app(settings: Settings) -> FastAPI:
             raise
 
     User = Annotated[str, Depends(authenticated)]
+    Variant = Annotated[Literal["current", "candidate"] | None, Header(alias="X-Model-Variant")]
+
+    def chosen(variant: str | None, response: Response) -> StoredModel:
+        """The model for one request; the answer says which it was."""
+        stored = models.choose(variant)
+        response.headers["X-Model-Version"] = stored.version
+        return stored
 
     @app.exception_handler(Refusal)
     async def refused(_: Request, refusal: Refusal) -> JSONResponse:
@@ -178,18 +185,19 @@ def create_app(settings: Settings) -> FastAPI:
         return {"access_token": token, "token_type": "bearer", "expires_in": seconds, "user": body.username}
 
     @app.post("/api/routing/predict")
-    def predict(body: Predict, user: User) -> dict[str, Any]:
+    def predict(body: Predict, user: User, response: Response, variant: Variant = None) -> dict[str, Any]:
+        stored = chosen(variant, response)
         if body.features is not None:
-            return predictor.by_features(body.features.model_dump(), user)
+            return predictor.by_features(stored, body.features.model_dump(), user)
         code = str(body.item_code)
-        results, unknown = predictor.by_code([code], user)
+        results, unknown = predictor.by_code(stored, [code], user)
         if unknown:
             raise Refusal(404, "unknown_item", f"{code} is not in the catalogue")
         return results[0]
 
     @app.post("/api/routing/predict/batch")
-    def predict_batch(body: Batch, user: User) -> dict[str, Any]:
-        results, unknown = predictor.by_code(body.item_codes, user)
+    def predict_batch(body: Batch, user: User, response: Response, variant: Variant = None) -> dict[str, Any]:
+        results, unknown = predictor.by_code(chosen(variant, response), body.item_codes, user)
         return {"predictions": results, "unknown": unknown, "release": RELEASE}
 
     @app.get("/api/routing/items")
@@ -210,12 +218,16 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.get("/api/models/active")
     def active_model() -> dict[str, Any]:
-        stored = models.require()
+        stored, candidate = models.require(), models.candidate
         return {
             "name": stored.manifest.get("name"),
             "version": stored.version,
             "sha256": stored.sha256,
             "loaded_at": models.loaded_at,
+            "candidate": candidate and {"name": candidate.stored.manifest.get("name"), "version": candidate.stored.version,
+                                        "sha256": candidate.stored.sha256, "weight": candidate.weight},
+            "candidate_problem": models.candidate_problem,
+            "served": models.served.counts(),
             "features": stored.manifest.get("features"),
             "files": stored.manifest.get("files"),
             "metrics": stored.metrics,

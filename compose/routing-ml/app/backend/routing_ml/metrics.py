@@ -27,6 +27,12 @@ CONFIDENCE = Histogram(
 CONFIDENCE_DEVIATION = Gauge("routing_ml_prediction_confidence_stddev", "Of the last 1,000 predictions.")
 DRIFT = Gauge("routing_ml_feature_drift", "Mean of a feature in the last 1,000 predictions, in standard deviations "
               "of the training data.", ["feature"])
+VERSION_REQUESTS = Counter("routing_ml_version_requests_total", "Predictions asked for, by the version that answered.",
+                           ["version", "result"])
+VERSION_SECONDS = Histogram("routing_ml_version_seconds", "Time to predict, by the version that answered.", ["version"],
+                            buckets=SECONDS)
+VERSION_CONFIDENCE = Histogram("routing_ml_version_confidence", "Confidence by the version that answered.", ["version"],
+                               buckets=[tenth / 10 for tenth in range(1, 11)])
 RECORD_FAILURES = Counter("routing_ml_prediction_record_failures_total", "Predictions answered but not recorded.")
 CACHE = Counter("routing_ml_cache_requests_total", "Look-ups in the prediction cache.", ["result"])
 for _result in ("hit", "miss", "unavailable"):

@@ -17,8 +17,8 @@ from .cache import Cache
 from .database import Database
 from .errors import Refusal
 from .metrics import CONFIDENCE, PREDICTIONS, RECORD_FAILURES, WINDOW
-from .models import Models
 from .release import RELEASE
+from .served import Served
 
 log = logging.getLogger(__name__)
 
@@ -31,15 +31,30 @@ def in_inches(item: dict[str, Any]) -> dict[str, float]:
 
 
 class Predictor:
-    def __init__(self, database: Database, cache: Cache, models: Models) -> None:
+    def __init__(self, database: Database, cache: Cache, served: Served) -> None:
         self._database = database
         self._cache = cache
-        self._models = models
+        self._served = served
 
-    def by_code(self, codes: Sequence[str], user: str) -> tuple[list[dict[str, Any]], list[str]]:
+    def by_code(
+        self, stored: StoredModel, codes: Sequence[str], user: str
+    ) -> tuple[list[dict[str, Any]], list[str]]:
         """Predictions in the order of the codes, and the codes that are not in the catalogue."""
+        with self._served.answering(stored):
+            return self._by_code(stored, codes, user)
+
+    def by_features(self, stored: StoredModel, item: dict[str, Any], user: str) -> dict[str, Any]:
+        """Prediction for a part that is not in the catalogue."""
+        with self._served.answering(stored):
+            started = time.perf_counter()
+            result = self._labelled({**self._rank(stored, [item])[0], "cached": False}, stored)
+            self._record([result], stored, user, (time.perf_counter() - started) * 1000)
+            return result
+
+    def _by_code(
+        self, stored: StoredModel, codes: Sequence[str], user: str
+    ) -> tuple[list[dict[str, Any]], list[str]]:
         started = time.perf_counter()
-        stored = self._models.require()
         wanted = list(dict.fromkeys(codes))
         keys = {code: f"prediction:{RELEASE}:{stored.sha256[:16]}:{code}" for code in wanted}
         found = {
@@ -56,14 +71,6 @@ class Predictor:
         results = [self._labelled(found[code], stored) for code in codes if code in found]
         self._record(results, stored, user, (time.perf_counter() - started) * 1000)
         return results, [code for code in wanted if code not in found]
-
-    def by_features(self, item: dict[str, Any], user: str) -> dict[str, Any]:
-        """Prediction for a part that is not in the catalogue."""
-        started = time.perf_counter()
-        stored = self._models.require()
-        result = self._labelled({**self._rank(stored, [item])[0], "cached": False}, stored)
-        self._record([result], stored, user, (time.perf_counter() - started) * 1000)
-        return result
 
     def _rank(self, stored: StoredModel, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for item in items:
@@ -87,6 +94,7 @@ class Predictor:
         if not results:
             return
         latency = round(milliseconds / len(results), 3)
+        self._served.confidences(stored, results)
         for result in results:
             PREDICTIONS.labels(result["prediction"]).inc()
             CONFIDENCE.observe(result["confidence"])
