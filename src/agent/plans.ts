@@ -1,8 +1,9 @@
 import type { ParsedInput } from '../api/routes.ts';
+import { isRegistryUnusable } from '../capabilities/models/registry-database.ts';
 import { assertLiveKeepsReading, assertReadable, breaksLive } from '../capabilities/releases/schema-gate.ts';
 import type { ReleaseRecord } from '../capabilities/releases/store.ts';
 import { assertTag } from '../host/git.ts';
-import { ApplianceError, asApplianceError } from '../lib/errors.ts';
+import { ApplianceError } from '../lib/errors.ts';
 import type { Actor } from '../operations/journal.ts';
 import type { Planner } from '../operations/runner.ts';
 import { type DeployFacts, planDeploy, planResolve, type Strategy } from '../recipes/deploy.ts';
@@ -187,6 +188,6 @@ export class Plans {
 
 /** The way back of a release needs no registry of models: where that is damaged, the model in force stays. */
 function withoutRegistry(error: unknown): [] {
-  if (asApplianceError(error).code !== 'state_corrupt') throw error;
+  if (!isRegistryUnusable(error)) throw error;
   return [];
 }

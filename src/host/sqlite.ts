@@ -15,8 +15,8 @@ export interface Migrations {
  * Opens a database for its one writer: WAL, `synchronous=FULL`, integrity checked, every module brought up to date in
  * one transaction.
  * @param mode permission bits of the file
- * @throws ApplianceError `state_corrupt` when the file is damaged or newer than this program; it is left as it is;
- *   `disk_full`
+ * @throws ApplianceError `state_corrupt` when the file is damaged, `state_newer` when it is newer than this program; it is
+ *   left as it is; `disk_full`
  */
 export function openDatabase(path: string, modules: readonly Migrations[], mode = 0o600): Database {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
@@ -110,7 +110,7 @@ function migrate(database: Database, path: string, modules: readonly Migrations[
       const version = read.get(module)?.version ?? 0;
       if (version > scripts.length) {
         throw new ApplianceError(
-          'state_corrupt',
+          'state_newer',
           `${path} was written by a newer appliance (${module} ${version}, this one knows ${scripts.length})`,
           {
             left: 'the file was left as it is',

@@ -38,6 +38,7 @@ export const errorCodes = {
   training_failed: { exit: 1, meaning: "a run of the application's trainer failed" },
   timeout: { exit: 1, meaning: 'something took longer than its deadline' },
   state_corrupt: { exit: 1, meaning: 'a state file or database does not pass its integrity check' },
+  state_newer: { exit: 1, meaning: 'a state file or database was written by a newer version of this program' },
   schema_gate: { exit: 1, meaning: "the target release cannot read today's database schema" },
   subnet_exhausted: { exit: 1, meaning: 'no free subnet is left in the pool' },
   usage: { exit: 2, meaning: 'the command line is not understood' },

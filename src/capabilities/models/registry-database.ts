@@ -1,12 +1,23 @@
-import { existsSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type Database, openDatabase, openReadOnly } from '../../host/sqlite.ts';
 import { ApplianceError, asApplianceError, messageOf, systemCode } from '../../lib/errors.ts';
+import {
+  type Disturbance,
+  disturbanceOf,
+  identityOf,
+  type RegistryIdentity,
+  removeForeignLog,
+} from './registry-identity.ts';
 import { registryMigrations } from './registry-schema.ts';
+import { whyUnwritable } from './unwritable.ts';
 
 /** The file `registry.db`: opened, read and written so that damage is told with the way back, wherever it shows. */
 export class RegistryDatabase {
   readonly #path: string;
   readonly #database: Database;
+  #identity: RegistryIdentity | null;
 
   /**
    * @param access `read` beside a writer; where there is no file, there is nothing to read
@@ -14,11 +25,13 @@ export class RegistryDatabase {
    */
   constructor(path: string, access: 'read' | 'write') {
     this.#path = path;
+    assertNotEmptied(path);
     this.#database = guarded(path, () =>
       access === 'read' && existsSync(path)
         ? openReadOnly(path, [registryMigrations])
         : openDatabase(access === 'write' ? path : ':memory:', [registryMigrations], 0o644),
     );
+    this.#identity = this.#database.memory ? null : identityOf(path);
   }
 
   get writable(): boolean {
@@ -27,6 +40,43 @@ export class RegistryDatabase {
 
   read<T>(work: (sql: Database) => T): T {
     return guarded(this.#path, () => work(this.#database));
+  }
+
+  /** What somebody else has done to the file since it was opened; null: nothing. Two calls of the system. */
+  disturbance(): Disturbance | null {
+    if (!this.#identity) return null;
+    const now = identityOf(this.#path);
+    const found = disturbanceOf(this.#identity, now);
+    if (found === null) this.#identity = now;
+    return found;
+  }
+
+  /**
+   * Removes what this one has left beside a file that is another one now. Afterwards it must not be closed: SQLite would
+   * remove the log of the other one by its name.
+   */
+  leaveTo(): void {
+    if (this.#identity) removeForeignLog(this.#path, this.#identity);
+  }
+
+  /** What SQLite finds wrong; null: nothing. Reads all of it. */
+  damage(): string | null {
+    const verdict = this.read((sql) => String(sql.pragma('quick_check', { simple: true })));
+    return verdict === 'ok' ? null : verdict;
+  }
+
+  /** Writes the file anew after it was removed. @throws ApplianceError `disk_full` */
+  writeAnew(): void {
+    if (!existsSync(dirname(this.#path))) return;
+    const temporary = join(dirname(this.#path), `.${randomBytes(6).toString('hex')}.tmp`);
+    try {
+      this.#database.prepare('VACUUM INTO ?').run(temporary);
+      chmodSync(temporary, 0o644);
+      renameSync(temporary, this.#path);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    }
   }
 
   /** All of it or nothing, one writer at a time. */
@@ -52,19 +102,35 @@ export class RegistryDatabase {
   }
 }
 
+/** Whether an error says that there is a registry and nobody can use it: what needs none then goes on without. */
+export function isRegistryUnusable(error: unknown): boolean {
+  return ['state_corrupt', 'state_newer'].includes(asApplianceError(error).code);
+}
+
+/** SQLite takes an empty file for a new database; beside versions it is one that has lost its content. */
+function assertNotEmptied(path: string): void {
+  if (!existsSync(path) || statSync(path).size > 0) return;
+  const versions = join(dirname(path), 'versions');
+  if (existsSync(versions) && readdirSync(versions).length > 0) throw damaged(path, 'it is empty');
+}
+
 /** SQLite may find damage at any read, not only when the file is opened. */
 function guarded<T>(path: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
     const origin = error instanceof ApplianceError && error.code === 'internal' ? error.cause : error;
-    const damaged = /^SQLITE_(CORRUPT|NOTADB)/.test(systemCode(origin) ?? '');
-    const told = damaged ? undefined : asApplianceError(error);
+    const corrupt = /^SQLITE_(CORRUPT|NOTADB)/.test(systemCode(origin) ?? '');
+    const told = corrupt ? undefined : asApplianceError(error);
     if (told && told.code !== 'state_corrupt') throw told.code === 'internal' ? error : told;
-    throw new ApplianceError('state_corrupt', `the model registry ${path} is damaged: ${messageOf(error)}`, {
-      left: 'it was left as it is; the model in force goes on being served',
-      hint: `restore ${path} from a backup (remove ${path}-wal and ${path}-shm first); without one, move it away and register what lies there again: appliance models import`,
-      cause: error,
-    });
+    throw (corrupt ? undefined : whyUnwritable(dirname(path))) ?? damaged(path, messageOf(error), error);
   }
+}
+
+function damaged(path: string, why: string, cause?: unknown): ApplianceError {
+  return new ApplianceError('state_corrupt', `the model registry ${path} is damaged: ${why}`, {
+    left: 'it was left as it is; the model in force goes on being served',
+    hint: `restore ${path} from a backup (remove ${path}-wal and ${path}-shm first); without one, move it away and register what lies there again: appliance models verify --repair`,
+    cause,
+  });
 }

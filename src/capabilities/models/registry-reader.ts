@@ -78,7 +78,7 @@ export class RegistryReader {
         hint: `say which: ${names.join(' or ')}`,
       });
     }
-    throw this.#unknown(reference, name);
+    throw this.#missing(label, name) ?? this.#unknown(reference, name);
   }
 
   hasAlias(name: string, alias: string): boolean {
@@ -157,6 +157,22 @@ export class RegistryReader {
 
   #version(row: unknown): ModelVersion {
     return readVersion(row, (name, version) => versionDirectory(this.directory, name, version));
+  }
+
+  /** What is to be done before there is anything that could be named. */
+  #missing(label: string, name: string | undefined): ApplianceError | undefined {
+    if (this.page({ limit: 1 }).length === 0)
+      return new ApplianceError('model_not_found', 'no version of a model is registered yet', {
+        hint: 'appliance models import takes over what releases brought along; appliance models add DIRECTORY registers another one',
+      });
+    if (label !== 'production') return undefined;
+    return new ApplianceError(
+      'model_not_found',
+      `no version${name === undefined ? '' : ` of ${name}`} is in production`,
+      {
+        hint: 'put one in force: appliance models promote VERSION; appliance models list shows them',
+      },
+    );
   }
 
   #unknown(reference: string, name: string | undefined): ApplianceError {

@@ -101,6 +101,10 @@ const modelEvents = [
   'archived',
   'unarchived',
   'exported',
+  'split',
+  'split-ended',
+  'taken-over',
+  'withdrawn',
 ] as const;
 export type ModelEvent = (typeof modelEvents)[number];
 

@@ -5,6 +5,7 @@ import { ApplianceError } from '../../lib/errors.ts';
 import type { Verdict } from '../../lib/verdict.ts';
 import { modelFiles } from './layout.ts';
 import { RegistryDatabase } from './registry-database.ts';
+import type { Disturbance } from './registry-identity.ts';
 import { RegistryReader } from './registry-reader.ts';
 import type { Artefact, Change, ModelEvent, ModelState, ModelVersion, NewVersion } from './registry-types.ts';
 
@@ -34,6 +35,26 @@ export class ModelRegistry extends RegistryReader {
 
   close(): void {
     this.database.close();
+  }
+
+  /** What somebody else has done to the file since it was opened; null: nothing. */
+  disturbance(): Disturbance | null {
+    return this.database.disturbance();
+  }
+
+  /** Removes what this one has left beside a file that is another one now. Afterwards it must not be closed. */
+  leaveTo(): void {
+    this.database.leaveTo();
+  }
+
+  /** Writes the file anew after it was removed. @throws ApplianceError `disk_full` */
+  writeAnew(): void {
+    this.database.writeAnew();
+  }
+
+  /** What SQLite finds wrong with the file; null: nothing. Reads all of it. */
+  damage(): string | null {
+    return this.database.damage();
   }
 
   /**
@@ -84,7 +105,7 @@ export class ModelRegistry extends RegistryReader {
   promoted(
     { id }: Pick<ModelVersion, 'id'>,
     change: Change,
-    event: 'promoted' | 'rolled-back' = 'promoted',
+    event: 'promoted' | 'rolled-back' | 'taken-over' = 'promoted',
   ): ModelVersion {
     return this.database.write((sql) => {
       const version = this.get(id);
@@ -100,6 +121,17 @@ export class ModelRegistry extends RegistryReader {
     });
   }
 
+  /** Notes that the version in production is no longer in force, and no other registered one is. */
+  withdrawn({ id }: Pick<ModelVersion, 'id'>, change: Change): void {
+    this.database.write((sql) => {
+      const version = this.get(id);
+      if (version.state !== 'production') return;
+      this.#setState(sql, id, 'validated');
+      sql.prepare("DELETE FROM aliases WHERE version = ? AND alias = 'production'").run(id);
+      this.#note(sql, version, 'withdrawn', null, change);
+    });
+  }
+
   /** Keeps a report of the gates; a version that passes is `validated`. */
   saveReport({ id }: Pick<ModelVersion, 'id'>, verdict: Verdict, report: object, change: Change): void {
     this.database.write((sql) => {
@@ -109,6 +141,7 @@ export class ModelRegistry extends RegistryReader {
         .run(id, verdict, this.#clock.now(), JSON.stringify(report));
       if (verdict === 'pass' && version.state === 'registered') this.#setState(sql, id, 'validated');
       if (verdict === 'fail' && version.state === 'validated') this.#setState(sql, id, 'registered');
+      this.#renewLatest(sql, id);
       if (verdict !== 'inconclusive')
         this.#note(sql, version, verdict === 'pass' ? 'validated' : 'refused', null, change);
     });
@@ -137,13 +170,14 @@ export class ModelRegistry extends RegistryReader {
       }
       if ((version.state === 'archived') === archived) return version;
       this.#setState(sql, id, archived ? 'archived' : 'registered');
+      this.#renewLatest(sql, id);
       this.#note(sql, version, archived ? 'archived' : 'unarchived', null, change);
       return this.get(id);
     });
   }
 
   /** Notes something that changes no state. */
-  note(version: ModelVersion, event: 'exported', change: Change): void {
+  note(version: ModelVersion, event: 'exported' | 'split' | 'split-ended', change: Change): void {
     this.database.write((sql) => this.#note(sql, version, event, null, change));
   }
 
@@ -181,6 +215,22 @@ export class ModelRegistry extends RegistryReader {
         'INSERT INTO aliases VALUES (?, ?, ?) ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version',
       )
       .run(model, alias, version);
+  }
+
+  /** `latest` is the newest version that may be promoted: not archived, and not refused by its gates when they ran last. */
+  #renewLatest(sql: Database, id: number): void {
+    const found = sql
+      .prepare<[number], { model: number; latest: number | null }>(
+        `SELECT m.model, (
+           SELECT v.id FROM versions AS v WHERE v.model = m.model AND v.state <> 'archived' AND 'fail' IS NOT
+             (SELECT verdict FROM reports WHERE version = v.id ORDER BY seq DESC LIMIT 1)
+           ORDER BY v.id DESC LIMIT 1
+         ) AS latest FROM versions AS m WHERE m.id = ?`,
+      )
+      .get(id);
+    if (!found) return;
+    if (found.latest !== null) this.#alias(sql, found.model, 'latest', found.latest);
+    else sql.prepare("DELETE FROM aliases WHERE model = ? AND alias = 'latest'").run(found.model);
   }
 
   #note(sql: Database, version: ModelVersion, event: ModelEvent, replaced: number | null, change: Change): void {
