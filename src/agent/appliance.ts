@@ -230,7 +230,19 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
       limits: config.retention,
     }),
   };
-  const models = new Models({ config, paths, clock, writes: !database.readonly && !database.memory });
+  const models = new Models({
+    config,
+    paths,
+    clock,
+    writes: !database.readonly && !database.memory,
+    onDisturbed: (what) =>
+      alerting.raise({
+        name: 'ModelRegistryDisturbed',
+        severity: 'warning',
+        summary: what,
+        hint: 'see what it knows: appliance models list; register what it does not, and end this alert: appliance models verify --repair',
+      }),
+  });
   const modelService = ModelService.of({
     config,
     paths,

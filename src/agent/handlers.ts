@@ -11,6 +11,8 @@ import { colourOf, serviceName } from './containers.ts';
 import { logLines } from './logs.ts';
 import { modelHandlers } from './model-handlers.ts';
 import { ModelPlans } from './model-plans.ts';
+import { scanTarget } from './model-scan.ts';
+import { requireModels } from './model-service.ts';
 import { Plans } from './plans.ts';
 import { Previews } from './previews.ts';
 import { detailOf, statusOf, summaryOf, version } from './status.ts';
@@ -167,7 +169,8 @@ export function createHandlers(
     modelsRetrain: (input, caller) =>
       operate('model-retrain', input, caller, () => models.retrain(input, caller.actor)),
     modelsScan: async (input, { actor, signal }) => {
-      const { finding, files } = await models.scan(input, actor, signal);
+      const service = requireModels(a.modelService);
+      const { finding, files } = await scanTarget(service, input.target, actor.uid, signal);
       return {
         verdict: finding.verdict,
         observed: finding.observed,

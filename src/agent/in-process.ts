@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Client } from '../api/client.ts';
 import { endpoints } from '../api/endpoints.ts';
 import type { Caller, Handlers } from '../api/handlers.ts';
-import { type Input, type Output, type RouteName, routes } from '../api/routes.ts';
+import { type Input, type Output, parseInput, type RouteName, routes } from '../api/routes.ts';
 import { dispatch, isStream } from '../api/server.ts';
 import { acquireExclusive, type Exclusive } from '../host/exclusive.ts';
 import { openDatabase } from '../host/sqlite.ts';
@@ -55,7 +55,7 @@ class InProcessClient implements Client {
     // The rollout was taken back while this process became the writer.
     if (name === 'abort' && this.#settled !== undefined)
       return routes[name].output.parse({ operation: this.#settled }) as Output<Name>;
-    const result = dispatch(handlers, name, routes[name].input.parse(input), this.#caller(signal));
+    const result = dispatch(handlers, name, parseInput(name, input), this.#caller(signal));
     if (isStream(result)) throw new RangeError(`${name} is a stream`);
     return routes[name].output.parse(await result) as Output<Name>;
   }
@@ -71,12 +71,7 @@ class InProcessClient implements Client {
     const interrupt = (): void => appliance.operations.interrupt();
     if (operation) signal?.addEventListener('abort', interrupt, { once: true });
     try {
-      const result = dispatch(
-        handlers,
-        name,
-        routes[name].input.parse(input),
-        this.#caller(operation ? undefined : signal),
-      );
+      const result = dispatch(handlers, name, parseInput(name, input), this.#caller(operation ? undefined : signal));
       if (!isStream(result)) throw new RangeError(`${name} is not a stream`);
       for await (const document of result) yield document as Output<Name>;
     } catch (error) {

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import type { Handlers } from '../api/handlers.ts';
-import type { Model, ModelHistoryEntry } from '../api/models.ts';
 import type { Actor } from '../api/schema.ts';
 import { addVersion } from '../capabilities/models/add.ts';
 import { exportVersion } from '../capabilities/models/archive-export.ts';
@@ -8,21 +7,24 @@ import { importArchive } from '../capabilities/models/archive-import.ts';
 import { ArchiveKeys } from '../capabilities/models/archive-keys.ts';
 import { diffVersions } from '../capabilities/models/diff.ts';
 import { adoptDirectory, importDirectory } from '../capabilities/models/import.ts';
-import { type Pointer, readPointer } from '../capabilities/models/pointer.ts';
-import type { ModelHistory, ModelVersion } from '../capabilities/models/registry.ts';
+import { readPointer } from '../capabilities/models/pointer.ts';
+import type { ModelVersion } from '../capabilities/models/registry.ts';
+import { readSplit } from '../capabilities/models/split.ts';
 import { isDirectory } from '../capabilities/models/survey.ts';
 import { verifyVersion } from '../capabilities/models/verify.ts';
 import { loadPolicy } from '../config/policy-load.ts';
 import { timestamp } from '../lib/clock.ts';
 import { ApplianceError } from '../lib/errors.ts';
-import { combine } from '../lib/verdict.ts';
+import { combine, type Finding } from '../lib/verdict.ts';
 import type { Appliance } from './appliance.ts';
+import { historyOf, isInForce, nameOf, type Serving, shapeOf } from './model-shapes.ts';
 
 type Routes =
   | 'models'
   | 'modelsShow'
   | 'modelsAdd'
   | 'modelsVerify'
+  | 'modelsRepair'
   | 'modelsHistory'
   | 'modelsDiff'
   | 'modelsArchive'
@@ -39,7 +41,10 @@ const mostVerified = 100;
 export function modelHandlers(a: Appliance): Pick<Handlers, Routes> {
   const { models, audit, clock } = a;
   const keys = new ArchiveKeys(join(a.paths.lib, 'model-keys'));
-  const pointer = () => readPointer(models.directory);
+  const serving = async (): Promise<Serving> => ({
+    pointer: await readPointer(models.directory),
+    split: await readSplit(models.directory),
+  });
   const note = (actor: Actor, action: string, target: string | null, result: string) =>
     audit.append(timestamp(clock.now()), actor, action, target, result);
   const requirements = async (name = a.config.deploy.policy ?? a.config.monitoring?.policies?.[0]) =>
@@ -49,7 +54,7 @@ export function modelHandlers(a: Appliance): Pick<Handlers, Routes> {
     models: async ({ before, ...query }) => {
       const registry = models.registry();
       const known = before === undefined ? undefined : registry.find(before).id;
-      const now = await pointer();
+      const now = await serving();
       return registry.page({ ...query, before: known }).map((version) => shapeOf(version, now));
     },
     modelsShow: async ({ version: reference }) => {
@@ -58,7 +63,7 @@ export function modelHandlers(a: Appliance): Pick<Handlers, Routes> {
       const { features, libraries, algorithm, trainedAt } = version.metadata;
       const until = [version, ...registry.page({ name: version.name, before: version.id, limit: trendLength - 1 })];
       return {
-        ...shapeOf(version, await pointer()),
+        ...shapeOf(version, await serving()),
         directory: version.directory,
         source: version.source,
         features,
@@ -86,7 +91,7 @@ export function modelHandlers(a: Appliance): Pick<Handlers, Routes> {
         signal,
       });
       if (added) note(actor, 'models add', nameOf(version), 'done');
-      return { ...shapeOf(version, await pointer()), added };
+      return { ...shapeOf(version, await serving()), added };
     },
     modelsVerify: async ({ version }, { signal }) => {
       const registry = models.registry();
@@ -94,9 +99,38 @@ export function modelHandlers(a: Appliance): Pick<Handlers, Routes> {
         version === undefined
           ? (['production', 'validated'] as const).flatMap((state) => registry.page({ state, limit: mostVerified }))
           : [registry.find(version)];
-      const checks = [];
+      const damage = registry.damage();
+      const checks: Finding[] =
+        damage === null
+          ? []
+          : [
+              {
+                id: 'registry',
+                verdict: 'fail',
+                observed: damage,
+                expected: 'a whole database',
+                hint: 'restore it from a backup; without one: appliance models verify --repair',
+              },
+            ];
       for (const one of chosen) checks.push(...(await verifyVersion(one, registry.artefacts(one), signal)));
       return { verdict: combine(checks.map(({ verdict }) => verdict)), checks };
+    },
+    modelsRepair: async (_, { actor, signal }) => {
+      const now = new Date(clock.now());
+      const setAside = await models.setAside(now);
+      if (setAside !== null) note(actor, 'models repair', setAside, 'set aside');
+      const change = { actor: actor.user };
+      const { imported, skipped } = await adoptDirectory(models.writable(), { change, signal }, now);
+      for (const version of imported) note(actor, 'models import', nameOf(version), 'done');
+      a.alerting.resolve('ModelRegistryUnusable');
+      a.alerting.resolve('ModelRegistryDisturbed');
+      const known = 'it is registered already';
+      const place = await serving();
+      return {
+        setAside,
+        imported: imported.map((version) => shapeOf(version, place)),
+        skipped: skipped.filter(({ reason }) => reason !== known),
+      };
     },
     modelsHistory: async (query) => models.registry().history(query).map(historyOf),
     modelsDiff: async ({ from, to }) => {
@@ -108,11 +142,17 @@ export function modelHandlers(a: Appliance): Pick<Handlers, Routes> {
     modelsArchive: async ({ version: reference, undo }, { actor }) => {
       const registry = models.writable();
       const version = registry.find(reference);
-      const now = await pointer();
-      if (!undo && isAt(version, now)) {
+      const now = await serving();
+      if (!undo && isInForce(version, now)) {
         throw new ApplianceError('usage', `${nameOf(version)} is in force`, {
           left: 'nothing was changed',
           hint: 'put another version in force first: appliance models promote VERSION',
+        });
+      }
+      if (!undo && shapeOf(version, now).weight !== null) {
+        throw new ApplianceError('usage', `${nameOf(version)} has a share of the requests`, {
+          left: 'nothing was changed',
+          hint: 'take it away first: appliance models rollback',
         });
       }
       const changed = registry.archive(version, !undo, { actor: actor.user });
@@ -133,7 +173,7 @@ export function modelHandlers(a: Appliance): Pick<Handlers, Routes> {
                 skipped: added ? [] : [{ path, reason: `${nameOf(version)} is registered already` }],
               }));
       for (const version of imported) note(actor, 'models import', nameOf(version), 'done');
-      const now = await pointer();
+      const now = await serving();
       return { imported: imported.map((version) => shapeOf(version, now)), skipped: [...skipped] };
     },
     modelsExport: async ({ version: reference, path }, { actor, signal }) => {
@@ -153,30 +193,4 @@ export function modelHandlers(a: Appliance): Pick<Handlers, Routes> {
       return { name: version.name, version: version.version, path, bytes, key };
     },
   };
-}
-
-const nameOf = ({ name, version }: Pointer): string => `${name}@${version}`;
-const isAt = (version: ModelVersion, pointer: Pointer | null): boolean =>
-  pointer !== null && nameOf(version) === nameOf(pointer);
-
-function shapeOf(version: ModelVersion, pointer: Pointer | null): Model {
-  const { name, version: label, sha256, state, aliases, metrics, actor, files, bytes } = version;
-  return {
-    name,
-    version: label,
-    sha256,
-    state,
-    aliases,
-    metrics,
-    promotedAt: version.promotedAt === null ? null : timestamp(version.promotedAt),
-    createdAt: timestamp(version.createdAt),
-    actor,
-    files,
-    bytes,
-    inForce: isAt(version, pointer),
-  };
-}
-
-function historyOf({ at, name, version, event, replaced, actor, operation, reason }: ModelHistory): ModelHistoryEntry {
-  return { time: timestamp(at), name, version, event, replaced, actor, operation, reason };
 }

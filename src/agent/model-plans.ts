@@ -2,14 +2,19 @@ import type { ParsedInput } from '../api/routes.ts';
 import { readManifest } from '../capabilities/models/manifest-file.ts';
 import { readPointer } from '../capabilities/models/pointer.ts';
 import { hasProvenItself, type ModelVersion } from '../capabilities/models/registry.ts';
-import { type FileScan, scanDirectory, scanFinding } from '../capabilities/models/scan/index.ts';
-import { surveyDirectory } from '../capabilities/models/survey.ts';
 import { ApplianceError } from '../lib/errors.ts';
-import type { Finding } from '../lib/verdict.ts';
 import type { Actor } from '../operations/journal.ts';
 import type { PlannedStep } from '../operations/step.ts';
-import { type PromotionFacts, planModelRollback, planPromotion, planRetraining } from '../recipes/models.ts';
+import { planSplit, planSplitEnd } from '../recipes/model-split.ts';
+import {
+  type ModelSide,
+  type PromotionFacts,
+  planModelRollback,
+  planPromotion,
+  planRetraining,
+} from '../recipes/models.ts';
 import type { Appliance } from './appliance.ts';
+import { assertSplits, type Compared, isBetter, nothingBeside, otherSplit, shareOf } from './model-choice.ts';
 import { requireModels } from './model-service.ts';
 import type { Prepared } from './operations.ts';
 
@@ -21,11 +26,24 @@ export class ModelPlans {
     this.#a = appliance;
   }
 
-  /** @throws ApplianceError `model_not_found`, `model_invalid` for an archived version */
+  /**
+   * With a weight: for a share of the requests, beside the model in force (S3-25).
+   * @throws ApplianceError `model_not_found`, `model_invalid` for an archived version; `usage` while another version has a
+   *   share, or without a version while none has; `config_invalid` for a weight where the application knows of no such thing
+   */
   async promote(input: ParsedInput<'modelsPromote'>, actor: Actor): Promise<Prepared> {
     const { service, steps } = this.#parts();
-    const candidate = this.#promotable(input.version);
+    const split = await service.split();
+    const candidate = this.#promotable(input.version ?? this.#compared(split));
     const baseline = await service.inForce();
+    if (split && split.version?.id !== candidate.id) throw otherSplit(split.split);
+    if (input.weight !== undefined) {
+      assertSplits(service.splits);
+      if (!baseline || baseline.id === candidate.id) throw nothingBeside(candidate, baseline);
+      const facts = await this.#facts(candidate, baseline, input, actor);
+      const plan = planSplit({ ...facts, baseline, weight: input.weight }, steps);
+      return this.#prepared('model-promote', candidate, baseline, plan);
+    }
     const plan =
       baseline?.id === candidate.id
         ? this.#nothing(candidate)
@@ -34,12 +52,15 @@ export class ModelPlans {
   }
 
   /**
+   * While a version has a share of the requests, the way back without a version is to take that share away.
    * @throws ApplianceError `model_not_found` when there is no version before the one in force; `model_invalid` for one that
    * is archived, or has neither served nor passed its gates: the way back asks none, so it must not be a way around them
    */
   async rollback(input: ParsedInput<'modelsRollback'>, actor: Actor): Promise<Prepared> {
     const { service, steps } = this.#parts();
     const baseline = await service.inForce();
+    const split = input.version === undefined ? await service.split() : null;
+    if (split) return this.#endSplit(split, baseline, input, actor);
     const candidate = this.#promotable(input.version ?? this.#previous(baseline));
     if (!hasProvenItself(candidate) && candidate.id !== baseline?.id)
       throw new ApplianceError(
@@ -72,7 +93,7 @@ export class ModelPlans {
     const registry = service.registry();
     const then = registry
       .history({ limit: 10_000 })
-      .find(({ event, at }) => (event === 'promoted' || event === 'rolled-back') && at <= leftAt);
+      .find(({ event, at }) => ['promoted', 'rolled-back', 'taken-over'].includes(event) && at <= leftAt);
     const [baseline, candidate] = [await service.inForce(), then && registry.version(then.name, then.version)];
     if (!candidate || candidate.state === 'archived' || candidate.id === baseline?.id) return [];
     const wish = { reason: `release ${tag} ran with it`, acceptInconclusive: true };
@@ -89,6 +110,8 @@ export class ModelPlans {
         left: 'nothing was touched',
         hint: 'say there how the application is asked to train (docs/guide/models.md)',
       });
+    const split = await service.split();
+    if (split) throw otherSplit(split.split);
     const baseline = await service.inForce();
     const marker = `training of ${new Date(this.#a.clock.now()).toISOString()}`;
     const train = planRetraining({ marker, actor: actor.user, timeout: models.trainer.timeout }, steps);
@@ -104,24 +127,8 @@ export class ModelPlans {
     return { kind: 'model-retrain', target, origin: baseline?.version ?? null, phases: [async () => train, promote] };
   }
 
-  /** Looks into a registered version, or into a directory that the caller may read. */
-  async scan(
-    { target }: ParsedInput<'modelsScan'>,
-    actor: Actor,
-    signal: AbortSignal,
-  ): Promise<{ finding: Finding; files: FileScan[] }> {
-    const { service } = this.#parts();
-    let directory: string;
-    if (target.startsWith('/')) {
-      await surveyDirectory(target, actor.uid);
-      directory = target;
-    } else directory = service.registry().find(target).directory;
-    const files = await scanDirectory(directory, service.judgement.scanOptions(signal));
-    return { finding: scanFinding(files), files };
-  }
-
   async #facts(
-    candidate: ModelVersion,
+    candidate: ModelSide,
     baseline: ModelVersion | null,
     input: {
       readonly reason?: string | undefined;
@@ -132,9 +139,11 @@ export class ModelPlans {
   ): Promise<PromotionFacts> {
     const { service } = this.#parts();
     const policy = await service.judgement.policy();
+    const split = await service.split();
     return {
       candidate,
       baseline,
+      split: split && shareOf(split),
       actor: actor.user,
       reason: input.reason ?? null,
       acceptInconclusive: input.acceptInconclusive,
@@ -142,6 +151,34 @@ export class ModelPlans {
       patience: policy?.bake?.patience ?? 0,
       confirm: service.patience,
     };
+  }
+
+  async #endSplit(
+    split: Compared,
+    baseline: ModelVersion | null,
+    input: ParsedInput<'modelsRollback'>,
+    actor: Actor,
+  ): Promise<Prepared> {
+    const share = shareOf(split);
+    const wish = { ...input, acceptInconclusive: true };
+    const facts = await this.#facts(share.candidate, baseline, wish, actor);
+    const steps = planSplitEnd({ ...facts, split: share }, this.#parts().steps);
+    // Of a version that the registry does not know, it cannot say anything.
+    const plan = split.version ? steps : steps.filter(({ action }) => action !== 'record-split');
+    return {
+      kind: 'model-rollback',
+      target: baseline && `${baseline.name}@${baseline.version}`,
+      origin: `${share.candidate.name}@${share.candidate.version}`,
+      phases: [async () => plan],
+    };
+  }
+
+  #compared(split: Compared | null): string {
+    if (split) return `${split.split.name}@${split.split.version}`;
+    throw new ApplianceError('usage', 'no version has a share of the requests that could become all of them', {
+      left: 'nothing was touched',
+      hint: 'name one: appliance models promote VERSION; appliance models list shows them',
+    });
   }
 
   #promotable(reference: string): ModelVersion {
@@ -202,19 +239,3 @@ export class ModelPlans {
 }
 
 const isShift = (kind: string): boolean => kind === 'deploy' || kind === 'rollback';
-
-/** Metrics of which more is better, the most telling first. */
-const telling = ['accuracy', 'roc_auc'] as const;
-
-/** Whether a trained version is better than what serves: by the first metric in which both differ. */
-function isBetter(
-  { metrics }: ModelVersion,
-  baseline: ModelVersion | null,
-  served: Readonly<Record<string, number>>,
-): boolean {
-  for (const name of telling) {
-    const [now, before] = [metrics[name], served[name]];
-    if (now !== undefined && before !== undefined && now !== before) return now > before;
-  }
-  return baseline === null && telling.every((name) => served[name] === undefined);
-}

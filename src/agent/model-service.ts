@@ -2,22 +2,25 @@ import { utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { addVersion } from '../capabilities/models/add.ts';
-import { ManifestCache } from '../capabilities/models/cache/manifest-cache.ts';
 import { type Closed, closeLoop } from '../capabilities/models/loop.ts';
 import { manifestName } from '../capabilities/models/manifest.ts';
 import { readManifest } from '../capabilities/models/manifest-file.ts';
-import { readPointer, tidyPointers } from '../capabilities/models/pointer.ts';
-import { ModelProcesses, type Replica } from '../capabilities/models/processes.ts';
+import { readPointer } from '../capabilities/models/pointer.ts';
+import { type Expected, type Loaded, ModelProcesses, type Replica } from '../capabilities/models/processes.ts';
 import type { ModelRegistry, ModelVersion } from '../capabilities/models/registry.ts';
+import { readSplit } from '../capabilities/models/split.ts';
+import { createSplitSteps } from '../capabilities/models/split-steps.ts';
 import { createModelSteps } from '../capabilities/models/steps.ts';
 import { trainModel } from '../capabilities/models/training.ts';
 import { labelKeys, restartContainer } from '../capabilities/stack/index.ts';
 import type { ModelsConfig } from '../config/models.ts';
 import { readIfPresent } from '../host/files.ts';
-import { ApplianceError, asApplianceError } from '../lib/errors.ts';
+import { ApplianceError } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
 import type { Alerting } from './alerting.ts';
+import type { Compared } from './model-choice.ts';
 import { type JudgementDeps, ModelJudgement } from './model-judgement.ts';
+import { ModelWatch } from './model-watch.ts';
 
 export interface ModelServiceDeps extends Omit<JudgementDeps, 'models' | 'directory'> {
   readonly registry: () => ModelRegistry;
@@ -28,8 +31,6 @@ export interface ModelServiceDeps extends Omit<JudgementDeps, 'models' | 'direct
   readonly onClosed: () => void;
 }
 
-/** Milliseconds between two looks at whether an operation has ended, before processes are restarted beside it. */
-const turnPause = 500;
 /** For what happens outside of an operation. */
 const quiet = { operation: 'models', progress: () => undefined } as const;
 
@@ -38,12 +39,9 @@ export class ModelService {
   readonly #deps: ModelServiceDeps;
   readonly #models: ModelsConfig;
   readonly #processes: ModelProcesses;
-  readonly #cache: ManifestCache;
+  readonly #watch: ModelWatch;
   readonly directory: string;
   readonly judgement: ModelJudgement;
-  /** Lifetime of `follow`. */
-  #signal: AbortSignal | undefined;
-  #noticed: { count: number; seconds: number[] } = { count: 0, seconds: [] };
 
   private constructor(deps: ModelServiceDeps, models: ModelsConfig) {
     this.#deps = deps;
@@ -59,15 +57,14 @@ export class ModelService {
         return live ? deps.store.environment(live.release) : {};
       },
     });
-    this.#cache = new ManifestCache({
+    this.#watch = new ModelWatch({
+      ...deps,
       directory: this.directory,
-      clock: deps.clock,
-      onChange: ({ before, now, seenAt }) => {
-        if (before) this.#noticed.count += 1;
-        // Not awaited: it may wait for an operation of many hours, and the next change must be noticed meanwhile.
-        void this.#changed(now.digest, seenAt);
-      },
-      onProblem: (why) => this.#problem(why),
+      live: () => deps.store.live() !== null,
+      scanOptions: (signal) => this.judgement.scanOptions(signal),
+      close: (sha256, signal) => this.close(sha256, signal),
+      loaded: async (signal) => (await this.#loaded(signal)).map(({ sha256 }) => sha256),
+      confirm: models.confirm,
     });
   }
 
@@ -78,7 +75,7 @@ export class ModelService {
 
   /** The manifest in force, as it was last found good; null when there is none that can be used. */
   async current(): Promise<{ name: string; version: string; sha256: string } | null> {
-    const { active } = this.#cache;
+    const { active } = this.#watch;
     if (active) return { name: active.manifest.name, version: active.manifest.version, sha256: active.digest };
     // Nobody watches yet, or this process only reads.
     const pointed = join(this.directory, 'current');
@@ -88,32 +85,32 @@ export class ModelService {
 
   /** Changes since the last call, and how long those took that were confirmed. */
   takeNoticed(): { readonly count: number; readonly seconds: readonly number[] } {
-    const taken = this.#noticed;
-    this.#noticed = { count: 0, seconds: [] };
-    return taken;
+    return this.#watch.takeNoticed();
   }
 
   /** Notices other manifests until the signal aborts. Never throws. */
-  async follow(signal: AbortSignal): Promise<void> {
-    this.#signal = signal;
-    await tidyPointers(this.directory).catch(() => undefined);
-    await this.#cache.follow(signal);
+  follow(signal: AbortSignal): Promise<void> {
+    return this.#watch.follow(signal);
   }
 
   steps() {
     const { clock, store, registry } = this.#deps;
+    const loaded = (signal: AbortSignal) => this.#loaded(signal);
+    const common = {
+      directory: this.directory,
+      registry,
+      live: () => store.live() !== null,
+      judge: (since: number, signal: AbortSignal) => this.judgement.judge(since, signal),
+    };
     return {
       trainModel: this.#trainStep(),
+      ...createSplitSteps({ ...common, loaded }),
       ...createModelSteps({
-        directory: this.directory,
+        ...common,
         clock,
-        registry,
-        live: () => store.live() !== null,
         gates: (candidate, baseline, context) => this.judgement.gates(candidate, baseline, context),
         close: (sha256, signal, progress) => this.close(sha256, signal, progress),
-        judge: (since, signal) => this.judgement.judge(since, signal),
-        loaded: async (signal) =>
-          (await this.#processes.loaded(await this.#replicas(), signal)).map(({ sha256 }) => sha256),
+        loaded: async (signal) => (await loaded(signal)).map(({ sha256 }) => sha256),
       }),
     };
   }
@@ -159,9 +156,20 @@ export class ModelService {
     return (pointer && this.#deps.registry().version(pointer.name, pointer.version)) ?? null;
   }
 
-  /** Lets the running processes load a manifest, and proves it. */
-  close(sha256: string, signal: AbortSignal, progress?: (text: string) => void): Promise<Closed> {
+  /** The version that has a share of the requests; its record is null where the registry does not know it. */
+  async split(): Promise<Compared | null> {
+    const split = await readSplit(this.directory);
+    return split && { split, version: this.#deps.registry().version(split.name, split.version) ?? null };
+  }
+
+  get splits(): boolean {
+    return this.#models.split;
+  }
+
+  /** Lets the running processes load a manifest and the candidate beside it, and proves both. */
+  async close(sha256: string, signal: AbortSignal, progress?: (text: string) => void): Promise<Closed> {
     const { clock } = this.#deps;
+    const expected: Expected = this.#models.split ? { sha256, candidate: await readSplit(this.directory) } : { sha256 };
     const loop = {
       processes: this.#processes,
       clock,
@@ -169,7 +177,7 @@ export class ModelService {
       touch: (inner: AbortSignal) => this.#touch(inner),
       restart: (replica: Replica, inner: AbortSignal) => this.#restart(replica, inner),
     };
-    return closeLoop(loop, sha256, signal, progress);
+    return closeLoop(loop, expected, signal, progress);
   }
 
   get bake(): number {
@@ -179,6 +187,10 @@ export class ModelService {
   /** Milliseconds in which processes have loaded a model or have been restarted, one after the other. */
   get patience(): number {
     return 4 * this.#models.confirm + 4 * this.#deps.config.deploy.healthTimeout;
+  }
+
+  async #loaded(signal: AbortSignal): Promise<Loaded[]> {
+    return this.#processes.loaded(await this.#replicas(), signal);
   }
 
   async #replicas(): Promise<Replica[]> {
@@ -200,51 +212,17 @@ export class ModelService {
   }
 
   async #restart({ id }: Replica, signal: AbortSignal): Promise<void> {
-    const { stack, config, clock, running } = this.#deps;
+    const { stack, config, clock } = this.#deps;
     // Beside a deploy nothing is restarted: it starts processes that load what is in force.
-    for (let kind = running(); kind !== null && !kind.startsWith('model-'); kind = running())
-      await clock.sleep(turnPause, signal);
+    await this.#watch.operationEnds((kind) => !kind.startsWith('model-'), signal);
     await restartContainer(stack, id, config.deploy.healthTimeout, { ...quiet, signal, clock });
   }
 
   async #touch(signal: AbortSignal): Promise<void> {
-    if (this.#cache.active) return this.#cache.touch(signal);
+    if (this.#watch.active) return this.#watch.touch(signal);
     const now = new Date(this.#deps.clock.now());
     const pointed = join(this.directory, 'current', manifestName);
     await utimes(pointed, now, now).catch(() => utimes(join(this.directory, manifestName), now, now));
-  }
-
-  /** Somebody has put another manifest in force: the loop is closed, or somebody is told that it is not. */
-  async #changed(digest: string, seenAt: number): Promise<void> {
-    const { store, running, alerting, clock, onClosed } = this.#deps;
-    const signal = this.#signal ?? AbortSignal.abort();
-    const current = (): boolean => this.#cache.active?.digest === digest && store.live() !== null;
-    try {
-      alerting.resolve('ModelNotLoaded');
-      // A promotion closes its own loop.
-      while (running()?.startsWith('model-')) await clock.sleep(turnPause, signal);
-      if (!current()) return;
-      await this.close(digest, signal);
-      this.#noticed.seconds.push((clock.monotonic() - seenAt) / 1_000);
-      onClosed();
-    } catch (error) {
-      // A newer change has taken its place, and tells for itself.
-      if (signal.aborted || !current()) return;
-      const { message, hint } = asApplianceError(error);
-      alerting.raise({ name: 'ModelNotLoaded', severity: 'critical', summary: message, hint });
-    }
-  }
-
-  #problem(why: string | null): void {
-    const { alerting } = this.#deps;
-    if (why === null) alerting.resolve('ModelManifestUnusable');
-    else
-      alerting.raise({
-        name: 'ModelManifestUnusable',
-        severity: 'warning',
-        summary: `the model before it stays in force: ${why}`,
-        hint: 'put a whole version in its place: appliance models promote VERSION',
-      });
   }
 }
 

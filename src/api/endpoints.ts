@@ -49,6 +49,7 @@ export const endpoints = {
   modelsShow: { method: 'POST', path: '/models/show', access: 'viewer', stream: false },
   modelsAdd: { method: 'POST', path: '/models/add', access: 'operator', stream: false },
   modelsVerify: { method: 'POST', path: '/models/verify', access: 'viewer', stream: false },
+  modelsRepair: { method: 'POST', path: '/models/repair', access: 'operator', stream: false },
   modelsHistory: { method: 'POST', path: '/models/history', access: 'viewer', stream: false },
   modelsDiff: { method: 'POST', path: '/models/diff', access: 'viewer', stream: false },
   modelsArchive: { method: 'POST', path: '/models/archive', access: 'operator', stream: false },

@@ -19,6 +19,8 @@ export const modelSchema = z.object({
   bytes: z.number(),
   /** Whether `current` names it. */
   inForce: z.boolean(),
+  /** Share of the requests that it answers beside the model in force, above 0 and below 1; null without one. */
+  weight: z.number().nullable(),
 });
 export type Model = z.output<typeof modelSchema>;
 
@@ -80,6 +82,11 @@ export const modelImportedSchema = z.object({
   skipped: z.array(z.object({ path: z.string(), reason: z.string() })),
 });
 
+export const modelRepairedSchema = modelImportedSchema.extend({
+  /** Where the damaged registry lies now; null when nothing was wrong with it. */
+  setAside: z.string().nullable(),
+});
+
 export const modelExportedSchema = z.object({
   name: z.string(),
   version: z.string(),
@@ -90,7 +97,11 @@ export const modelExportedSchema = z.object({
 });
 
 /** A version, as `VERSION`, `ALIAS`, `NAME@VERSION` or `NAME@ALIAS`. */
-const version = z.string().min(1).max(300);
+export const versionReference = z
+  .string()
+  .min(1, 'name a version: VERSION, NAME@VERSION or an alias')
+  .max(300, 'no version has so long a name');
+const version = versionReference;
 export const modelInputs = {
   list: z.object({
     name: z.string().optional(),

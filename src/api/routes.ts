@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ApplianceError } from '../lib/errors.ts';
 import { alertSchema, alertsSchema, alertsTestSchema, silenceSchema } from './alerts.ts';
 import { type Endpoint, type EndpointName, endpoints } from './endpoints.ts';
 import {
@@ -9,8 +10,10 @@ import {
   modelHistorySchema,
   modelImportedSchema,
   modelInputs,
+  modelRepairedSchema,
   modelSchema,
   modelVerifySchema,
+  versionReference,
 } from './models.ts';
 import {
   auditEntrySchema,
@@ -161,14 +164,30 @@ export const routes = {
   modelsAdd: route('modelsAdd', modelInputs.add, modelAddedSchema),
   /** Reads every byte of a version; without one, of all versions that are in production or validated. */
   modelsVerify: route('modelsVerify', modelInputs.verify, modelVerifySchema),
+  /** Sets a damaged registry aside and registers what lies in the models directory. */
+  modelsRepair: route('modelsRepair', nothing, modelRepairedSchema),
   modelsHistory: route('modelsHistory', modelInputs.history, z.array(modelHistorySchema)),
   modelsDiff: route('modelsDiff', modelInputs.diff, modelDiffSchema),
   modelsArchive: route('modelsArchive', modelInputs.archive, modelSchema),
   modelsImport: route('modelsImport', modelInputs.import, modelImportedSchema),
   modelsExport: route('modelsExport', modelInputs.export, modelExportedSchema),
-  modelsPromote: route('modelsPromote', z.object({ version: z.string(), ...modelOperation }), eventSchema),
-  /** Default: the version before the one in force. */
-  modelsRollback: route('modelsRollback', z.object({ version: z.string().optional(), ...modelOperation }), eventSchema),
+  /** Default: the version that has a share of the requests. */
+  modelsPromote: route(
+    'modelsPromote',
+    z.object({
+      version: versionReference.optional(),
+      /** Share of the requests beside the model in force; left out: all of them. */
+      weight: z.number().gt(0).lt(1).optional(),
+      ...modelOperation,
+    }),
+    eventSchema,
+  ),
+  /** Default: ends the split, or goes back to the version before the one in force. */
+  modelsRollback: route(
+    'modelsRollback',
+    z.object({ version: versionReference.optional(), ...modelOperation }),
+    eventSchema,
+  ),
   modelsRetrain: route('modelsRetrain', z.object(modelOperation), eventSchema),
   /** A registered version, or an absolute path of a directory that the caller may read. */
   modelsScan: route('modelsScan', z.object({ target: z.string() }), modelScan),
@@ -191,6 +210,21 @@ export const routes = {
 
 type Routes = typeof routes;
 export type RouteName = keyof Routes;
+
+/** What a route is asked, as its handler gets it. @throws ApplianceError `usage` with the first thing that is wrong */
+export function parseInput<Name extends RouteName>(name: Name, input: unknown): ParsedInput<Name> {
+  const parsed = routes[name].input.safeParse(input);
+  if (parsed.success) return parsed.data as ParsedInput<Name>;
+  const problem = parsed.error.issues[0];
+  throw new ApplianceError(
+    'usage',
+    `${problem?.path.join('.') || 'request'}: ${problem?.message ?? 'not understood'}`,
+    {
+      left: 'nothing was touched',
+    },
+  );
+}
+
 export type Input<Name extends RouteName> = z.input<Routes[Name]['input']>;
 export type ParsedInput<Name extends RouteName> = z.output<Routes[Name]['input']>;
 export type Output<Name extends RouteName> = z.output<Routes[Name]['output']>;

@@ -8,7 +8,7 @@ import type { Paths } from '../lib/paths.ts';
 import { type Endpoint, type EndpointName, endpoints, nonceHeader, sshHeader } from './endpoints.ts';
 import type { Caller, Handlers } from './handlers.ts';
 import { noncePattern } from './nonce.ts';
-import { routes } from './routes.ts';
+import { parseInput, routes } from './routes.ts';
 import type { Actor } from './schema.ts';
 
 /** Longest request body, in bytes: requests are a few words. */
@@ -103,19 +103,9 @@ async function answer(
     const endpoint: Endpoint = endpoints[name];
     const actor = identify(deps, request);
     if (endpoint.access === 'operator') assertOperator(access, actor);
-    const input = routes[name].input.safeParse(endpoint.method === 'POST' ? parseBody(await readBody(request)) : {});
-    if (!input.success) {
-      const problem = input.error.issues[0];
-      throw new ApplianceError(
-        'usage',
-        `${problem?.path.join('.') ?? 'request'}: ${problem?.message ?? 'not understood'}`,
-        {
-          left: 'nothing was touched',
-        },
-      );
-    }
+    const input = parseInput(name, endpoint.method === 'POST' ? parseBody(await readBody(request)) : {});
     const caller: Caller = { actor: actor ?? unknownActor, access, signal: gone.signal };
-    await respond(await deps.handlersFor(name), name, input.data, caller, response);
+    await respond(await deps.handlersFor(name), name, input, caller, response);
   } catch (thrown) {
     const error = asApplianceError(thrown);
     if (error.code === 'internal') deps.onError(thrown);

@@ -1,6 +1,6 @@
 import { parseDuration } from '../lib/units.ts';
-import { type Call, type Globals, specOf, type VerbName } from './catalog.ts';
 import { globalOptions, type OptionSpec } from './catalog/spec.ts';
+import { type Call, type Globals, specOf, type VerbName } from './catalog.ts';
 
 export interface Understood<Name extends VerbName> {
   readonly call: Call<Name>;

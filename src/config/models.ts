@@ -35,6 +35,12 @@ export const modelsSchema = z
     confirm: duration
       .prefault('3s')
       .describe('how long running processes may take to have loaded a model before they are restarted (S1-77)'),
+    split: z
+      .boolean()
+      .default(false)
+      .describe(
+        'whether the application gives a second version a share of the requests: it reads `candidate.json` in the directory and reports it as `candidate` at `active` (S3-25)',
+      ),
     classes: z
       .array(z.string().regex(/^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$/, 'write module.Class'))
       .default([])

@@ -29,6 +29,20 @@ export function parseDuration(text: string): number {
 }
 
 /**
+ * Parses a share such as `10%` or `2.5%`, without the sign too.
+ * @returns above 0 and below 1
+ * @throws ApplianceError `usage` when the text is anything else
+ */
+export function parseShare(text: string): number {
+  const percent = Number(/^(\d{1,2}(?:\.\d{1,4})?)\s*%?$/.exec(text.trim())?.[1] ?? Number.NaN);
+  if (percent > 0) return percent / 100;
+  throw new ApplianceError(
+    'usage',
+    `"${text}" is not a share of the requests; write for example 10%, above 0 and below 100`,
+  );
+}
+
+/**
  * Parses `512MB` or `2GiB`.
  * @returns bytes
  * @throws ApplianceError `usage` when the text is anything else

@@ -1,11 +1,18 @@
 import type { PlannedStep, StepType } from '../operations/step.ts';
 
 /** A registered version of a model. */
-interface ModelSide {
+export interface ModelSide {
   readonly id: number;
   readonly name: string;
   readonly version: string;
   readonly sha256: string;
+}
+
+/** A version that answers a share of the requests beside the one in force. */
+export interface ModelShare {
+  readonly candidate: ModelSide;
+  /** Above 0 and below 1. */
+  readonly weight: number;
 }
 
 /** What the recipes of models put in order. */
@@ -26,6 +33,18 @@ export interface ModelSteps {
     readonly event: 'promoted' | 'rolled-back';
     readonly reason: string | null;
   }>;
+  readonly splitModel: StepType<{ readonly to: ModelShare | null; readonly before: ModelShare | null }>;
+  readonly recordSplit: StepType<{
+    readonly candidate: ModelSide;
+    readonly weight: number | null;
+    readonly actor: string;
+    readonly reason: string | null;
+  }>;
+  readonly watchSplit: StepType<{
+    readonly candidate: ModelSide;
+    readonly baseline: ModelSide;
+    readonly duration: number;
+  }>;
   readonly trainModel: StepType<{ readonly marker: string; readonly actor: string }>;
   readonly bakeModel: StepType<{ readonly to: ModelSide; readonly duration: number; readonly patience: number }>;
 }
@@ -34,6 +53,8 @@ export interface PromotionFacts {
   readonly candidate: ModelSide;
   /** What is in force now; null before the first promotion. */
   readonly baseline: ModelSide | null;
+  /** What is being compared with the model in force; it ends when another one is put in force. */
+  readonly split: ModelShare | null;
   readonly actor: string;
   readonly reason: string | null;
   readonly acceptInconclusive: boolean;
@@ -98,7 +119,7 @@ export function planRetraining(
 }
 
 function inForce(
-  { candidate, baseline, actor, reason, confirm }: PromotionFacts,
+  { candidate, baseline, split, actor, reason, confirm }: PromotionFacts,
   event: 'promoted' | 'rolled-back',
   steps: ModelSteps,
 ): PlannedStep[] {
@@ -118,6 +139,18 @@ function inForce(
       { to: candidate, from: baseline },
       { title: `put ${label} in force`, cause: 'one rename: there is no moment without a model', pivot: true },
     ),
+    ...(split
+      ? [
+          steps.splitModel.plan(
+            // A candidate that fails with all of the requests does not get its share again.
+            { to: null, before: event === 'promoted' ? null : split },
+            {
+              title: `end the share of ${split.candidate.name}@${split.candidate.version}`,
+              cause: 'one model answers all',
+            },
+          ),
+        ]
+      : []),
     steps.confirmModel.plan(
       { to: candidate },
       {

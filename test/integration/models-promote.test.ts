@@ -2,13 +2,16 @@ import { createHash } from 'node:crypto';
 import {
   appendFile,
   chmod,
+  copyFile,
   cp,
   mkdtemp,
   readFile,
   readlink,
   rename,
   rm,
+  stat,
   symlink,
+  truncate,
   utimes,
   writeFile,
 } from 'node:fs/promises';
@@ -265,6 +268,90 @@ describe('what somebody else does to the directory (S1-77)', () => {
     expect(await loaded()).toEqual(digests);
     await writeFile(weights, before);
     await expect.poll(alerts, { timeout: 30_000, interval: 500 }).not.toContain('ModelManifestUnusable');
+  });
+});
+
+describe('a model that somebody puts in force by hand', () => {
+  const link = (version: string) =>
+    execa('ln', ['-sfn', `versions/routing-similarity/${version}`, join(models(), 'current')]);
+  const alerts = async () => JSON.stringify((await lab.json(['alerts'])).document);
+  const newest = async () => {
+    const { stdout } = await lab.run(['models', 'history', '--json', '--limit', '1']);
+    return JSON.parse(stdout)[0];
+  };
+
+  it('stands in the history, and the list says what serves', async () => {
+    await link('2025.3');
+    const digest = await digestOf(join(reference, 'versions/v0.9/models'));
+    await expect.poll(loaded, { timeout: 15_000, interval: 200 }).toEqual([digest, digest]);
+    await expect
+      .poll(newest, { timeout: 15_000, interval: 300 })
+      .toMatchObject({ event: 'taken-over', version: '2025.3', replaced: '2026.1', actor: 'unknown' });
+    const { stdout } = await lab.run(['models', 'list', '--state', 'production', '--json']);
+    expect(JSON.parse(stdout)).toMatchObject([{ version: '2025.3', inForce: true }]);
+    const back = await lab.json(['models', 'rollback']);
+    expect({ exitCode: back.exitCode, error: back.document.error }).toEqual({ exitCode: 0, error: undefined });
+    expect(await newest()).toMatchObject({ event: 'rolled-back', version: '2026.1', replaced: '2025.3' });
+  });
+
+  it('is scanned, and an alert tells of one that fails; no process is restarted for it', async () => {
+    const before = await loaded();
+    const started = async () =>
+      (await execa('docker', ['ps', '--filter', `label=appliance.name=${name}`, '--format', '{{.ID}}'])).stdout;
+    const containers = await started();
+    await link('evil');
+    await expect.poll(alerts, { timeout: 30_000, interval: 500 }).toContain('ModelUnsafe');
+    expect(await alerts()).toMatch(/scaler\.joblib: it imports posix\.system/);
+    expect(await loaded()).toEqual(before);
+    expect(await started()).toBe(containers);
+    // Nothing serves it, so it is not production.
+    expect(await newest()).toMatchObject({ event: 'rolled-back', version: '2026.1' });
+    const back = await lab.json(['models', 'rollback', '2026.1']);
+    expect({ exitCode: back.exitCode, error: back.document.error }).toEqual({ exitCode: 0, error: undefined });
+    await expect.poll(alerts, { timeout: 30_000, interval: 500 }).not.toContain('ModelUnsafe');
+  });
+
+  it('is registered where nobody has', async () => {
+    const stray = await variant('stray', async () => undefined);
+    await cp(stray, join(models(), 'versions/routing-similarity/stray'), { recursive: true });
+    await link('stray');
+    await expect
+      .poll(newest, { timeout: 30_000, interval: 500 })
+      .toMatchObject({ event: 'taken-over', version: 'stray' });
+    expect((await lab.json(['models', 'rollback'])).exitCode).toBe(0);
+  });
+});
+
+describe('a registry that is damaged under a running agent', () => {
+  it('raises an alert, keeps no release from being taken back, and is made again', async () => {
+    const path = join(models(), 'registry.db');
+    const serving = await loaded();
+    await copyFile(path, join(scratch, 'registry.backup'));
+    await truncate(path, 4_096);
+    const alerts = async () => JSON.stringify((await lab.json(['alerts'])).document);
+    await expect.poll(alerts, { timeout: 30_000, interval: 500 }).toContain('ModelRegistryUnusable');
+    const listed = await lab.json(['models', 'list']);
+    expect(listed).toMatchObject({ exitCode: 1, document: { error: { code: 'state_corrupt' } } });
+    await lab.stopAgent();
+    await lab.startAgent();
+    const deploy = await lab.json(['deploy', 'v1.0-p2', '--yes']);
+    expect({ exitCode: deploy.exitCode, error: deploy.document.error }).toEqual({ exitCode: 0, error: undefined });
+    const back = await lab.json(['rollback', 'v1.0', '--yes']);
+    expect({ exitCode: back.exitCode, error: back.document.error }).toEqual({ exitCode: 0, error: undefined });
+    await expect.poll(async () => new Set(await loaded()), { timeout: 30_000 }).toEqual(new Set(serving));
+    expect((await stat(path)).size).toBe(4_096);
+    // A good one in its place is taken up by the agent that runs.
+    for (const suffix of ['-wal', '-shm']) await rm(`${path}${suffix}`, { force: true });
+    await copyFile(path, join(scratch, 'registry.damaged'));
+    await rename(join(scratch, 'registry.backup'), path);
+    await expect.poll(alerts, { timeout: 30_000, interval: 500 }).not.toContain('ModelRegistryUnusable');
+    expect((await lab.json(['models', 'list'])).exitCode).toBe(0);
+    await rename(join(scratch, 'registry.damaged'), path);
+    const repaired = await lab.json(['models', 'verify', '--repair']);
+    // The planted payload lies there as well, under its own hashes: registered is not promoted.
+    expect(repaired).toMatchObject({ exitCode: 0, document: { verdict: 'pass' } });
+    const { stdout } = await lab.run(['models', 'list', '--state', 'production', '--json']);
+    expect(JSON.parse(stdout)).toMatchObject([{ version: '2026.1', inForce: true }]);
   });
 });
 

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { judgeLibraries, judgeLimit } from '../../src/capabilities/models/gates/limits.ts';
 import { parseTrial } from '../../src/capabilities/models/gates/trial.ts';
 import { closeLoop } from '../../src/capabilities/models/loop.ts';
-import { ModelProcesses } from '../../src/capabilities/models/processes.ts';
+import { type Expected, ModelProcesses } from '../../src/capabilities/models/processes.ts';
 import { commonGates } from '../../src/config/model-gates.ts';
 import { modelsSchema } from '../../src/config/models.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -13,6 +13,11 @@ import { systemClock } from '../../src/lib/clock.ts';
 interface Behaviour {
   readonly loadsAfter: 'reload' | 'touch' | 'restart' | 'nothing';
   readonly login?: boolean;
+  /** A candidate that it reports, and why it has none. */
+  readonly candidate?: { readonly sha256: string; readonly weight: number };
+  readonly problem?: string;
+  /** Status that a request to load another model is answered with. */
+  readonly answers?: number;
 }
 
 let servers: Server[] = [];
@@ -28,13 +33,21 @@ async function application(behaviour: Behaviour) {
     seen.push(`${request.method} ${request.url}`);
     if (request.url === '/api/auth/login') return void response.end(JSON.stringify({ access_token: 'let-me-in' }));
     if (request.url === '/api/models/active')
-      return void response.end(JSON.stringify({ sha256: loaded, version: loaded }));
+      return void response.end(
+        JSON.stringify({
+          sha256: loaded,
+          version: loaded,
+          candidate: behaviour.candidate ?? null,
+          candidate_problem: behaviour.problem ?? null,
+        }),
+      );
     if (behaviour.login && request.headers.authorization !== 'Bearer let-me-in') {
       response.statusCode = 401;
       return void response.end('{}');
     }
     const { loadsAfter } = behaviour;
     if (loadsAfter === 'reload' || (loadsAfter === 'touch' && touched)) loaded = 'new';
+    response.statusCode = behaviour.answers ?? 200;
     response.end('{}');
   });
   servers.push(server);
@@ -66,7 +79,12 @@ async function application(behaviour: Behaviour) {
     },
   };
   return {
-    close: () => closeLoop(deps, 'new', AbortSignal.timeout(10_000)),
+    close: (candidate?: Expected['candidate']) =>
+      closeLoop(
+        deps,
+        { sha256: 'new', ...(candidate === undefined ? {} : { candidate }) },
+        AbortSignal.timeout(10_000),
+      ),
     seen,
     state: () => ({ touched, restarted }),
   };
@@ -85,6 +103,40 @@ describe('closing the loop (S1-77)', () => {
     expect(await close()).toMatchObject({ by: 'touch' });
     expect(seen.filter((line) => line === 'POST /api/auth/login')).toHaveLength(1);
   });
+
+  for (const answers of [409, 422, 500])
+    it(`leaves the good model to a process that answers ${answers}: started anew it would have none`, async () => {
+      const { close, state } = await application({ loadsAfter: 'restart', answers });
+      await expect(close()).rejects.toMatchObject({
+        code: 'model_not_loaded',
+        message: expect.stringMatching(new RegExp(`none was restarted.*backend-1 answers ${answers}`)),
+      });
+      expect(state().restarted).toBe(false);
+    });
+
+  it('restarts one that nobody may ask, because it watches by itself', async () => {
+    const { close } = await application({ loadsAfter: 'restart', answers: 404 });
+    expect(await close()).toMatchObject({ by: 'restart' });
+  });
+
+  it('asks for the candidate and its share as well (S3-25)', async () => {
+    const candidate = { sha256: 'second', weight: 0.1 };
+    const { close } = await application({ loadsAfter: 'reload', candidate });
+    expect(await close(candidate)).toMatchObject({ by: 'reload' });
+    // An application that knows of no candidates is not asked for one.
+    expect(await close()).toMatchObject({ by: 'reload' });
+  });
+
+  for (const candidate of [undefined, { sha256: 'second', weight: 0.2 }])
+    it(`does not restart for a candidate: ${candidate ? 'another share' : 'none'} is reported`, async () => {
+      const about = { ...(candidate ? { candidate } : { problem: 'encoder.joblib cannot be loaded' }) };
+      const { close, state } = await application({ loadsAfter: 'reload', ...about });
+      await expect(close({ sha256: 'second', weight: 0.1 })).rejects.toMatchObject({
+        code: 'model_not_loaded',
+        message: expect.stringContaining(candidate ? 'for a share of 0.2' : 'encoder.joblib cannot be loaded'),
+      });
+      expect(state().restarted).toBe(false);
+    });
 
   it('fails with what each process says when nothing helps', async () => {
     const { close } = await application({ loadsAfter: 'nothing' });

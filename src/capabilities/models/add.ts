@@ -21,6 +21,7 @@ import {
   type SourceFile,
   surveyDirectory,
 } from './survey.ts';
+import { unwritable } from './unwritable.ts';
 
 export interface AddRequest {
   /** Directory with the files, on this host. */
@@ -96,7 +97,9 @@ export async function addFiles(
 async function staged<T>(registry: ModelRegistry, work: (staging: string) => Promise<T>): Promise<T> {
   const staging = join(modelFiles(registry.directory).staging, randomBytes(8).toString('hex'));
   try {
-    await mkdir(staging, { recursive: true, mode: 0o700 });
+    await mkdir(staging, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+      throw unwritable(registry.directory, error) ?? error;
+    });
     return await work(staging);
   } finally {
     await removeTree(staging);

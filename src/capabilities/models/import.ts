@@ -79,7 +79,8 @@ async function adoptFlat(
   return added ? version : 'it is registered already';
 }
 
-async function adoptInPlace(
+/** Registers a version that lies in its place already. @returns why not, where it is registered */
+export async function adoptInPlace(
   registry: ModelRegistry,
   path: string,
   { change, signal }: Pick<AddRequest, 'change' | 'signal'>,

@@ -1,7 +1,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import { formatDuration } from '../../lib/units.ts';
-import type { Loaded, ModelProcesses, Replica } from './processes.ts';
+import type { Expected, Loaded, ModelProcesses, Reloaded, Replica } from './processes.ts';
 
 export interface LoopDeps {
   readonly processes: ModelProcesses;
@@ -28,12 +28,13 @@ const pause = 40;
 /**
  * Closes the loop: asks the live processes to load what is in force, and believes only what they then report. If they
  * do not within a few seconds: a touch, then a restart of one after the other, so that the others go on serving (S1-77).
- * @param sha256 of the manifest that they must report
+ * None is restarted once one has looked at the model and refused it, nor a second one when the first came back without
+ * it: what they hold is good, and started anew they would have nothing.
  * @throws ApplianceError `model_not_loaded` with what each says; `not_deployed` when nothing runs that could load it
  */
 export async function closeLoop(
   deps: LoopDeps,
-  sha256: string,
+  expected: Expected,
   signal: AbortSignal,
   progress: (text: string) => void = () => undefined,
 ): Promise<Closed> {
@@ -50,52 +51,69 @@ export async function closeLoop(
       left: 'the model is in force; whatever starts next loads it',
       hint: 'start the live release: appliance up',
     });
-  let refusal: string | null = null;
+  let answer: Reloaded = { refusal: null, rejected: false };
   for (const by of ['reload', 'touch'] as const) {
     if (by === 'touch') {
       progress('touching the manifest: not every process has loaded it');
       await deps.touch(signal);
     }
-    refusal = await processes.reload(replicas, signal);
-    const all = await confirmed(deps, replicas, sha256, confirm, signal);
-    if (agree(all, sha256)) return closed(by, all);
+    answer = await processes.reload(replicas, signal);
+    const all = await confirmed(deps, replicas, expected, confirm, signal);
+    if (agree(all, expected)) return closed(by, all);
   }
-  for (const { replica, sha256: loaded } of await processes.loaded(replicas, signal)) {
-    if (loaded === sha256) continue;
+  const failed = (tried: string, all: readonly Loaded[]): ApplianceError => {
+    const said = all.filter((one) => !has(one, expected)).map((one) => `${one.replica.name}: ${one.said}`);
+    return new ApplianceError(
+      'model_not_loaded',
+      `the running processes have not loaded ${nameOf(expected)} after ${formatDuration(clock.monotonic() - began)}, a touch and ${tried}: ${said.join('; ')}${answer.refusal === null ? '' : `; asked to load it: ${answer.refusal}`}`,
+      {
+        left: 'they go on with the model that they have',
+        hint: 'appliance logs shows why; appliance models rollback puts the version before in force',
+      },
+    );
+  };
+  const last = await processes.loaded(replicas, signal);
+  // A restart helps who did not notice. Whoever has the model in force, and only not the candidate, has noticed.
+  const unaware = answer.rejected ? [] : last.filter((one) => one.sha256 !== expected.sha256);
+  if (unaware.length === 0) throw failed('a second request (none was restarted: what it holds is good)', last);
+  for (const { replica } of unaware) {
     progress(`restarting ${replica.name}: it has not loaded the model`);
     await deps.restart(replica, signal);
+    // A restarted container may have another address.
+    const again = (await processes.replicas()).filter(({ id, name }) => id === replica.id || name === replica.name);
+    const back = await confirmed(deps, again, expected, confirm, signal);
+    if (!agree(back, expected)) throw failed(`a restart of ${replica.name}, the others were left alone`, back);
   }
-  // A restarted container may have another address.
-  const fresh = await processes.replicas();
-  const all = await confirmed(deps, fresh, sha256, confirm, signal);
-  if (agree(all, sha256)) return closed('restart', all);
-  const said = all.filter((one) => one.sha256 !== sha256).map((one) => `${one.replica.name}: ${one.said}`);
-  throw new ApplianceError(
-    'model_not_loaded',
-    `the running processes have not loaded ${sha256.slice(0, 12)} after ${formatDuration(clock.monotonic() - began)}, a touch and a restart: ${said.join('; ')}${refusal === null ? '' : `; asked to load it: ${refusal}`}`,
-    {
-      left: 'they go on with the model that they have',
-      hint: 'appliance logs shows why; appliance models rollback puts the version before in force',
-    },
-  );
+  const all = await confirmed(deps, await processes.replicas(), expected, confirm, signal);
+  if (agree(all, expected)) return closed('restart', all);
+  throw failed('a restart', all);
 }
 
-function agree(all: readonly Loaded[], sha256: string): boolean {
-  return all.length > 0 && all.every((one) => one.sha256 === sha256);
+const nameOf = ({ sha256, candidate }: Expected): string =>
+  `${sha256.slice(0, 12)}${candidate ? ` and the candidate ${candidate.sha256.slice(0, 12)} with its share of ${candidate.weight}` : ''}`;
+
+function has(loaded: Loaded, { sha256, candidate }: Expected): boolean {
+  if (loaded.sha256 !== sha256) return false;
+  if (candidate === undefined) return true;
+  return loaded.candidate?.sha256 === candidate?.sha256 && loaded.candidate?.weight === candidate?.weight;
+}
+
+function agree(all: readonly Loaded[], expected: Expected): boolean {
+  return all.length > 0 && all.every((one) => has(one, expected));
 }
 
 /** Asks until all agree or the time is over. */
 async function confirmed(
   { processes, clock }: LoopDeps,
   replicas: readonly Replica[],
-  sha256: string,
+  expected: Expected,
   patience: number,
   signal: AbortSignal,
 ): Promise<Loaded[]> {
   const until = clock.monotonic() + patience;
   for (;;) {
     const all = await processes.loaded(replicas, signal);
-    if (agree(all, sha256) || clock.monotonic() >= until) return all;
+    if (agree(all, expected) || clock.monotonic() >= until) return all;
     await clock.sleep(pause, signal);
   }
 }

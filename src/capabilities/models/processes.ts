@@ -18,7 +18,26 @@ export interface Loaded {
   readonly replica: Replica;
   /** SHA-256 of the manifest; null when it does not say. */
   readonly sha256: string | null;
+  /** The second version that it gives a share of the requests. */
+  readonly candidate: z.output<typeof candidateSchema> | null;
+  /** What each of its models has answered since it started, by digest. */
+  readonly served: Readonly<Record<string, z.output<typeof servedSchema>>>;
   readonly said: string;
+}
+
+/** What every process is to report. */
+export interface Expected {
+  readonly sha256: string;
+  /** The second version and its share; null: none. Left out where the application knows of no such thing. */
+  readonly candidate?: { readonly sha256: string; readonly weight: number } | null;
+}
+
+/** What processes answered that were asked to load a model. */
+export interface Reloaded {
+  /** What went wrong, for people; null when all have accepted, or watch by themselves. */
+  readonly refusal: string | null;
+  /** Whether one has looked at the model and does not want it: started anew, it would have none. */
+  readonly rejected: boolean;
 }
 
 export interface ProcessesDeps {
@@ -36,7 +55,18 @@ const largestAnswer = 1_000_000;
 /** A token is asked for again after this, in milliseconds: tokens of an hour are the shortest in use. */
 const tokenLife = 600_000;
 
-const activeSchema = z.looseObject({ sha256: z.string(), version: z.string().optional() });
+/** Statuses that tell of who asks and where, not of the model. */
+const notOfTheModel: ReadonlySet<number> = new Set([401, 403, 404, 405, 408, 429]);
+
+const candidateSchema = z.looseObject({ sha256: z.string(), weight: z.number() });
+const servedSchema = z.object({ requests: z.number(), errors: z.number(), seconds: z.number() });
+const activeSchema = z.looseObject({
+  sha256: z.string(),
+  version: z.string().optional(),
+  candidate: candidateSchema.nullable().default(null),
+  candidate_problem: z.string().nullable().default(null),
+  served: z.record(z.string(), servedSchema).catch({}).default({}),
+});
 const tokenSchema = z.looseObject({ access_token: z.string().min(1) });
 
 /** Talks to the running processes of the application about their model. */
@@ -57,38 +87,47 @@ export class ModelProcesses {
     const { active } = this.#deps.config;
     return Promise.all(
       replicas.map(async (replica): Promise<Loaded> => {
+        const silent = (said: string): Loaded => ({ replica, sha256: null, candidate: null, served: {}, said });
         try {
           const { status, text } = await this.#ask(replica, active, { method: 'GET' }, signal);
-          if (status !== 200) return { replica, sha256: null, said: `it answers ${active} with ${status}` };
-          const { sha256, version } = activeSchema.parse(JSON.parse(text));
-          return { replica, sha256, said: `it has loaded ${version ?? sha256.slice(0, 12)}` };
+          if (status !== 200) return silent(`it answers ${active} with ${status}`);
+          const {
+            sha256,
+            version,
+            candidate,
+            candidate_problem: problem,
+            served,
+          } = activeSchema.parse(JSON.parse(text));
+          const beside = candidate ? ` and ${candidate.sha256.slice(0, 12)} for a share of ${candidate.weight}` : '';
+          const said = `it has loaded ${version ?? sha256.slice(0, 12)}${beside}${problem === null ? '' : `; ${problem}`}`;
+          return { replica, sha256, candidate, served, said };
         } catch (error) {
           signal.throwIfAborted();
-          return { replica, sha256: null, said: messageOf(error).split('\n', 1)[0] ?? '' };
+          return silent(messageOf(error).split('\n', 1)[0] ?? '');
         }
       }),
     );
   }
 
-  /**
-   * Asks each process to load what is in force. What it answers is no proof; `loaded` is.
-   * @returns what went wrong, for people; null when all have accepted, or watch by themselves
-   */
-  async reload(replicas: readonly Replica[], signal: AbortSignal): Promise<string | null> {
+  /** Asks each process to load what is in force. What it answers is no proof; `loaded` is. */
+  async reload(replicas: readonly Replica[], signal: AbortSignal): Promise<Reloaded> {
     const { reload } = this.#deps.config;
-    if (reload === undefined) return null;
+    if (reload === undefined) return { refusal: null, rejected: false };
+    let rejected = false;
     const refusals = await Promise.all(
       replicas.map(async (replica) => {
         try {
           const { status, text } = await this.post(replica, reload, {}, signal);
-          return status < 300 ? [] : [`${replica.name} answers ${status}: ${text.slice(0, 200)}`];
+          if (status < 300) return [];
+          rejected ||= status >= 400 && !notOfTheModel.has(status);
+          return [`${replica.name} answers ${status}: ${text.slice(0, 200)}`];
         } catch (error) {
           signal.throwIfAborted();
           return [`${replica.name}: ${messageOf(error)}`];
         }
       }),
     );
-    return refusals.flat().join('; ') || null;
+    return { refusal: refusals.flat().join('; ') || null, rejected };
   }
 
   /** Posts JSON, logged in. @throws Error of the connection; ApplianceError `not_permitted` when nobody can log in */

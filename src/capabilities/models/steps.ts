@@ -1,20 +1,13 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../../lib/clock.ts';
-import { ApplianceError, messageOf } from '../../lib/errors.ts';
+import { ApplianceError } from '../../lib/errors.ts';
 import { formatDuration } from '../../lib/units.ts';
 import { combine, type Finding } from '../../lib/verdict.ts';
 import { defineStep } from '../../operations/step.ts';
-import { versionDirectory } from './layout.ts';
 import type { Closed } from './loop.ts';
-import { manifestDigest, manifestName } from './manifest.ts';
 import { readPointer, switchPointer } from './pointer.ts';
 import type { ModelRegistry, ModelVersion } from './registry.ts';
-
-/** A version as the steps know it. */
-const modelSideSchema = z.object({ id: z.number(), name: z.string(), version: z.string(), sha256: z.string() });
-export type ModelSide = z.output<typeof modelSideSchema>;
+import { assertWhole, type ModelSide, modelSideSchema, sideText } from './whole.ts';
 
 export interface ModelStepDeps {
   /** The models directory. */
@@ -41,8 +34,7 @@ export interface ModelStepDeps {
 }
 
 /** Milliseconds between two looks at a promoted model. */
-const period = 1_000;
-const sideText = ({ name, version }: Pick<ModelSide, 'name' | 'version'>): string => `${name}@${version}`;
+export const period = 1_000;
 
 /** Steps of a promotion and of the way back; each is safe to run again after a crash. */
 export function createModelSteps(deps: ModelStepDeps) {
@@ -80,7 +72,10 @@ export function createModelSteps(deps: ModelStepDeps) {
         if (verdict === 'fail')
           throw new ApplianceError('verdict_fail', `${sideText(candidate)} does not pass its gates: ${named('fail')}`, {
             left,
-            hint: 'train a better one, or change the limits of the policy',
+            // A planted payload becomes no better by training.
+            hint:
+              findings.find((one) => one.verdict === 'fail' && one.hint !== undefined)?.hint ??
+              'train a better one, or change the limits of the policy',
           });
         if (verdict === 'inconclusive' && !acceptInconclusive)
           throw new ApplianceError(
@@ -194,25 +189,10 @@ export function createModelSteps(deps: ModelStepDeps) {
   };
 }
 
-function taken(to: ModelSide, why: string): ApplianceError {
+/** Why a version does not go on serving. */
+export function taken(to: ModelSide, why: string, left = 'the model before it is in force again'): ApplianceError {
   return new ApplianceError('verdict_fail', `${sideText(to)} does not stand the watch: ${why}`, {
-    left: 'the model before it is in force again',
+    left,
     hint: 'appliance models show says what its gates have seen',
-  });
-}
-
-/** The manifest of a version is the one that was registered. @throws ApplianceError `model_invalid` */
-async function assertWhole(directory: string, side: ModelSide): Promise<void> {
-  const path = join(versionDirectory(directory, side.name, side.version), manifestName);
-  let found: string;
-  try {
-    found = manifestDigest(await readFile(path));
-  } catch (error) {
-    found = messageOf(error);
-  }
-  if (found === side.sha256) return;
-  throw new ApplianceError('model_invalid', `${path} is not what was registered: ${found.slice(0, 200)}`, {
-    left: 'the model in force stays as it is',
-    hint: `compare all of its files: appliance models verify ${sideText(side)}`,
   });
 }

@@ -1,4 +1,4 @@
-import { acceptInconclusive, bake, detach, reason, wait } from './shared.ts';
+import { acceptInconclusive, bake, detach, reason, wait, weight } from './shared.ts';
 import type { VerbSpec } from './spec.ts';
 
 /** Verbs about models. */
@@ -33,7 +33,9 @@ export const modelsVerbs = {
     summary: 'read the files of a version and compare them with what was registered',
     group: 'models',
     args: [{ name: 'version', help: 'default: every version in production or validated' }],
-    about: 'Exit status 0, 3 or 4 for the verdict pass, fail or inconclusive.',
+    options: { repair: { help: 'set a damaged registry aside and register what lies in the models directory, first' } },
+    about:
+      'Looks at the registry itself too. Exit status 0, 3 or 4 for the verdict pass, fail or inconclusive. What a registry alone knew, such as reports of gates and who was production when, is not brought back by --repair: restore a backup where there is one.',
   },
   'models history': {
     summary: 'who was production when, and who registered, refused or archived what',
@@ -77,16 +79,25 @@ export const modelsVerbs = {
   'models promote': {
     summary: 'test a version against its gates, put it in force and watch it',
     group: 'models',
-    args: [{ name: 'version', required: true, help: 'VERSION, NAME@VERSION or an alias such as latest' }],
-    options: { bake, reason, 'accept-inconclusive': acceptInconclusive, detach, wait },
+    args: [{ name: 'version', help: 'VERSION, NAME@VERSION or an alias; default: the one that has a share' }],
+    options: { weight, bake, reason, 'accept-inconclusive': acceptInconclusive, detach, wait },
     about:
-      'Gates: hashes, a scan of its files, its libraries, a trial in a container of the live image, and the limits of the policy. Then one rename, and the running processes must report that they have loaded it. What fails afterwards takes it back.',
-    examples: ['appliance models promote 2026.2', 'appliance models promote latest --bake 10m'],
+      'Gates: hashes, a scan of its files, its libraries, a trial in a container of the live image, and the limits of the policy. Then one rename, and the running processes must report that they have loaded it. What fails afterwards takes it back. With a weight, the model in force keeps the rest of the requests, until a promotion without one, or a rollback, ends that; say it again for another share.',
+    examples: [
+      'appliance models promote 2026.2',
+      'appliance models promote latest --bake 10m',
+      'appliance models promote 2026.2 --weight 10%',
+    ],
   },
   'models rollback': {
     summary: 'put an earlier version in force again',
     group: 'models',
-    args: [{ name: 'version', help: 'the version to go back to; default: the one before the one in force' }],
+    args: [
+      {
+        name: 'version',
+        help: 'the version to go back to; default: end the share of a version if one has it, else the one before the one in force',
+      },
+    ],
     options: { reason, detach, wait },
     about: 'No gates: it has passed them once. The running processes must report that they have loaded it.',
     examples: ['appliance models rollback', 'appliance models rollback 2026.1 --reason "worse on brass"'],

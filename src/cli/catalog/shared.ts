@@ -4,6 +4,10 @@ export const bake = {
   value: 'DURATION',
   help: 'how long it is watched; default: models.bake of appliance.yaml',
 } as const;
+export const weight = {
+  value: 'SHARE',
+  help: 'only this share of the requests, for example 10%, beside the model in force',
+} as const;
 export const reason = { value: 'TEXT', help: 'why, for the history' } as const;
 export const acceptInconclusive = { help: 'go on where a gate cannot say; one that fails still refuses' } as const;
 export const wait = {

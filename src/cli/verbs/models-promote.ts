@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { titleOf } from '../../api/describe.ts';
 import { exitCodes } from '../../lib/errors.ts';
-import { parseDuration } from '../../lib/units.ts';
+import { parseDuration, parseShare } from '../../lib/units.ts';
 import type { Call } from '../catalog.ts';
 import { mark } from '../output/look.ts';
 import type { Session } from '../session.ts';
@@ -10,9 +10,14 @@ import { operate, waitOf } from './operate.ts';
 
 export function promote(call: Call<'models promote'>, session: Session): Promise<number> {
   const { version } = call.args;
-  const { detach, ...options } = call.options;
-  const input = { version, ...wishOf(options), acceptInconclusive: options['accept-inconclusive'] };
-  return operate(session, { route: 'modelsPromote', title: titleOf('models promote', version), detach, input });
+  const { detach, weight, ...options } = call.options;
+  const input = {
+    ...(version === undefined ? {} : { version }),
+    ...(weight === undefined ? {} : { weight: parseShare(weight) }),
+    ...wishOf(options),
+    acceptInconclusive: options['accept-inconclusive'],
+  };
+  return operate(session, { route: 'modelsPromote', title: titleOf('models promote', version ?? null), detach, input });
 }
 
 export function rollback(call: Call<'models rollback'>, session: Session): Promise<number> {

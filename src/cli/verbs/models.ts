@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { age } from '../../api/describe.ts';
 import type { Model, ModelDetail, ModelHistoryEntry } from '../../api/models.ts';
+import type { Output } from '../../api/routes.ts';
 import { ApplianceError, exitCodes } from '../../lib/errors.ts';
 import { count } from '../../lib/text.ts';
 import { formatBytes } from '../../lib/units.ts';
@@ -61,17 +62,29 @@ export async function add(call: Call<'models add'>, session: Session): Promise<n
 
 export async function verify(call: Call<'models verify'>, session: Session): Promise<number> {
   const { version } = call.args;
-  const input = version === undefined ? {} : { version };
-  const report = await (await session.client()).ask('modelsVerify', input, session.signal);
-  session.answer(report, () =>
-    report.checks.length === 0
+  const client = await session.client();
+  const repaired = call.options.repair ? await client.ask('modelsRepair', {}, session.signal) : undefined;
+  const report = await client.ask('modelsVerify', version === undefined ? {} : { version }, session.signal);
+  session.answer(repaired ? { ...report, repaired } : report, () => [
+    ...(repaired ? repairLines(repaired, session.out) : []),
+    ...(report.checks.length === 0
       ? [`${mark(session.out, 'inconclusive')} no version is in production or validated`]
       : report.checks.flatMap(({ id, verdict, observed, expected, hint }) => [
           `${mark(session.out, verdict)} ${id}: ${observed}${expected === undefined ? '' : ` instead of ${expected}`}`,
           ...(hint === undefined ? [] : [speak(session.out, `  → ${hint}`)]),
-        ]),
-  );
+        ])),
+  ]);
   return exitCodeOfVerdict(report.verdict);
+}
+
+function repairLines({ setAside, imported, skipped }: Output<'modelsRepair'>, look: Look): string[] {
+  return [
+    setAside === null
+      ? `${mark(look, 'pass')} the registry is whole`
+      : `${mark(look, 'pass')} the damaged registry is kept as ${setAside}`,
+    ...imported.map((model) => `${mark(look, 'pass')} ${nameOf(model)} is registered again`),
+    ...skipped.map(({ path, reason }) => `${mark(look, 'skipped')} ${path}: ${speak(look, reason)}`),
+  ];
 }
 
 export async function history(call: Call<'models history'>, session: Session): Promise<number> {
@@ -119,6 +132,8 @@ export async function archive(call: Call<'models archive'>, session: Session): P
 
 export const nameOf = ({ name, version }: Pick<Model, 'name' | 'version'>): string => `${name}@${version}`;
 
+const shareOf = ({ weight }: Model): string => (weight === null ? '' : `${Number((weight * 100).toFixed(2))} %`);
+
 function countOf(text: string, most: number): number {
   if (/^[1-9]\d{0,5}$/.test(text) && Number(text) <= most) return Number(text);
   throw new ApplianceError('usage', `--limit needs a number from 1 to ${most}, not "${text}"`);
@@ -138,7 +153,7 @@ function modelTable(models: readonly Model[], look: Look): string[] {
       { title: 'MODEL', value: (row) => row.name, least: 10 },
       { title: 'VERSION', value: (row) => row.version, least: 10 },
       { title: 'STATE', value: (row) => row.state, style: (row) => stateStyles[row.state] },
-      { title: 'IN FORCE', value: (row) => (row.inForce ? 'yes' : ''), dropAt: 2 },
+      { title: 'IN FORCE', value: (row) => (row.inForce ? 'yes' : shareOf(row)), dropAt: 2 },
       ...metrics.map((name) => ({
         title: name.toUpperCase(),
         value: (row: Model) => String(row.metrics[name] ?? '–'),
@@ -159,7 +174,8 @@ function modelLines(model: ModelDetail, look: Look): string[] {
   const line = (name: string, text: string) => `  ${paint(look, 'dim', name.padEnd(12))} ${speak(look, text)}`;
   const heading = (text: string) => ['', paint(look, 'bold', text)];
   const libraries = Object.entries(model.libraries).map(([name, version]) => `${name} ${version}`);
-  const state = `${model.state}${model.inForce ? ', in force' : ''}`;
+  const share = model.weight === null ? '' : `, ${shareOf(model)} of the requests`;
+  const state = `${model.state}${model.inForce ? ', in force' : share}`;
   return [
     `${paint(look, 'bold', nameOf(model))}  ${paint(look, stateStyles[model.state], state)}`,
     line('aliases', model.aliases.join(', ') || '–'),

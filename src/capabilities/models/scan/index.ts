@@ -11,11 +11,16 @@ export const unpackBounds = { bytes: 8 * 2 ** 30, ratio: 200 } as const;
 /**
  * Looks at every file of a directory as an unpickler would, without loading anything. Fails closed: what cannot be read
  * to its end, is packed in an unknown way, names what no model library needs, or is of an unknown kind, is refused.
+ * @param names only these files of it; default: all
  * @returns one entry for each file, members of archives included
  */
-export async function scanDirectory(directory: string, options: ScanOptions): Promise<FileScan[]> {
+export async function scanDirectory(
+  directory: string,
+  options: ScanOptions,
+  names?: readonly string[],
+): Promise<FileScan[]> {
   const found: FileScan[] = [];
-  for (const path of await filesOf(directory)) {
+  for (const path of names ?? (await filesOf(directory))) {
     options.signal.throwIfAborted();
     const full = join(directory, path);
     const { size, mtimeMs } = await lstat(full);
