@@ -2,7 +2,19 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  rm,
+  stat,
+  statfs,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -186,6 +198,71 @@ describe('an add on a full disk', () => {
   });
 });
 
+describe('what a person reads', () => {
+  const failed = async (...args: string[]) => {
+    const { exitCode, document } = await run(...args);
+    const { error } = document as { error: { code: string; message: string; hint?: string } };
+    return { exitCode, code: error.code, message: error.message, hint: error.hint ?? '' };
+  };
+
+  it('says that there is no such directory', async () => {
+    await appendFile(join(root, 'etc/appliance.yaml'), 'models: { service: backend, port: 8000 }\n');
+    for (const path of ['/nonexistent', '/etc/hostname'])
+      expect(await failed('models', 'scan', path)).toMatchObject({
+        exitCode: 2,
+        code: 'usage',
+        message: expect.stringMatching(/^(there is no directory \/nonexistent|\/etc\/hostname is no directory)$/),
+      });
+  });
+
+  it('points to import before anything is registered, and to promote before anything is in production', async () => {
+    expect(await failed('models', 'show')).toMatchObject({
+      exitCode: 6,
+      hint: expect.stringContaining('models import'),
+    });
+    await writeModel(source);
+    expect(await run('models', 'add', source)).toMatchObject({ exitCode: 0 });
+    expect(await failed('models', 'show')).toMatchObject({
+      exitCode: 6,
+      message: 'no version is in production',
+      hint: expect.stringContaining('models promote'),
+    });
+  });
+
+  for (const args of [
+    ['show', ''],
+    ['archive', ''],
+    ['diff', '', 'latest'],
+    ['list', '--before', ''],
+  ])
+    it(`asks for a version where ${args[0]} gets an empty one`, async () => {
+      const { exitCode, code, message } = await failed('models', ...args);
+      expect({ exitCode, code }).toEqual({ exitCode: 2, code: 'usage' });
+      expect(message).toMatch(/name a version: VERSION, NAME@VERSION or an alias$/);
+    });
+
+  it('says that the models directory cannot be written', async ({ skip }) => {
+    await writeModel(source);
+    const mount = await execa('mount', ['-t', 'tmpfs', '-o', 'ro', 'tmpfs', models()], { reject: false });
+    if (mount.exitCode !== 0) return skip('a tmpfs cannot be mounted here');
+    try {
+      expect(await failed('models', 'add', source)).toMatchObject({
+        exitCode: 7,
+        code: 'not_permitted',
+        message: `${models()} cannot be written: it is mounted read-only`,
+      });
+    } finally {
+      await execa('umount', [models()]);
+    }
+    await execa('chattr', ['+i', models()]);
+    try {
+      expect(await failed('models', 'add', source)).toMatchObject({ exitCode: 7, code: 'not_permitted' });
+    } finally {
+      await execa('chattr', ['-i', models()]);
+    }
+  });
+});
+
 describe('a lost registry', () => {
   it('is made again from what lies there, and nothing of it is removed meanwhile', async () => {
     await writeModel(source);
@@ -196,7 +273,7 @@ describe('a lost registry', () => {
     for (const suffix of ['-wal', '-shm']) await rm(join(models(), `registry.db${suffix}`), { force: true });
     const refused = {
       exitCode: 1,
-      document: { error: { code: 'state_corrupt', hint: expect.stringContaining('models import') } },
+      document: { error: { code: 'state_corrupt', hint: expect.stringContaining('models verify --repair') } },
     };
     expect(await run('models', 'list')).toMatchObject(refused);
     expect(await run('models', 'add', source)).toMatchObject(refused);
@@ -207,5 +284,30 @@ describe('a lost registry', () => {
       document: { imported: [{ version: '1' }, { version: '2' }] },
     });
     expect(await run('models', 'verify', 'latest')).toMatchObject({ exitCode: 0 });
+  });
+
+  it('is set aside and made again by one command', async () => {
+    await writeModel(source);
+    expect(await run('models', 'add', source)).toMatchObject({ exitCode: 0 });
+    await writeModel(join(models(), 'versions/routing/9'), { version: '8' });
+    await symlink('versions/routing/1', join(models(), 'current'));
+    await truncate(join(models(), 'registry.db'), 4_096);
+    expect(await run('models', 'show')).toMatchObject({ exitCode: 1, document: { error: { code: 'state_corrupt' } } });
+    const { exitCode, document } = await run('models', 'verify', '--repair');
+    expect({ exitCode, document }).toMatchObject({
+      exitCode: 0,
+      document: {
+        verdict: 'pass',
+        repaired: {
+          setAside: expect.stringMatching(/registry\.db\.damaged-/),
+          imported: [{ version: '1', state: 'production', inForce: true }],
+          skipped: [{ reason: expect.stringContaining('its manifest calls it routing@8') }],
+        },
+      },
+    });
+    const { repaired } = document as { repaired: { setAside: string } };
+    expect((await stat(repaired.setAside)).size).toBe(4_096);
+    const again = await run('models', 'verify', '--repair');
+    expect(again).toMatchObject({ exitCode: 0, document: { repaired: { setAside: null, imported: [] } } });
   });
 });

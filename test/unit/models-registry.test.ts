@@ -189,6 +189,30 @@ describe('the registry', () => {
   });
 });
 
+describe('the alias latest', () => {
+  it('is no version that is archived, or that its gates have refused', () => {
+    const registry = open();
+    const [first, second, third] = ['1', '2', '3'].map((label) => registry.register(version(label), by));
+    if (!first || !second || !third) throw new Error('three were registered');
+    const latest = () => registry.find('latest').version;
+    expect(latest()).toBe('3');
+    registry.archive(third, true, by);
+    expect(latest()).toBe('2');
+    registry.saveReport(second, 'fail', {}, by);
+    expect(latest()).toBe('1');
+    // Limits may have changed since.
+    registry.saveReport(second, 'pass', {}, by);
+    expect(latest()).toBe('2');
+    registry.archive(third, false, by);
+    expect(latest()).toBe('3');
+    for (const one of [first, second, third]) registry.archive(one, true, by);
+    expect(code(() => registry.find('latest'))).toBe('model_not_found');
+    registry.archive(first, false, by);
+    expect(latest()).toBe('1');
+    registry.close();
+  });
+});
+
 describe('a registry that others have open', () => {
   it('is read while somebody writes, and each reader sees what was committed', () => {
     const writer = open();
