@@ -139,14 +139,14 @@ export class Models {
     if (!open || what === null) return;
     this.#open = undefined;
     this.#abandoned.push(open);
-    if (what === 'removed') open.writeAnew();
+    const anew = what !== 'replaced' && open.writeAnew();
     const path = modelFiles(this.directory).registry;
     this.#onDisturbed(
       {
-        removed: `${path} was removed under the running agent; it was written anew from what the agent had open`,
+        removed: `${path} was removed under the running agent`,
         replaced: `${path} was replaced by another file under the running agent, which has opened that one`,
         truncated: `${path} was truncated under the running agent`,
-      }[what],
+      }[what] + (anew ? '; it was written anew from what the agent had open' : ''),
     );
   }
 }

@@ -122,24 +122,30 @@ describe('a registry that somebody else changes under a running agent', () => {
   });
 
   for (const size of [0, 100, 4_096])
-    it(`is refused when it is truncated to ${size} bytes, and left as it is`, () => {
+    it(`is written anew when it is truncated to ${size} bytes while all of it is in memory`, () => {
       models.close();
       models.writable().register(version('2'), by);
+      truncateSync(file(), size);
+      expect(labels()).toEqual(['2', '1']);
+      expect(told).toEqual([expect.stringMatching(/was truncated.*written anew/)]);
+      models.close();
+      expect(labels()).toEqual(['2', '1']);
+    });
+
+  for (const size of [100, 4_096])
+    it(`is refused when it was truncated to ${size} bytes while no agent ran, and left as it is`, () => {
+      models.close();
       truncateSync(file(), size);
       expect(codeOf(labels)).toBe('state_corrupt');
       // Again and again, and never an empty one in its place.
       expect(codeOf(labels)).toBe('state_corrupt');
       expect(codeOf(() => models.writable())).toBe('state_corrupt');
       expect(statSync(file()).size).toBe(size);
-      expect(told).toEqual([expect.stringMatching(/was truncated/)]);
     });
 
   it('is used again when a good one is put back', () => {
     models.close();
-    labels();
     copyFileSync(file(), join(root, 'copy'));
-    // Stands in the log alone, which would be taken for that of the good one.
-    models.writable().register(version('2'), by);
     truncateSync(file(), 100);
     expect(codeOf(labels)).toBe('state_corrupt');
     renameSync(join(root, 'copy'), file());

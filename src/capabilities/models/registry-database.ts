@@ -65,16 +65,23 @@ export class RegistryDatabase {
     return verdict === 'ok' ? null : verdict;
   }
 
-  /** Writes the file anew after it was removed. @throws ApplianceError `disk_full` */
-  writeAnew(): void {
-    if (!existsSync(dirname(this.#path))) return;
+  /**
+   * Writes the file anew after it was removed or truncated, from what this process holds: log, open file, cache.
+   * @returns whether all of it was there; else the file is left as it is
+   * @throws ApplianceError `disk_full`
+   */
+  writeAnew(): boolean {
+    if (!existsSync(dirname(this.#path))) return false;
     const temporary = join(dirname(this.#path), `.${randomBytes(6).toString('hex')}.tmp`);
     try {
       this.#database.prepare('VACUUM INTO ?').run(temporary);
+      openReadOnly(temporary, [registryMigrations]).close();
       chmodSync(temporary, 0o644);
       renameSync(temporary, this.#path);
+      return true;
     } catch (error) {
       rmSync(temporary, { force: true });
+      if (/^SQLITE_(CORRUPT|NOTADB)/.test(systemCode(error) ?? '')) return false;
       throw error;
     }
   }
