@@ -12,6 +12,8 @@ import { systemClock } from '../../src/lib/clock.ts';
 /** A process of an application: it loads what lies on the disk when it is asked to, or only after something else. */
 interface Behaviour {
   readonly loadsAfter: 'reload' | 'touch' | 'restart' | 'nothing';
+  /** What its restart fails with. */
+  readonly fails?: string;
   readonly login?: boolean;
   /** A candidate that it reports, and why it has none. */
   readonly candidate?: { readonly sha256: string; readonly weight: number };
@@ -75,6 +77,7 @@ async function application(behaviour: Behaviour) {
     },
     restart: async () => {
       restarted = true;
+      if (behaviour.fails) throw new Error(behaviour.fails);
       if (behaviour.loadsAfter === 'restart') loaded = 'new';
     },
   };
@@ -113,6 +116,20 @@ describe('closing the loop (S1-77)', () => {
       });
       expect(state().restarted).toBe(false);
     });
+
+  it('tells of a restart that fails in one line, without the log', async () => {
+    const { close } = await application({
+      loadsAfter: 'nothing',
+      fails: 'backend-1 is not healthy\nits last lines:\n{}',
+    });
+    await expect(close()).rejects.toMatchObject({
+      code: 'model_not_loaded',
+      message: expect.stringMatching(
+        /^[^\n]*a restart of backend-1, the others were left alone \(backend-1 is not healthy\)[^\n]*$/,
+      ),
+      hint: expect.stringContaining('appliance logs'),
+    });
+  });
 
   it('restarts one that nobody may ask, because it watches by itself', async () => {
     const { close } = await application({ loadsAfter: 'restart', answers: 404 });

@@ -1,5 +1,5 @@
 import type { Clock } from '../../lib/clock.ts';
-import { ApplianceError } from '../../lib/errors.ts';
+import { ApplianceError, messageOf } from '../../lib/errors.ts';
 import { formatDuration } from '../../lib/units.ts';
 import type { Expected, Loaded, ModelProcesses, Reloaded, Replica } from './processes.ts';
 
@@ -78,7 +78,15 @@ export async function closeLoop(
   if (unaware.length === 0) throw failed('a second request (none was restarted: what it holds is good)', last);
   for (const { replica } of unaware) {
     progress(`restarting ${replica.name}: it has not loaded the model`);
-    await deps.restart(replica, signal);
+    try {
+      await deps.restart(replica, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      // What it wrote last stands in its log, and the first line says what is wrong.
+      const why = messageOf(error).split('\n', 1)[0];
+      const now = await processes.loaded(await processes.replicas(), signal);
+      throw failed(`a restart of ${replica.name}, the others were left alone (${why})`, now);
+    }
     // A restarted container may have another address.
     const again = (await processes.replicas()).filter(({ id, name }) => id === replica.id || name === replica.name);
     const back = await confirmed(deps, again, expected, confirm, signal);
