@@ -138,6 +138,7 @@ install() {
   # Not root's own: 200 MB would stay behind there.
   export npm_config_cache="$WORK/npm-cache"
   install_packages
+  install_unpackers
   install_runtime
   install_compose
   start_engine

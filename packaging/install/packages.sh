@@ -20,6 +20,12 @@ look_at_packages() {
   local names
   mapfile -t names < <(package_names "${PACKAGES[@]}")
   if ((${#names[@]} > 0)); then need packages "install packages: ${names[*]}"; fi
+  # By these the scan of models looks into compressed files; without them it refuses those.
+  UNPACKERS=()
+  has bzip2 || UNPACKERS+=(bzip2)
+  has xz || UNPACKERS+=(xz-utils)
+  has lz4 || UNPACKERS+=(lz4)
+  if ((${#UNPACKERS[@]} > 0)); then need unpackers "install packages: ${UNPACKERS[*]} (to look into compressed models)"; fi
   if [[ $WITH_ENGINE == yes ]] && ! compose_v2; then
     need compose 'install Compose v2 (package docker-compose; where this release of Debian has no v2, that of Debian 13 alone)'
   fi
@@ -100,6 +106,13 @@ install_packages() {
   apt_update
   mapfile -t wanted < <(package_names "${PACKAGES[@]}")
   apt_install "${wanted[@]}" || die 1 "packages could not be installed: ${wanted[*]}" 'the log says why'
+}
+
+# A host that cannot get them goes on without: no model gets past the scan by that.
+install_unpackers() {
+  needed unpackers || return 0
+  apt_update
+  apt_install "${UNPACKERS[@]}" || warn "not installed: ${UNPACKERS[*]}; the scan refuses models that are compressed with them"
 }
 
 install_compose() {
