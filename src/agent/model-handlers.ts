@@ -8,11 +8,13 @@ import { ArchiveKeys } from '../capabilities/models/archive-keys.ts';
 import { diffVersions } from '../capabilities/models/diff.ts';
 import { adoptDirectory, importDirectory } from '../capabilities/models/import.ts';
 import { readPointer } from '../capabilities/models/pointer.ts';
+import { pruneVersion } from '../capabilities/models/prune.ts';
 import type { ModelVersion } from '../capabilities/models/registry.ts';
 import { readSplit } from '../capabilities/models/split.ts';
 import { isDirectory } from '../capabilities/models/survey.ts';
 import { verifyVersion } from '../capabilities/models/verify.ts';
 import { loadPolicy } from '../config/policy-load.ts';
+import { exists } from '../host/files.ts';
 import { timestamp } from '../lib/clock.ts';
 import { ApplianceError } from '../lib/errors.ts';
 import { combine, type Finding } from '../lib/verdict.ts';
@@ -139,7 +141,8 @@ export function modelHandlers(a: Appliance): Pick<Handlers, Routes> {
       const whole = (version: ModelVersion) => ({ ...version, artefacts: registry.artefacts(version) });
       return { from: nameOf(old), to: nameOf(now), changes: diffVersions(whole(old), whole(now)) };
     },
-    modelsArchive: async ({ version: reference, undo }, { actor }) => {
+    modelsArchive: async ({ version: reference, undo, prune }, { actor }) => {
+      if (undo && prune) throw new ApplianceError('usage', '--undo and --prune contradict each other');
       const registry = models.writable();
       const version = registry.find(reference);
       const now = await serving();
@@ -155,9 +158,17 @@ export function modelHandlers(a: Appliance): Pick<Handlers, Routes> {
           hint: 'take it away first: appliance models rollback',
         });
       }
-      const changed = registry.archive(version, !undo, { actor: actor.user });
+      if (undo && !(await exists(version.directory)))
+        throw new ApplianceError('usage', `the files of ${nameOf(version)} were removed`, {
+          left: 'nothing was changed',
+          hint: 'bring them back first, with the same bytes: appliance models add DIRECTORY',
+        });
+      const change = { actor: actor.user };
+      const changed = registry.archive(version, !undo, change);
       note(actor, 'models archive', nameOf(version), undo ? 'undone' : 'done');
-      return shapeOf(changed, now);
+      const freed = prune ? await pruneVersion(registry, changed, change) : 0;
+      if (freed > 0) note(actor, 'models prune', nameOf(version), `${freed} bytes`);
+      return { ...shapeOf(changed, now), freed };
     },
     modelsImport: async ({ path, trust }, { actor, signal }) => {
       const registry = models.writable();

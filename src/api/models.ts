@@ -75,6 +75,11 @@ export const modelAddedSchema = modelSchema.extend({
   added: z.boolean(),
 });
 
+export const modelArchivedSchema = modelSchema.extend({
+  /** Bytes that are free now, because the files were removed. */
+  freed: z.number(),
+});
+
 export const modelVerifySchema = z.object({ verdict: z.enum(verdicts), checks: z.array(findingSchema) });
 
 export const modelImportedSchema = z.object({
@@ -115,7 +120,7 @@ export const modelInputs = {
   verify: z.object({ version: version.optional() }),
   history: z.object({ name: z.string().optional(), limit: z.int().min(1).max(10_000).default(50) }),
   diff: z.object({ from: version, to: version }),
-  archive: z.object({ version, undo: z.boolean().default(false) }),
+  archive: z.object({ version, undo: z.boolean().default(false), prune: z.boolean().default(false) }),
   /** Without a path: what lies in the models directory itself. */
   import: z.object({ path: z.string().startsWith('/').optional(), trust: z.string().optional() }),
   export: z.object({ version, path: z.string().startsWith('/') }),

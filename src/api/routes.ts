@@ -4,6 +4,7 @@ import { alertSchema, alertsSchema, alertsTestSchema, silenceSchema } from './al
 import { type Endpoint, type EndpointName, endpoints } from './endpoints.ts';
 import {
   modelAddedSchema,
+  modelArchivedSchema,
   modelDetailSchema,
   modelDiffSchema,
   modelExportedSchema,
@@ -168,7 +169,7 @@ export const routes = {
   modelsRepair: route('modelsRepair', nothing, modelRepairedSchema),
   modelsHistory: route('modelsHistory', modelInputs.history, z.array(modelHistorySchema)),
   modelsDiff: route('modelsDiff', modelInputs.diff, modelDiffSchema),
-  modelsArchive: route('modelsArchive', modelInputs.archive, modelSchema),
+  modelsArchive: route('modelsArchive', modelInputs.archive, modelArchivedSchema),
   modelsImport: route('modelsImport', modelInputs.import, modelImportedSchema),
   modelsExport: route('modelsExport', modelInputs.export, modelExportedSchema),
   /** Default: the version that has a share of the requests. */

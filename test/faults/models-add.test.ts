@@ -198,6 +198,67 @@ describe('an add on a full disk', () => {
   });
 });
 
+describe('an archived version', () => {
+  it('frees its space on request, keeps its record, and comes back with the same bytes', async () => {
+    await writeModel(source, { files: { 'large.joblib': Buffer.alloc(mebibyte, 1) } });
+    expect(await run('models', 'add', source)).toMatchObject({ exitCode: 0 });
+    const directory = join(models(), 'versions/routing/1');
+    const refused = await run('models', 'archive', '1', '--prune');
+    expect(refused).toMatchObject({ exitCode: 2, document: { error: { code: 'confirmation_needed' } } });
+    expect(existsSync(directory)).toBe(true);
+    const pruned = await run('models', 'archive', '1', '--prune', '--yes');
+    expect(pruned).toMatchObject({ exitCode: 0, document: { state: 'archived' } });
+    expect((pruned.document as { freed: number }).freed).toBeGreaterThan(mebibyte);
+    expect(await bytesBelow(models())).toBeLessThan(mebibyte);
+    expect(await run('models', 'archive', '1', '--prune', '--yes')).toMatchObject({
+      exitCode: 0,
+      document: { freed: 0 },
+    });
+    expect(await run('models', 'archive', '1', '--undo')).toMatchObject({
+      exitCode: 2,
+      document: { error: { hint: expect.stringContaining('models add DIRECTORY') } },
+    });
+    expect(await run('models', 'show', '1')).toMatchObject({ exitCode: 0, document: { metrics: { accuracy: 0.9 } } });
+    expect(await run('models', 'add', source)).toMatchObject({ exitCode: 0, document: { added: true } });
+    expect(await run('models', 'verify', '1')).toMatchObject({ exitCode: 0, document: { verdict: 'pass' } });
+    expect(await run('models', 'archive', '1', '--undo')).toMatchObject({
+      exitCode: 0,
+      document: { state: 'registered' },
+    });
+    const history = await run('models', 'history');
+    expect((history.document as { event: string }[]).map(({ event }) => event)).toEqual([
+      'unarchived',
+      'restored',
+      'pruned',
+      'archived',
+      'registered',
+    ]);
+  });
+});
+
+describe('an archive of another host', () => {
+  it('becomes the first version of an empty registry', async () => {
+    await writeModel(source);
+    expect(await run('models', 'add', source)).toMatchObject({ exitCode: 0 });
+    const file = join(root, 'version.tar');
+    const exported = await run('models', 'export', '1', file);
+    expect(exported).toMatchObject({ exitCode: 0 });
+    const { key } = exported.document as { key: string };
+    // Another host: it knows neither the version nor the key.
+    await rm(join(root, 'lib'), { recursive: true });
+    await mkdir(models(), { recursive: true });
+    expect(await run('models', 'import', file)).toMatchObject({
+      exitCode: 7,
+      document: { error: { code: 'model_untrusted' } },
+    });
+    expect(await run('models', 'import', file, '--trust', key)).toMatchObject({
+      exitCode: 0,
+      document: { imported: [{ version: '1', state: 'registered' }] },
+    });
+    expect(await run('models', 'verify', '1')).toMatchObject({ exitCode: 0 });
+  });
+});
+
 describe('what a person reads', () => {
   const failed = async (...args: string[]) => {
     const { exitCode, document } = await run(...args);

@@ -82,7 +82,7 @@ export async function addFiles(
     if (artefacts.find(({ path }) => path === 'manifest.json')?.sha256 !== manifestDigest(bytes))
       throw invalid('its manifest changed while it was copied');
     compareWithManifest(manifest, artefacts);
-    if (known?.content === contentOf(artefacts)) return { version: known, added: false };
+    if (known?.content === contentOf(artefacts)) return bringBack(registry, staging, known, request);
     if (known) throw labelTaken(known);
     const metadata = metadataOf(manifest);
     assertRequirements(request.requirements, { manifest, artefacts, metadata, metrics });
@@ -91,6 +91,19 @@ export async function addFiles(
     const made = { name, version: label, sha256: manifestDigest(bytes), artefacts, metrics, metadata, source };
     return { version: await install(registry, staging, made, request), added: true };
   });
+}
+
+/** The files of a version that was pruned come back with the same bytes; of one that lies there nothing changes. */
+async function bringBack(
+  registry: ModelRegistry,
+  staging: string,
+  version: ModelVersion,
+  { change }: { readonly change: Change },
+): Promise<Added> {
+  if (await exists(version.directory)) return { version, added: false };
+  await place(registry, staging, version.directory);
+  registry.note(version, 'restored', change);
+  return { version, added: true };
 }
 
 /** Runs work with a directory of its own in staging, which is gone afterwards. */
@@ -134,6 +147,14 @@ async function copyInto(staging: string, files: readonly SourceFile[], signal: A
 }
 
 /** The rename that makes a version, and its record. */
+/** Puts a directory where versions lie, with one rename. */
+async function place(registry: ModelRegistry, staging: string, target: string): Promise<void> {
+  await mkdir(dirname(target), { recursive: true, mode: 0o755 });
+  await rename(staging, target);
+  await chmod(target, 0o555);
+  for (const path of [dirname(target), dirname(dirname(target)), registry.directory]) await syncDirectory(path);
+}
+
 async function install(
   registry: ModelRegistry,
   staging: string,
@@ -155,10 +176,7 @@ async function install(
     });
   }
   try {
-    await mkdir(dirname(target), { recursive: true, mode: 0o755 });
-    await rename(staging, target);
-    await chmod(target, 0o555);
-    for (const path of [dirname(target), dirname(dirname(target)), registry.directory]) await syncDirectory(path);
+    await place(registry, staging, target);
     return registry.register(made, change, event);
   } catch (error) {
     await removeTree(target);

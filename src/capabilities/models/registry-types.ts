@@ -105,6 +105,8 @@ const modelEvents = [
   'split-ended',
   'taken-over',
   'withdrawn',
+  'pruned',
+  'restored',
 ] as const;
 export type ModelEvent = (typeof modelEvents)[number];
 

@@ -47,9 +47,9 @@ export class ModelRegistry extends RegistryReader {
     this.database.leaveTo();
   }
 
-  /** Writes the file anew after it was removed. @throws ApplianceError `disk_full` */
-  writeAnew(): void {
-    this.database.writeAnew();
+  /** Writes the file anew after it was removed or truncated. @returns whether all of it was there @throws ApplianceError `disk_full` */
+  writeAnew(): boolean {
+    return this.database.writeAnew();
   }
 
   /** What SQLite finds wrong with the file; null: nothing. Reads all of it. */
@@ -177,7 +177,11 @@ export class ModelRegistry extends RegistryReader {
   }
 
   /** Notes something that changes no state. */
-  note(version: ModelVersion, event: 'exported' | 'split' | 'split-ended', change: Change): void {
+  note(
+    version: ModelVersion,
+    event: 'exported' | 'split' | 'split-ended' | 'pruned' | 'restored',
+    change: Change,
+  ): void {
     this.database.write((sql) => this.#note(sql, version, event, null, change));
   }
 

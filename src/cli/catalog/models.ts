@@ -53,10 +53,15 @@ export const modelsVerbs = {
     examples: ['appliance models diff production latest'],
   },
   'models archive': {
-    summary: 'take a version out of what may be promoted; its files stay',
+    summary: 'take a version out of what may be promoted; its files stay without --prune',
     group: 'models',
     args: [{ name: 'version', required: true, help: 'VERSION, NAME@VERSION or an alias' }],
-    options: { undo: { help: 'take it back in' } },
+    options: {
+      undo: { help: 'take it back in' },
+      prune: { help: 'remove its files as well, which frees their space; asks for the version' },
+    },
+    about:
+      'The record stays in any case: metrics, reports, history. Files that were removed come back with models add of the same bytes.',
   },
   'models import': {
     summary: 'register a signed archive, directories, or what is in the models directory',

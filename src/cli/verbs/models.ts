@@ -6,6 +6,7 @@ import { ApplianceError, exitCodes } from '../../lib/errors.ts';
 import { count } from '../../lib/text.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { Call } from '../catalog.ts';
+import { confirmByName } from '../confirm.ts';
 import { exitCodeOfVerdict } from '../exit.ts';
 import { type Look, mark, paint, type Style, speak } from '../output/look.ts';
 import { sparkline } from '../output/sparkline.ts';
@@ -122,10 +123,13 @@ export async function diff(call: Call<'models diff'>, session: Session): Promise
 }
 
 export async function archive(call: Call<'models archive'>, session: Session): Promise<number> {
-  const input = { version: call.args.version, undo: call.options.undo };
-  const model = await (await session.client()).ask('modelsArchive', input, session.signal);
+  const { undo, prune } = call.options;
+  const { version } = call.args;
+  if (prune) await confirmByName(session, version, `This removes the files of ${version} from this host.`);
+  const model = await (await session.client()).ask('modelsArchive', { version, undo, prune }, session.signal);
+  const files = prune ? `its files are gone, ${formatBytes(model.freed)} are free` : 'its files stay';
   session.answer(model, () => [
-    `${mark(session.out, 'pass')} ${nameOf(model)} ${call.options.undo ? 'may be promoted again' : 'is archived; its files stay'}`,
+    `${mark(session.out, 'pass')} ${nameOf(model)} ${undo ? 'may be promoted again' : `is archived; ${files}`}`,
   ]);
   return exitCodes.done;
 }
