@@ -1,7 +1,7 @@
 import type { Key } from 'ink';
 
 /** Where a key means something: on every screen, on lists and logs, on one screen, or in what lies over a screen. */
-export type Scope = string;
+type Scope = string;
 
 export interface Binding {
   /** What it does: `quit`, or of one screen `releases.rollback`. The name in the file of keys. */

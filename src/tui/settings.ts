@@ -18,7 +18,7 @@ export interface Settings {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** `$XDG_CONFIG_HOME/appliance/screens.json`, by default in `~/.config`. */
-export function settingsFile(env: Environment): string | undefined {
+function settingsFile(env: Environment): string | undefined {
   const home = env.XDG_CONFIG_HOME || (env.HOME && join(env.HOME, '.config'));
   return home ? join(home, 'appliance', 'screens.json') : undefined;
 }

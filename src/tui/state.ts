@@ -59,7 +59,7 @@ export interface ListView {
 }
 
 /** A line that is being typed at the bottom. */
-export interface Typing {
+interface Typing {
   readonly purpose: 'filter' | 'search' | 'ask';
   readonly label: string;
   readonly text: string;

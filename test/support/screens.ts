@@ -23,7 +23,7 @@ export const ascii = glyphsFor({});
 export const keys = new KeyTable(screens);
 export const verbs = paletteVerbs();
 
-export const textOf = (lines: readonly Line[]) =>
+const textOf = (lines: readonly Line[]) =>
   lines
     .map((line) =>
       line

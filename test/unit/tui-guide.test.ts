@@ -92,7 +92,7 @@ function keyTables(): string {
 it('the guide shows every screen and every key as they are', async () => {
   const text = readFileSync(guide, 'utf8');
   const seen: string[] = [];
-  const made = text.replace(/<!-- (.+?) -->\n[\s\S]*?<!-- end -->/g, (whole, name: string) => {
+  const made = text.replace(/<!-- (.+?) -->\n[\s\S]*?<!-- end -->/g, (_, name: string) => {
     const part = parts[name];
     if (!part) throw new Error(`the guide has a part ${name} that nothing makes`);
     seen.push(name);

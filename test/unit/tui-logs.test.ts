@@ -24,8 +24,11 @@ function inLogs(logs: Partial<LogsView> = {}, lines = entries(1, 100)): State {
 }
 
 const around = () => ({ filter: new LogFilter(), room: 10 });
-const pressed = (state: State, ...actions: string[]): State =>
-  actions.reduce((now, action) => ({ ...now, view: updateLogs(now, action, around()) ?? now.view }), state);
+function pressed(state: State, ...actions: string[]): State {
+  let { view } = state;
+  for (const action of actions) view = updateLogs({ ...state, view }, action, around()) ?? view;
+  return { ...state, view };
+}
 const shown = (state: State, width = 80) => picture(state, width, 16);
 
 describe('scrolling', () => {

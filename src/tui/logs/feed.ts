@@ -7,7 +7,7 @@ import type { LogEntry, State } from '../state.ts';
 import type { Store } from '../store.ts';
 
 /** Lines that are kept. More would only cost memory: who needs them uses `appliance logs`. */
-export const keptLines = 10_000;
+const keptLines = 10_000;
 /** Lines per container at the beginning. */
 const atFirst = 500;
 /** Milliseconds for which lines are collected before they are shown. */

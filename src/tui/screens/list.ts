@@ -10,7 +10,7 @@ import { type Column, type Room, tableLines } from './columns.ts';
 import type { Canvas, Screen, ScreenAction } from './screen.ts';
 
 /** A key of a list: what it wants of the marked row, or of the list where no row is needed. */
-export interface ListAction<Row> extends Omit<ScreenAction, 'act'> {
+interface ListAction<Row> extends Omit<ScreenAction, 'act'> {
   readonly act: (row: Row | undefined, state: State) => Intent;
 }
 
