@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import type { Client } from './api/client.ts';
 import { runCli } from './cli/run.ts';
 import type { World } from './cli/session.ts';
@@ -32,10 +33,28 @@ const wiring: Wiring = {
     return (await import('./agent/main.ts')).runAgent({ root });
   },
   openScreens: async ({ root, color }) => {
-    const { openScreens } = await import('./tui/open.tsx');
-    return openScreens({ connect: () => connect({ root, allowInProcess: false }), color });
+    const [{ openScreens }, { paletteVerbs }] = await Promise.all([
+      import('./tui/open.tsx'),
+      import('./cli/palette-verbs.ts'),
+    ]);
+    return openScreens({
+      connect: () => connect({ root, allowInProcess: false }),
+      color,
+      verbs: paletteVerbs(),
+      runVerb: (words) => runSelf([...(root === undefined ? [] : ['--root', root]), ...words]),
+    });
   },
 };
+
+/** Runs this program with other words on the terminal that this process has. @returns its exit status */
+async function runSelf(words: readonly string[]): Promise<number> {
+  const { spawn } = await import('node:child_process');
+  const child = spawn(process.execPath, [...process.execArgv, process.argv[1] ?? '', ...words], { stdio: 'inherit' });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+  });
+}
 
 let outputClosed = false;
 const whenOutputCloses = new Set<() => void>();

@@ -40,6 +40,7 @@ interface Host {
 
 class InProcessClient implements Client {
   readonly host = 'in-process';
+  readonly access = 'operator';
   readonly #paths: Paths;
   #reader: Promise<Host> | undefined;
   #writer: Promise<Host> | undefined;

@@ -1,3 +1,4 @@
+import type { Endpoint } from './endpoints.ts';
 import type { Input, Output, RouteName } from './routes.ts';
 
 /**
@@ -7,6 +8,8 @@ import type { Input, Output, RouteName } from './routes.ts';
 export interface Client {
   /** `agent` when a running agent answers, `in-process` when this command hosts the work itself. */
   readonly host: 'agent' | 'in-process';
+  /** What the caller may do: a viewer is refused whatever changes something. */
+  readonly access: Endpoint['access'];
   /**
    * Asks for one document.
    * @throws ApplianceError as the agent answered it

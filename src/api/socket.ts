@@ -28,9 +28,10 @@ const answerWithin = { GET: 15_000, POST: 120_000 } as const;
  */
 export async function connectSocket(paths: Paths, patience: Patience = usualPatience): Promise<Client | undefined> {
   let denied: unknown;
-  for (const path of [paths.operatorSocket, paths.viewerSocket]) {
+  for (const access of ['operator', 'viewer'] as const) {
+    const path = access === 'operator' ? paths.operatorSocket : paths.viewerSocket;
     try {
-      return new SocketClient(path, paths.nonces, patience, await open(path));
+      return new SocketClient(path, access, paths.nonces, patience, await open(path));
     } catch (error) {
       const code = systemCode(error);
       if (code === 'EACCES' || code === 'EPERM') denied = error;
@@ -61,6 +62,7 @@ function open(path: string): Promise<Socket> {
 
 class SocketClient implements Client {
   readonly host = 'agent';
+  readonly access: Client['access'];
   readonly #path: string;
   readonly #nonces: string;
   readonly #patience: Patience;
@@ -68,8 +70,9 @@ class SocketClient implements Client {
   /** The connection that showed that somebody listens; the first request uses it. */
   #first: Socket | undefined;
 
-  constructor(path: string, nonces: string, patience: Patience, first: Socket) {
+  constructor(path: string, access: Client['access'], nonces: string, patience: Patience, first: Socket) {
     this.#path = path;
+    this.access = access;
     this.#nonces = nonces;
     this.#patience = patience;
     this.#first = this.#watch(first);

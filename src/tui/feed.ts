@@ -2,8 +2,10 @@ import type { Client } from '../api/client.ts';
 import type { ApplianceEvent, OperationResult, OperationView, Status } from '../api/schema.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
-import { LogFeed } from './log-feed.ts';
+import { DocumentFeed } from './document-feed.ts';
+import { LogFeed } from './logs/feed.ts';
 import { follow, fromStatus } from './operation.ts';
+import { withReadings } from './series.ts';
 import type { State } from './state.ts';
 import type { Store } from './store.ts';
 
@@ -25,6 +27,9 @@ export class Feed {
   readonly #connect: () => Promise<Client>;
   readonly #clock: Clock;
   readonly #logs: LogFeed;
+  readonly #documents: DocumentFeed;
+  #client: Client | undefined;
+  #refresher: Refresher | undefined;
   readonly #stop = new AbortController();
 
   constructor(store: Store<State>, connect: () => Promise<Client>, clock: Clock) {
@@ -32,6 +37,18 @@ export class Feed {
     this.#connect = connect;
     this.#clock = clock;
     this.#logs = new LogFeed(store, clock);
+    this.#documents = new DocumentFeed(store, clock);
+  }
+
+  /** The agent that is listened to now. */
+  get client(): Client | undefined {
+    return this.#client;
+  }
+
+  /** Something was changed: what is shown is asked for again. */
+  refresh(): void {
+    if (this.#refresher) this.#refresher.stale = true;
+    this.#documents.refresh();
   }
 
   /** Runs until `close`. */
@@ -75,15 +92,19 @@ export class Feed {
         // Somebody began it before we listened: its events are told again from the beginning.
         this.#join(client, id, signal).catch(() => undefined);
       });
+      this.#client = client;
+      this.#refresher = refresher;
       await refresher.refresh(signal);
-      this.#store.set({ link: { kind: 'up' } });
-      // Whichever of the three ends first has noticed that the agent is gone.
+      this.#store.set({ link: { kind: 'up', access: client.access } });
+      // Whichever of these ends first has noticed that the agent is gone.
       await Promise.race([
         this.#listen(client, refresher, signal),
         refresher.keepFresh(signal),
         this.#logs.run(client, signal),
+        this.#documents.run(client, signal),
       ]);
     } finally {
+      this.#client = undefined;
       gone.abort();
       await client.close();
     }
@@ -94,6 +115,7 @@ export class Feed {
     for await (const event of client.stream('events', {}, signal)) {
       this.#take(event);
       refresher.stale = true;
+      if (event.event === 'operation-ended') this.#documents.refresh();
     }
   }
 
@@ -146,7 +168,9 @@ class Refresher {
       const status = await this.#client.ask('status', {}, signal);
       const known = this.#store.get().operation;
       const operation = fromStatus(status.operation, known);
-      this.#store.set({ status, operation, problem: undefined, now: this.#clock.now() });
+      const now = this.#clock.now();
+      const series = withReadings(this.#store.get().series, status.services, now);
+      this.#store.set({ status, operation, series, problem: undefined, now });
       if (operation && operation.id !== known?.id) this.#onUnknown(operation.id);
       await this.#recall(status, signal);
     } catch (thrown) {

@@ -1,76 +1,52 @@
 import type { Key } from 'ink';
 
-/** Everything that a key can do. */
-export type Action =
-  | 'quit'
-  | 'suspend'
-  | 'help'
-  | 'back'
-  | 'overview'
-  | 'logs'
-  | 'up'
-  | 'down'
-  | 'page-up'
-  | 'page-down'
-  | 'first'
-  | 'last'
-  | 'left'
-  | 'right'
-  | 'open'
-  | 'filter'
-  | 'next-service'
-  | 'previous-service'
-  | 'follow';
-
-export type Scope = 'everywhere' | 'overview' | 'logs';
+/** Where a key means something: on every screen, on lists and logs, on one screen, or in what lies over a screen. */
+type Scope = string;
 
 export interface Binding {
-  readonly action: Action;
+  /** What it does: `quit`, or of one screen `releases.rollback`. The name in the file of keys. */
+  readonly action: string;
   /** Names of keys: `q`, `Enter`, `Ctrl-C`. */
   readonly keys: readonly string[];
   readonly scope: Scope;
   readonly help: string;
-  /** Two words for the bottom line; left out there when absent. */
+  /** A word or two for the bottom line; left out there when absent. */
   readonly hint?: string;
+  /** Whether it changes something, so that a viewer cannot do it. */
+  readonly changes?: boolean;
 }
 
-/** The one table of keys. What a key does, the bottom line and the help screen all come from it. */
-export const bindings: readonly Binding[] = [
-  { action: 'overview', keys: ['1'], scope: 'everywhere', help: 'the overview' },
-  { action: 'logs', keys: ['2'], scope: 'everywhere', help: 'the logs of all services' },
-  { action: 'up', keys: ['↑', 'k'], scope: 'overview', help: 'mark the service above' },
-  { action: 'down', keys: ['↓', 'j'], scope: 'overview', help: 'mark the service below', hint: 'mark' },
-  { action: 'open', keys: ['Enter', 'l'], scope: 'overview', help: 'the logs of the marked service', hint: 'its logs' },
-  { action: 'up', keys: ['↑', 'k'], scope: 'logs', help: 'one line back; following pauses' },
-  { action: 'down', keys: ['↓', 'j'], scope: 'logs', help: 'one line on', hint: 'scroll' },
-  { action: 'page-up', keys: ['PgUp', 'b'], scope: 'logs', help: 'one screen back' },
-  { action: 'page-down', keys: ['PgDn', 'Space'], scope: 'logs', help: 'one screen on' },
-  { action: 'first', keys: ['Home', 'g'], scope: 'logs', help: 'the oldest line that is kept' },
-  { action: 'follow', keys: ['f', 'End', 'G'], scope: 'logs', help: 'the newest line; follow again', hint: 'follow' },
-  { action: 'left', keys: ['←', 'h'], scope: 'logs', help: 'show what is further left in long lines' },
-  { action: 'right', keys: ['→', 'l'], scope: 'logs', help: 'show what is further right in long lines' },
+/** Keys that mean the same everywhere, and those for moving about. What screens add stands in the table of screens. */
+export const commonBindings: readonly Binding[] = [
+  { action: 'up', keys: ['↑', 'k'], scope: 'moving', help: 'one line up' },
+  { action: 'down', keys: ['↓', 'j'], scope: 'moving', help: 'one line down', hint: 'move' },
+  { action: 'page-up', keys: ['PgUp', 'Ctrl-B', 'Ctrl-U'], scope: 'moving', help: 'one screen up' },
+  { action: 'page-down', keys: ['PgDn', 'Space', 'Ctrl-D'], scope: 'moving', help: 'one screen down' },
+  { action: 'first', keys: ['Home', 'g'], scope: 'moving', help: 'the first line' },
+  { action: 'last', keys: ['End', 'G'], scope: 'moving', help: 'the last line' },
+  { action: 'filter', keys: ['/'], scope: 'moving', help: 'show only what matches an expression', hint: 'filter' },
   {
-    action: 'filter',
-    keys: ['/'],
-    scope: 'logs',
-    help: 'show only lines that match; Enter keeps it, Esc drops it',
-    hint: 'filter',
+    action: 'palette',
+    keys: [':'],
+    scope: 'everywhere',
+    help: 'type a command; every verb of the command line is there',
+    hint: 'command',
   },
-  { action: 'next-service', keys: ['s', 'Tab'], scope: 'logs', help: 'the next service', hint: 'service' },
-  { action: 'previous-service', keys: ['S', 'Shift-Tab'], scope: 'logs', help: 'the service before' },
+  { action: 'next-screen', keys: ['Tab'], scope: 'everywhere', help: 'the next screen' },
+  { action: 'previous-screen', keys: ['Shift-Tab'], scope: 'everywhere', help: 'the screen before' },
   {
     action: 'back',
     keys: ['Esc'],
     scope: 'everywhere',
-    help: 'back: drop the filter, then the service, then the screen',
+    help: 'back: what lies over the screen, the filter, the service, the screen before',
   },
   { action: 'help', keys: ['?'], scope: 'everywhere', help: 'this help', hint: 'help' },
   { action: 'suspend', keys: ['Ctrl-Z'], scope: 'everywhere', help: 'suspend; fg brings it back' },
   {
     action: 'quit',
-    keys: ['q', 'Ctrl-C'],
+    keys: ['q'],
     scope: 'everywhere',
-    help: 'quit; nothing that runs is stopped',
+    help: 'quit; an operation that runs goes on. Ctrl-C quits at once',
     hint: 'quit',
   },
 ];
@@ -91,24 +67,36 @@ const special: readonly (readonly [keyof Key, string])[] = [
 ];
 
 /** Keys that are not text, although some of their names are one character long. */
-export const namedKeys: ReadonlySet<string> = new Set(special.map(([, name]) => name));
+export const namedKeys: ReadonlySet<string> = new Set([
+  ...special.map(([, name]) => name),
+  'Tab',
+  'Shift-Tab',
+  'Wheel-Up',
+  'Wheel-Down',
+]);
+
+/** What a mouse sends (SGR 1006), without its Escape. Other sequences that begin like it are no text either. */
+const mouse = /^\[<(\d+);(\d+);(\d+)([Mm])$/;
+const sequence = /^\[[<?0-9;]+[A-Za-z~]$/;
 
 /**
  * The names of the keys in one input event. Keys that are pressed quickly may arrive together (`jjj`).
- * @returns names as they stand in the table
+ * @returns names as they stand in the table; of a click its place, as `Click-COLUMN-LINE`, counted from 1
  */
 export function keyNames(input: string, key: Key): string[] {
   if (key.tab) return [key.shift ? 'Shift-Tab' : 'Tab'];
   const name = special.find(([property]) => key[property] === true)?.[1];
   if (name) return [name];
+  const click = mouse.exec(input);
+  if (click) return mouseNames(click);
+  if (sequence.test(input)) return [];
   if (key.ctrl) return [`Ctrl-${input.toUpperCase()}`];
   if (key.meta) return [];
   return [...input].map((character) => (character === ' ' ? 'Space' : character === '\r' ? 'Enter' : character));
 }
 
-/** What a key does on a screen. */
-export function actionFor(name: string, scope: Scope): Action | undefined {
-  return bindings.find(
-    (binding) => (binding.scope === scope || binding.scope === 'everywhere') && binding.keys.includes(name),
-  )?.action;
+function mouseNames([, button, column, line, end]: RegExpExecArray): string[] {
+  if (button === '64') return ['Wheel-Up'];
+  if (button === '65') return ['Wheel-Down'];
+  return button === '0' && end === 'M' ? [`Click-${column}-${line}`] : [];
 }

@@ -22,7 +22,12 @@ export class Lifecycle {
   /** @param quit closes the screens and ends with an exit status */
   constructor(quit: (code: number) => void) {
     this.#quit = quit;
-    for (const name of deadly) this.#on(process, name, () => this.#quit(128 + constants.signals[name]));
+    for (const name of deadly) {
+      this.#on(process, name, () => {
+        // While a command has the terminal, Ctrl-C is for the command.
+        if (name !== 'SIGINT' || !this.#suspended) this.#quit(128 + constants.signals[name]);
+      });
+    }
     this.#on(process, 'SIGTSTP', () => this.suspend());
     this.#on(process, 'uncaughtException', (error) => this.fail(error));
     this.#on(process, 'unhandledRejection', (error) => this.fail(error));
@@ -53,6 +58,20 @@ export class Lifecycle {
       .finally(() => {
         this.#suspended = false;
       });
+  }
+
+  /**
+   * Hands the terminal over to something else until that has ended.
+   * @throws Error as the work threw it
+   */
+  async lend(work: () => Promise<void>): Promise<void> {
+    if (this.#suspended || !this.#suspendTerminal) return;
+    this.#suspended = true;
+    try {
+      await this.#suspendTerminal(work);
+    } finally {
+      this.#suspended = false;
+    }
   }
 
   release(): void {

@@ -96,6 +96,8 @@ export interface Glyphs {
   readonly up: string;
   readonly down: string;
   readonly spinner: readonly string[];
+  /** From nothing to full. */
+  readonly bars: readonly string[];
 }
 
 const unicode: Glyphs = {
@@ -115,6 +117,7 @@ const unicode: Glyphs = {
   up: '↑',
   down: '↓',
   spinner: [...'⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'],
+  bars: [...'▁▂▃▄▅▆▇█'],
 };
 const ascii: Glyphs = {
   pass: '+',
@@ -133,6 +136,7 @@ const ascii: Glyphs = {
   up: '^',
   down: 'v',
   spinner: [...'|/-\\'],
+  bars: [...'_.:-=+*#'],
 };
 
 /** Signs that the terminal can show. */

@@ -3,23 +3,33 @@ import type { Client } from '../api/client.ts';
 import { systemClock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import { Feed } from './feed.ts';
+import { Hand } from './hands/hand.ts';
+import type { PaletteVerb } from './hands/palette.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { glyphsFor } from './line.ts';
+import { screens } from './screens/table.ts';
+import { readSettings } from './settings.ts';
 import { initialState, type State } from './state.ts';
 import { Store } from './store.ts';
+import { verbOnTerminal } from './verb-on-terminal.ts';
+
+/** Asks the terminal for clicks and the wheel (SGR 1006), and no more of them. */
+const mouse = { on: '\u001b[?1000h\u001b[?1006h', off: '\u001b[?1006l\u001b[?1000l' };
+
+export interface Opening {
+  readonly connect: () => Promise<Client>;
+  readonly color: boolean;
+  /** Every verb of the command line, for the palette. */
+  readonly verbs: readonly PaletteVerb[];
+  /** Runs a verb as a shell would, on this terminal. @returns its exit status */
+  readonly runVerb: (words: readonly string[]) => Promise<number>;
+}
 
 /**
  * Opens the screens until they are closed.
- * @param connect reaches a running agent
  * @returns the exit status: 0, 1 after a defect, 128 and the number of the signal that ended it
  */
-export async function openScreens({
-  connect,
-  color,
-}: {
-  readonly connect: () => Promise<Client>;
-  readonly color: boolean;
-}): Promise<number> {
+export async function openScreens({ connect, color, verbs, runVerb }: Opening): Promise<number> {
   // Read when the library loads. (React's development build keeps everything it ever drew; the bundle has the other one.)
   if (!color) process.env.FORCE_COLOR = '0';
   const [{ render }, { App }] = await Promise.all([import('ink'), import('./app.tsx')]);
@@ -30,24 +40,53 @@ export async function openScreens({
     exit = code;
     app?.unmount();
   });
+  const settings = readSettings(screens, process.env);
   const store = new Store<State>(initialState(systemClock.now()));
   const feed = new Feed(store, connect, systemClock);
+  const write = (text: string) => {
+    process.stdout.write(text);
+  };
+  const setMouse = (on: boolean) => {
+    if (settings.mouse) write(on ? mouse.on : mouse.off);
+  };
+  const hand = new Hand({
+    store,
+    client: () => feed.client,
+    clock: systemClock,
+    refresh: () => feed.refresh(),
+    runVerb: (words) => lifecycle.lend(() => verbOnTerminal(words, { runVerb, write, setMouse })),
+    write,
+  });
+  if (settings.problem !== undefined) hand.say('fail', settings.problem);
   try {
-    app = render(<App store={store} glyphs={glyphsFor(process.env)} lifecycle={lifecycle} />, {
-      alternateScreen: true,
-      incrementalRendering: true,
-      // Ink would draw nothing but the last frame where a CI variable is set, even an empty one.
-      interactive: true,
-      exitOnCtrlC: false,
-      patchConsole: false,
-      maxFps: 20,
-    });
+    app = render(
+      <App
+        store={store}
+        glyphs={glyphsFor(process.env)}
+        lifecycle={lifecycle}
+        hand={hand}
+        settings={settings}
+        verbs={verbs}
+      />,
+      {
+        alternateScreen: true,
+        incrementalRendering: true,
+        // Ink would draw nothing but the last frame where a CI variable is set, even an empty one.
+        interactive: true,
+        exitOnCtrlC: false,
+        patchConsole: false,
+        maxFps: 30,
+      },
+    );
+    setMouse(true);
     feed.run().catch((error: unknown) => lifecycle.fail(error));
     await app.waitUntilExit();
   } catch (error) {
     lifecycle.failure ??= error;
     exit = 1;
   } finally {
+    setMouse(false);
+    hand.close();
     feed.close();
     lifecycle.release();
   }

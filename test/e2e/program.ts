@@ -11,8 +11,14 @@ export function buildProgram(folder: string): string {
 }
 
 /** The stage in a process of its own, so that it can be killed. */
-export async function playStage(root: string, stepTime: number, mood = 'well'): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'stage/serve.ts'), root, String(stepTime), mood], {
+export async function playStage(
+  root: string,
+  stepTime: number,
+  mood = 'well',
+  logs = { pause: 200, burst: 1 },
+): Promise<ChildProcess> {
+  const words = [root, String(stepTime), mood, String(logs.pause), String(logs.burst)];
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'stage/serve.ts'), ...words], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await once(child.stdout, 'data');

@@ -1,4 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connectSocket } from '../../src/api/socket.ts';
 import { pathsFor } from '../../src/lib/paths.ts';
@@ -14,7 +16,7 @@ const opened: TestTerminal[] = [];
 
 beforeAll(async () => {
   program = buildProgram(place.root);
-  stage = await playStage(place.root, 400);
+  stage = await playStage(place.root, 400, 'recorded');
 });
 afterEach(() => {
   for (const terminal of opened.splice(0)) terminal.hangUp();
@@ -43,33 +45,52 @@ function open(columns = 80, rows = 24, { command = '', root = place.root, env = 
   return terminal;
 }
 
+/** What each screen shows when it has been answered. */
+const signs: readonly (readonly [string, RegExp])[] = [
+  ['1', /▸✓ backend-1/],
+  ['2', /Services {2}\d+ containers/],
+  ['3', /INFO request \d+ GET/],
+  ['4', /• v0\.9/],
+  ['5', /stage 2 of 4/],
+  ['6', /2026\.2/],
+  ['9', /BackendSlow/],
+  ['0', /Audit {2}4 entries/],
+];
+
 describe.each([
   [80, 24],
   [60, 14],
-  [160, 50],
+  [300, 80],
 ])('at %i × %i', (columns, rows) => {
-  it('shows overview, logs and help without a line too many', async () => {
+  it('shows every screen, help and palette without a line too many', async () => {
     const terminal = open(columns, rows);
     await terminal.shows(/Release +v1\.0 on blue/);
     const fits = () => {
       for (const line of terminal.lines) expect(displayWidth(line)).toBeLessThanOrEqual(columns);
-      expect(terminal.lines[0]).toMatch(/✓ routing-ml .*1 Overview {2}2 Logs {2}\? Help/);
-      expect(terminal.lines[rows - 2]).toMatch(/q quit$/);
+      expect(terminal.lines[0]).toMatch(/✓ routing-ml {2}v1\.0 on blue/);
+      expect(terminal.lines[1]).toMatch(/^ 1 /);
+      expect(terminal.lines[rows - 2]).toMatch(/q quit$|Esc back$/);
       expect(terminal.lines[rows - 1]).toBe('');
       expect(terminal.alternate).toBe(true);
       expect(terminal.cursorShown).toBe(false);
     };
-    expect(terminal.text).toMatch(/▸✓ backend-1/);
-    fits();
-    terminal.type('2');
-    await terminal.shows(/all services .* following/);
-    await terminal.shows(/INFO request \d+ GET/);
-    fits();
+    for (const [key, sign] of signs) {
+      terminal.type(key);
+      await terminal.shows(sign);
+      fits();
+    }
     terminal.type('?');
-    await terminal.shows(/Everywhere/);
+    await terminal.shows(/prove that the audit log/);
     fits();
     terminal.type('\u001b');
-    await terminal.shows(/all services .* following/);
+    await terminal.shows(/Audit {2}4 entries/);
+    terminal.type(':');
+    await terminal.shows(/commands; Tab completes/);
+    terminal.type('rlsh');
+    await terminal.shows(/▸ releases show/);
+    fits();
+    terminal.type('\u001b');
+    await terminal.shows(/Audit {2}4 entries/);
     terminal.type('q');
     expect(await terminal.ended()).toBe(0);
     expect(terminal.alternate).toBe(false);
@@ -101,7 +122,7 @@ describe('what happens elsewhere', () => {
     let agent = await playStage(other.root, 100, 'unwell');
     await terminal.shows(/✗ routing-ml/);
     expect(terminal.text).toContain('✗ the cache has exited with status 137, expected running');
-    terminal.type('2');
+    terminal.type('3');
     await terminal.shows(/INFO request/);
     await end(agent, 'SIGKILL');
     await terminal.shows(/The agent does not answer; trying again/);
@@ -123,10 +144,17 @@ describe('what happens elsewhere', () => {
     ] as const) {
       terminal.resize(columns, rows);
       await terminal.shows(
-        (now) => /q quit$/.test(now.lines[rows - 2] ?? '') && /\? Help$/.test(now.lines[0]?.trimEnd() ?? ''),
+        (now) => /q quit$/.test(now.lines[rows - 2] ?? '') && /^ 1 Overview/.test(now.lines[1] ?? ''),
       );
-      expect(terminal.text.match(/\? Help/g)).toHaveLength(1);
+      expect(terminal.text.match(/1 Overview/g)).toHaveLength(1);
     }
+    // A storm of them: what is left at the end is one whole frame.
+    for (let step = 0; step < 12; step += 1) terminal.resize(60 + 7 * step, 12 + 2 * step);
+    terminal.resize(100, 30);
+    await terminal.shows(
+      (now) => /q quit$/.test(now.lines[28] ?? '') && /^ 1 Overview/.test(now.lines[1] ?? '') && now.lines[29] === '',
+    );
+    expect(terminal.text.match(/q quit/g)).toHaveLength(1);
   });
 });
 
@@ -144,7 +172,7 @@ describe('keys', () => {
     await terminal.shows(/ backend-2 .* following/);
     terminal.type('/re*r');
     await terminal.shows(/matching \/re\*r\//);
-    terminal.type('\u007f\u007f\u007f\u007fERROR \r');
+    terminal.type('\u0015ERROR \r');
     await terminal.shows(/backend-2 {2}matching \/ERROR \//);
     await terminal.shows((now) => now.lines.filter((line) => line.includes('ERROR')).length >= 2);
     expect(terminal.text).not.toContain('INFO');
@@ -156,6 +184,123 @@ describe('keys', () => {
     await terminal.shows(/paused/);
     terminal.type('f');
     await terminal.shows(/following/);
+  });
+
+  it('that are pasted are no commands, and land where something is typed', async () => {
+    const terminal = open(100, 30);
+    await terminal.shows(/▸✓ backend-1/);
+    terminal.type('\u001b[200~4q\nD\u001b[201~');
+    await terminal.shows(/Pasted text is not taken as keys/);
+    terminal.type('/\u001b[200~front\nend\u001b[201~');
+    await terminal.shows(/filter: front end/);
+  });
+
+  it('roll back after a dialog, and the operation goes on when the screens close', async () => {
+    const other = temporaryRoot();
+    const agent = await playStage(other.root, 700, 'recorded');
+    const terminal = open(100, 30, { root: other.root });
+    await terminal.shows(/v1\.0 on blue/);
+    terminal.type('4');
+    await terminal.shows(/• v0\.9/);
+    terminal.type('jb');
+    await terminal.shows(/→ appliance rollback v0\.9[\s\S]*▸ Cancel/);
+    terminal.type('\t\r');
+    await terminal.shows(/• rollback v0\.9 \d+ %/);
+    terminal.type('q');
+    expect(await terminal.ended()).toBe(0);
+    const again = open(100, 30, { root: other.root });
+    await again.shows(/Running +rollback v0\.9/);
+    await again.shows(/v0\.9 on green/);
+    again.type('q');
+    await again.ended();
+    await end(agent);
+    other.remove();
+  });
+
+  it('hand the terminal to a verb of the palette and take it back', async () => {
+    const terminal = open(100, 30);
+    await terminal.shows(/v1\.0 on blue/);
+    terminal.type(':releases\r');
+    await terminal.shows(/\$ appliance releases[\s\S]*v0\.9[\s\S]*exit status 0\] Enter goes back/);
+    expect(terminal.alternate).toBe(false);
+    terminal.type('\r');
+    await terminal.shows((now) => now.alternate && /▸✓ backend-1/.test(now.text));
+    terminal.type('q');
+    expect(await terminal.ended()).toBe(0);
+  });
+
+  it('of a viewer change nothing', async () => {
+    const other = temporaryRoot();
+    const agent = await playStage(other.root, 100, 'recorded');
+    rmSync(pathsFor(other.root).operatorSocket);
+    const terminal = open(100, 30, { root: other.root });
+    await terminal.shows(/read-only/);
+    terminal.type('4');
+    await terminal.shows(/• v0\.9/);
+    terminal.type('jb');
+    await terminal.shows(/Read-only: you came through the socket for viewers/);
+    await end(agent);
+    other.remove();
+  });
+
+  it('of a mouse, when it was asked for, open screens and mark rows', async () => {
+    const config = temporaryRoot();
+    mkdirSync(join(config.root, 'appliance'));
+    writeFileSync(join(config.root, 'appliance/screens.json'), '{"mouse": true}');
+    const terminal = open(100, 30, { env: { XDG_CONFIG_HOME: config.root } });
+    await terminal.shows(/▸✓ backend-1/);
+    terminal.type('\u001b[<0;16;2M\u001b[<0;16;2m');
+    await terminal.shows(/Services {2}7 containers/);
+    terminal.type('\u001b[<0;10;10M');
+    await terminal.shows(/▸✓ frontend-prediction/);
+    terminal.type('\u001b[<64;10;9M');
+    await terminal.shows(/▸✓ backend-2/);
+    terminal.type('q');
+    expect(await terminal.ended()).toBe(0);
+    expect(terminal.raw.lastIndexOf('\u001b[?1000l')).toBeGreaterThan(terminal.raw.lastIndexOf('\u001b[?1000h'));
+    config.remove();
+  });
+});
+
+describe('many', () => {
+  it('services: 500 of them, in a window', async () => {
+    const other = temporaryRoot();
+    const agent = await playStage(other.root, 100, 'crowded');
+    const terminal = open(100, 30, { root: other.root });
+    await terminal.shows(/v1\.0 on blue/);
+    terminal.type('2');
+    await terminal.shows(/Services {2}500 containers/);
+    terminal.type('G');
+    await terminal.shows(/▸✓ worker-493/);
+    terminal.type('/worker-49\r');
+    await terminal.shows(/5 of 500 containers/);
+    await end(agent);
+    other.remove();
+  });
+
+  it('log lines: a million, without falling behind, growing or moving what is looked at', async () => {
+    const other = temporaryRoot();
+    const agent = await playStage(other.root, 100, 'well', { pause: 10, burst: 400 });
+    const terminal = open(100, 30, { root: other.root });
+    await terminal.shows(/v1\.0 on blue/);
+    terminal.type('3');
+    const newest = () =>
+      Math.max(0, ...[...terminal.text.matchAll(/(?:request|ERROR) (\d+)/g)].map(([, seq]) => Number(seq)));
+    await terminal.shows(() => newest() > 20_000);
+    terminal.type('kkk');
+    await terminal.shows(/paused/);
+    const still = () => terminal.lines.slice(4, 27).join('\n');
+    const before = still();
+    const [pid = 0] = terminal.processes(program);
+    const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+    await terminal.shows((now) => Number(/(\d+) newer/.exec(now.text)?.[1] ?? 0) > 300_000);
+    expect(still()).toBe(before);
+    const early = resident();
+    terminal.type('f');
+    await terminal.shows(() => newest() > 1_000_000);
+    expect(resident()).toBeLessThan(early * 1.5 + 50_000);
+    await end(agent);
+    other.remove();
   });
 });
 

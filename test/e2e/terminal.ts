@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import xterm from '@xterm/headless';
 
 /** Milliseconds after which a screen that does not come is a failure. */
-const patience = 20_000;
+const patience = 60_000;
 
 /**
  * A terminal with a program in it: a real pseudo-terminal (from script(1)), the screen of which is kept by a terminal

@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { globalOptions } from '../../src/cli/catalog/spec.ts';
@@ -7,7 +6,6 @@ import { specOf, verbNames } from '../../src/cli/catalog.ts';
 import { completionScript } from '../../src/cli/completion.ts';
 import { cliReference, errorReference } from '../../src/cli/reference.ts';
 import { errorCodes, exitCodes } from '../../src/lib/errors.ts';
-import { bindings } from '../../src/tui/keys.ts';
 
 const docs = join(import.meta.dirname, '../../docs');
 
@@ -21,13 +19,6 @@ describe('the reference', () => {
     await expect(errorReference()).toMatchFileSnapshot(join(docs, 'reference/errors.md'));
     for (const code of Object.keys(errorCodes)) expect(errorReference()).toContain(`| \`${code}\` |`);
     for (const status of Object.values(exitCodes)) expect(errorReference()).toContain(`| ${status} |`);
-  });
-
-  it('has a row for every key of the screens', () => {
-    const guide = readFileSync(join(docs, 'guide/screens.md'), 'utf8');
-    for (const { keys, help } of bindings) {
-      expect(guide).toContain(`| ${keys.map((key) => `\`${key}\``).join(' ')} | ${help} |`);
-    }
   });
 });
 

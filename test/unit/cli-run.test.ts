@@ -408,6 +408,7 @@ describe('an operation in this very process', () => {
   /** Keeps to the contract of `Client`: an abort takes the operation back, and its stream goes on to the end. */
   const hosted = (begins: boolean): Client => ({
     host: 'in-process',
+    access: 'operator',
     ask: async () => {
       throw new ApplianceError('internal', 'not asked here');
     },

@@ -6,16 +6,15 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { ApplianceError } from '../../src/lib/errors.ts';
 import { pathsFor } from '../../src/lib/paths.ts';
 import { Feed } from '../../src/tui/feed.ts';
-import { actionFor, bindings, keyNames } from '../../src/tui/keys.ts';
-import { LogFilter } from '../../src/tui/log-view.ts';
+import { keyNames } from '../../src/tui/keys.ts';
 import { follow, fromStatus } from '../../src/tui/operation.ts';
-import { initialState, type LogEntry, type State } from '../../src/tui/state.ts';
+import { initialState, type State } from '../../src/tui/state.ts';
 import { Store } from '../../src/tui/store.ts';
 import { TornKeys } from '../../src/tui/torn-keys.ts';
-import { typed, update } from '../../src/tui/update.ts';
 import { lastUpTo, windowAround } from '../../src/tui/window.ts';
 import { temporaryRoot } from '../e2e/stage/face.ts';
 import { openStage } from '../e2e/stage/stage.ts';
+import { keys as table } from '../support/screens.ts';
 
 const noKey: Key = {
   upArrow: false,
@@ -49,7 +48,12 @@ describe('keys', () => {
     expect(keyNames('c', { ...noKey, ctrl: true })).toEqual(['Ctrl-C']);
     expect(keyNames('x', { ...noKey, meta: true })).toEqual([]);
     // What is left of an arrow key that a slow line has torn apart does nothing.
-    expect(keyNames('[A', noKey).map((name) => actionFor(name, 'logs'))).toEqual([undefined, undefined]);
+    expect(keyNames('[A', noKey).map((name) => table.actionFor(name, 'logs'))).toEqual([undefined, undefined]);
+    // So do sequences that nobody knows; a mouse says where it was.
+    expect(keyNames('[1;5A', noKey)).toEqual([]);
+    expect(keyNames('[<64;3;4M', noKey)).toEqual(['Wheel-Up']);
+    expect(keyNames('[<0;3;4M', noKey)).toEqual(['Click-3-4']);
+    expect(keyNames('[<0;3;4m', noKey)).toEqual([]);
   });
 
   it('are put together again when a slow line has torn them apart', async () => {
@@ -65,16 +69,6 @@ describe('keys', () => {
     expect(pressed.slice(3)).toEqual(['[', 'A']);
     keys.take('', ['Esc']);
     await expect.poll(() => pressed.slice(5)).toEqual(['Esc']);
-  });
-
-  it('do one thing each on a screen', () => {
-    for (const scope of ['overview', 'logs'] as const) {
-      const keys = bindings
-        .filter((binding) => binding.scope === scope || binding.scope === 'everywhere')
-        .flatMap(({ keys }) => keys);
-      expect(new Set(keys).size).toBe(keys.length);
-      for (const key of keys) expect(actionFor(key, scope)).toBeDefined();
-    }
   });
 });
 
@@ -96,73 +90,6 @@ describe('windows', () => {
   it('find numbers that are no longer there', () => {
     const entries = [3, 5, 9].map((seq) => ({ seq }));
     expect([0, 3, 4, 5, 8, 9, 100].map((seq) => lastUpTo(entries, seq))).toEqual([-1, 0, 0, 1, 1, 2, 2]);
-  });
-});
-
-describe('what keys do to the view', () => {
-  const entry = (seq: number): LogEntry => ({ seq, service: 'web', label: 'web', error: false, text: `line ${seq}` });
-  const around = { filter: new LogFilter(), room: 10 };
-  const inLogs = (patch: Partial<State['view']> = {}, lines = 100): State => {
-    const state = initialState(0);
-    return {
-      ...state,
-      logs: Array.from({ length: lines }, (_, index) => entry(index + 1)),
-      view: { ...state.view, screen: 'logs', ...patch },
-    };
-  };
-
-  it('going back pauses, going on to the end follows again', () => {
-    const paused = update(inLogs(), 'up', around);
-    expect(paused.anchor).toBe(99);
-    expect(update(inLogs(paused), 'page-up', around).anchor).toBe(89);
-    expect(update(inLogs(paused), 'down', around).anchor).toBeUndefined();
-    expect(update(inLogs(paused), 'follow', around).anchor).toBeUndefined();
-    expect(update(inLogs(), 'first', around).anchor).toBe(10);
-    expect(update(inLogs({ anchor: 10 }), 'up', around).anchor).toBe(10);
-  });
-
-  it('a short log cannot be scrolled, and lines that are gone do not matter', () => {
-    expect(update(inLogs({}, 5), 'up', around).anchor).toBeUndefined();
-    const old: State = {
-      ...inLogs({ anchor: 3 }),
-      logs: Array.from({ length: 50 }, (_, index) => entry(index + 1_000)),
-    };
-    expect(around.filter.window(old.logs, old.view, 10).entries.map(({ seq }) => seq)).toEqual(
-      Array.from({ length: 10 }, (_, index) => index + 1_000),
-    );
-  });
-
-  it('walks through the services, with "all" between the last and the first', () => {
-    const status = { services: [{ name: 'a' }, { name: 'b' }, { name: 'a' }] } as unknown as NonNullable<
-      State['status']
-    >;
-    const next = (service: string | undefined) =>
-      update({ ...inLogs({ service }), status }, 'next-service', around).service;
-    expect([next(undefined), next('a'), next('b'), next('gone')]).toEqual(['a', 'b', undefined, 'a']);
-    expect(update({ ...inLogs(), status }, 'previous-service', around).service).toBe('b');
-  });
-
-  it('Esc goes back one thing at a time', () => {
-    const start = inLogs({ filter: 'x', service: 'a' });
-    const first = update(start, 'back', around);
-    expect(first).toMatchObject({ filter: '', service: 'a', screen: 'logs' });
-    expect(update(inLogs(first), 'back', around)).toMatchObject({ service: undefined, screen: 'overview' });
-  });
-
-  it('a filter is typed, kept or dropped', () => {
-    const view = ['e', 'r', 'r', 'x', 'Backspace', 'Space', '1', '↑', 'Tab'].reduce(typed, inLogs({ typing: '' }).view);
-    expect(view.typing).toBe('err 1');
-    expect(typed(view, 'Enter')).toMatchObject({ filter: 'err 1', typing: undefined });
-    expect(typed({ ...view, filter: 'old' }, 'Esc')).toMatchObject({ filter: 'old', typing: undefined });
-    expect(typed(view, 'Ctrl-U').typing).toBe('');
-  });
-
-  it('help lies over everything and goes away again', () => {
-    const help = update(inLogs(), 'help', around);
-    expect(help.help).toBe(true);
-    expect(update(inLogs(help), 'up', around)).toMatchObject({ help: true, helpTop: 0, anchor: undefined });
-    expect(update(inLogs(help), 'back', around)).toMatchObject({ help: false, screen: 'logs' });
-    expect(update(inLogs(help), 'overview', around)).toMatchObject({ help: false, screen: 'overview' });
   });
 });
 
@@ -299,8 +226,23 @@ describe('the feed', () => {
     await until(({ logs }) => logs.length > 20);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: looks for control characters
     expect(store.get().logs.filter(({ text }) => /[\u0000-\u001f]/.test(text))).toEqual([]);
-    store.set({ view: { ...store.get().view, service: 'redis' } });
+    const { view } = store.get();
+    store.set({ view: { ...view, logs: { ...view.logs, service: 'redis' } } });
     await until(({ logs }) => logs.length > 2 && logs.every(({ service }) => service === 'redis'));
+    await stop();
+  });
+
+  it('asks for a document only while its screen is open, and shows what changed', async () => {
+    const stop = await openStage({ root: place.root, stepTime: 20, logPause: 10, recorded: true });
+    const { store, until, feed } = open();
+    await until(({ link }) => link.kind === 'up');
+    expect(store.get().documents).toEqual({});
+    store.set({ view: { ...store.get().view, screen: 'releases' } });
+    await until(({ documents }) => documents.releases?.data?.[1]?.pinned === true);
+    expect(Object.keys(store.get().documents)).toEqual(['releases']);
+    await feed.client?.ask('pin', { tag: 'v0.9', pinned: false });
+    feed.refresh();
+    await until(({ documents }) => documents.releases?.data?.[1]?.pinned === false);
     await stop();
   });
 

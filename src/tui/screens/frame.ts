@@ -1,17 +1,16 @@
 import { formatDuration } from '../../lib/units.ts';
-import { bindings } from '../keys.ts';
-import { bold, clip, dim, type Glyphs, type Line, type Segment, spread } from '../line.ts';
-import type { State } from '../state.ts';
+import type { KeyTable } from '../key-table.ts';
+import { bold, clip, dim, type Glyphs, type Line, type Segment, spread, widthOf } from '../line.ts';
+import type { Notice, State } from '../state.ts';
+import { colourOf, conditionColors, verdictColors } from './signs.ts';
+import { screens } from './table.ts';
 
-export const verdictColors = { pass: 'green', fail: 'red', inconclusive: 'yellow' } as const;
-export const conditionColors = { ...verdictColors, running: 'cyan', skipped: 'gray' } as const;
+/** Milliseconds for which a notice of success stays. Others stay until something else is done. */
+const noticeTime = 15_000;
 
-/** The top line: which appliance, how it is, and the screens. */
-export function headerLine(state: Pick<State, 'status' | 'view'>, width: number, glyphs: Glyphs): Line {
-  const { status, view } = state;
-  const tab = (key: string, title: string, chosen: boolean): Segment[] => [
-    { text: ` ${key} ${title} `, inverse: chosen, bold: chosen, dim: !chosen },
-  ];
+/** The top line: which appliance, how it is, what is live; at the right, what runs and what the person may do. */
+export function headerLine(state: State, width: number, glyphs: Glyphs): Line {
+  const { status, operation, link } = state;
   const left: Segment[] = status
     ? [
         { text: ` ${glyphs[status.verdict]} `, color: verdictColors[status.verdict], bold: true },
@@ -25,30 +24,86 @@ export function headerLine(state: Pick<State, 'status' | 'view'>, width: number,
           : [dim('  nothing deployed')]),
       ]
     : [{ text: ' appliance', bold: true }];
-  const right = [
-    ...tab('1', 'Overview', view.screen === 'overview' && !view.help),
-    ...tab('2', 'Logs', view.screen === 'logs' && !view.help),
-    ...tab('?', 'Help', view.help),
+  const right: Segment[] = [
+    ...(operation
+      ? [{ text: `${glyphs.running} ${operation.title} ${Math.round(operation.progress * 100)} % `, color: 'cyan' }]
+      : []),
+    ...(link.kind === 'up' && link.access === 'viewer' ? [{ text: 'read-only ', color: 'yellow' }] : []),
   ];
   return spread(left, right, width, glyphs.cut);
 }
 
-/** A colour of DESIGN §3 as the terminal shows it; the plain blue of many terminals cannot be read on black. */
-export function colourOf(colour: 'blue' | 'green' | null): string | undefined {
-  if (colour === null) return undefined;
-  return colour === 'blue' ? 'blueBright' : 'green';
+/** The screens with their keys, and how many alerts fire. Where there is no room for all titles, some show their key alone. */
+export function tabsLine(state: State, width: number, glyphs: Glyphs): Line {
+  return clip(
+    tabsOf(state, width, glyphs).flatMap(({ segments }) => segments),
+    width,
+    glyphs.cut,
+  );
 }
 
-/** The line under the top: a rule, or what is wrong with the connection. */
+interface Tab {
+  readonly screen: (typeof screens)[number];
+  readonly segments: readonly Segment[];
+}
+
+function tabsOf({ view, status }: State, width: number, glyphs: Glyphs): readonly Tab[] {
+  const alerts = status?.alerts.length ?? 0;
+  const draw = (screen: Tab['screen'], long: boolean): Tab => {
+    const { name, key, title } = screen;
+    const inverse = view.screen === name;
+    const badge = name === 'alerts' && alerts > 0 ? ` ${glyphs.fail}${alerts}` : '';
+    return {
+      screen,
+      segments: [
+        { text: ` ${key}`, color: 'cyan', inverse, bold: inverse },
+        { text: long ? ` ${title}` : '', inverse, bold: inverse, dim: !inverse },
+        ...(badge === '' ? [] : [{ text: badge, color: 'red', inverse, bold: true }]),
+        { text: ' ', inverse },
+      ],
+    };
+  };
+  // The open screen has its title first, then the others from the left for as long as there is room.
+  const titled = new Set([view.screen]);
+  const drawn = () => screens.map((screen) => draw(screen, titled.has(screen.name)));
+  for (const { name } of screens) {
+    titled.add(name);
+    if (widthOf(drawn().flatMap(({ segments }) => segments)) <= width) continue;
+    if (name !== view.screen) titled.delete(name);
+    break;
+  }
+  return drawn();
+}
+
+/** The screen that is under a column of the line of screens, for the mouse. @param column counted from 0 */
+export function tabAt(
+  state: State,
+  width: number,
+  column: number,
+  glyphs: Glyphs,
+): (typeof screens)[number] | undefined {
+  let at = 0;
+  for (const { screen, segments } of tabsOf(state, width, glyphs)) {
+    at += widthOf(segments);
+    if (column < at) return screen;
+  }
+  return undefined;
+}
+
+/** The line under the screens: a rule, or what is wrong with the connection. */
 export function bannerLine(state: Pick<State, 'link' | 'problem' | 'now'>, width: number, glyphs: Glyphs): Line {
   const { link, problem } = state;
   if (link.kind === 'lost') {
     const left = Math.max(0, Math.ceil((link.retryAt - state.now) / 1_000));
     const again = left === 0 ? 'trying again' : `trying again in ${formatDuration(left * 1_000).replace('.0', '')}`;
-    return banner(`The agent does not answer; ${again}. What you see may be old.`, width, glyphs);
+    return banner(`${glyphs.fail} The agent does not answer; ${again}. What you see may be old.`, width, glyphs);
   }
   if (problem)
-    return banner(`${problem.message}${problem.hint ? ` ${glyphs.arrow} ${problem.hint}` : ''}`, width, glyphs);
+    return banner(
+      `${glyphs.fail} ${problem.message}${problem.hint ? ` ${glyphs.arrow} ${problem.hint}` : ''}`,
+      width,
+      glyphs,
+    );
   return [dim(glyphs.rule.repeat(width))];
 }
 
@@ -57,33 +112,89 @@ function banner(text: string, width: number, glyphs: Glyphs): Line {
   return [{ text: segment.text.padEnd(width), color: 'yellow', inverse: true }];
 }
 
-/** The bottom line: the keys that matter here. */
-export function footerLine(state: Pick<State, 'view'>, width: number, glyphs: Glyphs): Line {
-  const { view } = state;
+/** The line above the keys: a rule, or what became of what was just done, with the command that does the same. */
+export function noticeLine({ notice, now }: Pick<State, 'notice' | 'now'>, width: number, glyphs: Glyphs): Line {
+  if (notice === undefined || isOver(notice, now)) return [dim(glyphs.rule.repeat(width))];
+  const { kind, text, command, hint } = notice;
+  return clip(
+    [
+      { text: ` ${glyphs[kind]} `, color: conditionColors[kind], bold: true },
+      ...(command === undefined ? [] : [{ text: command, color: 'cyan' }, dim(` ${glyphs.dot} `)]),
+      { text },
+      ...(hint === undefined ? [] : [dim(` ${glyphs.arrow} ${hint}`)]),
+    ],
+    width,
+    glyphs.cut,
+  );
+}
+
+function isOver({ kind, at }: Notice, now: number): boolean {
+  return kind !== 'running' && kind !== 'fail' && now - at > noticeTime;
+}
+
+/** The bottom line: what is being typed, or the keys that matter here. */
+export function footerLine(state: State, keys: KeyTable, width: number, glyphs: Glyphs): Line {
+  const { view, link } = state;
   if (view.typing !== undefined) {
+    const { label, text } = view.typing;
     return clip(
-      [bold(' / '), { text: view.typing }, { text: ' ', inverse: true }, dim('  Enter keeps it, Esc drops it')],
+      [dim(` ${label}: `), bold(text), { text: ' ', inverse: true }, dim('  Enter takes it, Esc drops it')],
       width,
       glyphs.cut,
     );
   }
-  const hints = view.help
-    ? [
-        { key: '↑↓', text: 'scroll' },
-        { key: 'Esc', text: 'close' },
-        { key: 'q', text: 'quit' },
-      ]
-    : bindings
-        .filter(({ scope, hint }) => hint !== undefined && (scope === view.screen || scope === 'everywhere'))
-        .map(({ keys, hint, action }) => ({
-          key: action === 'down' ? '↑↓' : (keys[0] ?? ''),
-          text: hint ?? '',
-        }));
+  if (view.overlay !== undefined) return hintLine(overlayHints(view.overlay.kind), width, glyphs);
+  const viewer = link.kind === 'up' && link.access === 'viewer';
+  const all = keys
+    .of(view.screen)
+    .filter(({ hint, changes }) => hint !== undefined && !(viewer && changes === true))
+    .map(({ keys: [key = ''], hint = '', action }) => ({ key: action === 'down' ? '↑↓' : key, text: hint, action }));
+  // How to get help and how to leave stay, whatever there is no room for.
+  const kept = new Set(['help', 'quit']);
+  let shown = all;
+  while (widthOf(hintLine(shown, Number.POSITIVE_INFINITY, glyphs)) > width) {
+    const last = shown.findLastIndex(({ action }) => !kept.has(action));
+    if (last < 0) break;
+    shown = shown.filter((_, index) => index !== last);
+  }
+  return hintLine(shown, width, glyphs);
+}
+
+function hintLine(
+  hints: readonly { readonly key: string; readonly text: string }[],
+  width: number,
+  glyphs: Glyphs,
+): Line {
   return clip(
-    hints.flatMap(({ key, text }) => [bold(` ${spoken(key, glyphs)}`), dim(` ${text} `)]),
+    hints.flatMap(({ key, text }): Segment[] => [
+      { text: ` ${spoken(key, glyphs)}`, bold: true, color: 'cyan' },
+      dim(` ${text} `),
+    ]),
     width,
     glyphs.cut,
   );
+}
+
+function overlayHints(kind: NonNullable<State['view']['overlay']>['kind']): { key: string; text: string }[] {
+  if (kind === 'palette')
+    return [
+      { key: '↑↓', text: 'choose' },
+      { key: 'Tab', text: 'complete' },
+      { key: 'Enter', text: 'run' },
+      { key: 'Esc', text: 'back' },
+    ];
+  if (kind === 'dialog' || kind === 'leave')
+    return [
+      { key: 'Tab', text: 'choose' },
+      { key: 'Enter', text: 'do it' },
+      { key: '↑↓', text: 'scroll' },
+      { key: 'Esc', text: 'cancel' },
+    ];
+  return [
+    { key: '↑↓', text: 'scroll' },
+    { key: 'Esc', text: 'close' },
+    { key: 'q', text: 'quit' },
+  ];
 }
 
 /** Names of keys in ASCII where the terminal has no arrows. */

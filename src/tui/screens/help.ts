@@ -1,29 +1,44 @@
-import { type Binding, bindings, type Scope } from '../keys.ts';
-import { blank, bold, clip, dim, fill, type Glyphs, type Line } from '../line.ts';
+import type { KeyTable } from '../key-table.ts';
+import type { Binding } from '../keys.ts';
+import { blank, bold, dim, type Glyphs, type Line } from '../line.ts';
+import type { ScreenName } from '../screen-names.ts';
+import type { Room } from './columns.ts';
 import { spoken } from './frame.ts';
+import { scrolledLines } from './over.ts';
+import { screenOf, screens } from './table.ts';
 
-const titles: Readonly<Record<Scope, string>> = { everywhere: 'Everywhere', overview: 'Overview', logs: 'Logs' };
-
-/** The help, made from the table of keys. @param top first line that is visible */
+/** The help, made from the table of keys: this screen first, then what is the same on all, then the other screens. */
 export function helpLines(
+  screen: ScreenName,
+  keys: KeyTable,
   top: number,
-  room: { readonly width: number; readonly height: number },
+  room: Room,
   glyphs: Glyphs,
 ): readonly Line[] {
-  const all = (Object.keys(titles) as Scope[]).flatMap((scope) => [
-    blank,
-    [bold(` ${titles[scope]}`)],
-    ...bindings.filter((binding) => binding.scope === scope).map((binding) => bindingLine(binding, room.width, glyphs)),
-  ]);
-  const first = Math.min(top, Math.max(0, all.length - room.height));
-  const visible = all.slice(first, first + room.height);
-  if (first + room.height < all.length && visible.length > 0) {
-    visible[visible.length - 1] = [dim(`   ${glyphs.down} more below`)];
-  }
-  return fill(visible, room.height);
+  const others = screens.filter(({ name, actions }) => name !== screen && actions.length > 0);
+  const part = (title: string, scope: string, test: (binding: Binding) => boolean = () => true): Line[] => {
+    const shown = keys.bindings.filter((binding) => binding.scope === scope && test(binding));
+    return shown.length === 0
+      ? []
+      : [blank, [bold(` ${title}`)], ...shown.map((binding) => bindingLine(binding, glyphs))];
+  };
+  const isScreen = ({ action }: Binding) => action.startsWith('screen.');
+  return scrolledLines(
+    [
+      [dim(' Keys, from the same table that they are taken from. * changes something; a dialog asks first.')],
+      ...part(screenOf(screen).title, screen),
+      ...part('Moving about', 'moving'),
+      ...part('Everywhere', 'everywhere', (binding) => !isScreen(binding)),
+      ...part('Screens', 'everywhere', isScreen),
+      ...others.flatMap(({ title, name }) => part(title, name)),
+    ],
+    top,
+    room,
+    glyphs,
+  );
 }
 
-function bindingLine({ keys, help }: Binding, width: number, glyphs: Glyphs): Line {
+function bindingLine({ keys, help, changes }: Binding, glyphs: Glyphs): Line {
   const names = keys.map((key) => spoken(key, glyphs)).join('  ');
-  return clip([{ text: `   ${names.padEnd(16)} `, color: 'cyan' }, { text: help }], width, glyphs.cut);
+  return [{ text: `   ${names.padEnd(22)} `, color: 'cyan' }, { text: help }, ...(changes === true ? [dim(' *')] : [])];
 }

@@ -6,7 +6,7 @@ import { bold, clip, dim, type Glyphs, type Line, named, type Segment } from '..
 import type { LiveOperation, LiveStep } from '../operation.ts';
 import type { State } from '../state.ts';
 import { windowAround } from '../window.ts';
-import { conditionColors } from './frame.ts';
+import { conditionColors } from './signs.ts';
 
 type Shown = Pick<State, 'operation' | 'history' | 'now'>;
 

@@ -1,180 +1,107 @@
-import { age, wayBack } from '../../api/describe.ts';
-import type { Status } from '../../api/schema.ts';
-import { oneLine, wrap } from '../../lib/text.ts';
-import {
-  blank,
-  bold,
-  clip,
-  dim,
-  fill,
-  type Glyphs,
-  type Line,
-  named,
-  nameWidth,
-  plain,
-  type Segment,
-} from '../line.ts';
+import { conditionOf } from '../../api/describe.ts';
+import type { ServiceStatus } from '../../api/schema.ts';
+import { blank, fill, type Line } from '../line.ts';
+import type { Intent } from '../order.ts';
+import { releaseOrders } from '../orders/releases.ts';
+import { keyOf } from '../series.ts';
 import type { State } from '../state.ts';
-import { colourOf, verdictColors } from './frame.ts';
+import { tableLines } from './columns.ts';
+import { listScreen } from './list.ts';
 import { belowLines, operationLines } from './operations.ts';
-import { serviceLines } from './services.ts';
-
-type Shown = Pick<State, 'link' | 'status' | 'operation' | 'history' | 'now'> & { readonly selected: number };
-
-interface Room {
-  readonly width: number;
-  readonly height: number;
-}
+import { problemLines } from './problems.ts';
+import type { Canvas, Screen } from './screen.ts';
+import { serviceColumns } from './services.ts';
+import { standingLines } from './standing.ts';
+import { waitingLines } from './waiting.ts';
 
 /** Lines that the services get before anything above them is left out. */
 const leastServices = 6;
 /** Lines that must be free before something stands below the services. */
 const leastBelow = 3;
 
-/** The overview: exactly as many lines as the screen has. */
-export function overviewLines(shown: Shown, room: Room, glyphs: Glyphs): readonly Line[] {
-  const { status } = shown;
-  if (status === undefined) return fill(waitingLines(shown, room, glyphs), room.height);
-  const top = topLines(shown, status, room, glyphs);
-  const services = serviceLines(
-    status.services,
-    shown.selected,
-    shown.now,
-    { ...room, height: room.height - top.length },
-    glyphs,
-  );
-  const spare = room.height - top.length - services.length - 1;
-  const below = spare >= leastBelow ? [blank, ...belowLines(shown, { ...room, height: spare }, glyphs)] : [];
-  return fill([...top, ...services, ...below], room.height);
+/** The services of the overview: the same rows as on their own screen, marked by themselves. */
+const services = listScreen<ServiceStatus>({
+  name: 'overview',
+  title: 'Overview',
+  key: '1',
+  noun: 'container',
+  rows: ({ status }) => status?.services,
+  id: keyOf,
+  condition: conditionOf,
+  columns: serviceColumns,
+  empty: { text: 'No container exists. This starts what should run:', command: 'appliance up' },
+  actions: [
+    {
+      name: 'logs',
+      keys: ['Enter'],
+      help: 'the logs of the marked service',
+      hint: 'its logs',
+      changes: false,
+      act: (row): Intent =>
+        row ? { kind: 'logs', service: row.name } : { kind: 'say', text: 'No service is marked.' },
+    },
+    {
+      name: 'rollback',
+      keys: ['b'],
+      help: 'go back to the release before the live one, after the plan was shown',
+      hint: 'roll back',
+      changes: true,
+      act: (): Intent => ({ kind: 'order', order: releaseOrders.rollback(undefined) }),
+    },
+  ],
+});
+
+/** One glance: how it is, what is live, where the traffic goes, what runs, what is wrong. */
+export const overviewScreen: Screen = {
+  ...services,
+  lines: (state, canvas) => {
+    const { status } = state;
+    if (status === undefined) return fill(waitingLines(state, canvas, canvas.glyphs), canvas.height);
+    const { top, table } = layout(state, canvas);
+    const spare = canvas.height - top.length - table.length - 1;
+    const below = spare >= leastBelow ? [blank, ...belowLines(state, { ...canvas, height: spare }, canvas.glyphs)] : [];
+    return fill([...top, ...table, ...below], canvas.height);
+  },
+  rowAt: (state, canvas, line) => {
+    if (state.status === undefined) return undefined;
+    const { top } = layout(state, canvas);
+    const rows = canvas.height - top.length;
+    const size = state.status.services.length;
+    const drawn = size > rows - 1 ? rows - 2 : rows - 1;
+    const index = services.place?.(state).index ?? 0;
+    const first = Math.min(Math.max(index - Math.floor(drawn / 2), 0), Math.max(0, size - drawn));
+    const row = line - top.length - 1;
+    return row >= 0 && row < drawn && first + row < size ? first + row : undefined;
+  },
+};
+
+function layout(state: State, canvas: Canvas): { readonly top: readonly Line[]; readonly table: readonly Line[] } {
+  const rows = state.status?.services ?? [];
+  const top = topLines(state, canvas);
+  const room = { ...canvas, height: canvas.height - top.length };
+  if (rows.length === 0) return { top, table: services.lines(state, { ...room, height: 3 }).slice(2) };
+  const marked = services.place?.(state).index ?? 0;
+  const columns = serviceColumns(rows, state, canvas.glyphs);
+  return { top, table: tableLines({ rows, marked, columns, condition: conditionOf }, room, canvas.glyphs) };
 }
 
 /** Everything above the services. A short terminal gets less of it, so that the services are not pushed out. */
-function topLines(shown: Shown, status: Status, room: Room, glyphs: Glyphs): Line[] {
-  const state = stateLines(status, shown.now, room.width, glyphs);
-  const operation = operationLines(shown, room.width, glyphs);
-  const problems = problemLines(status, room, glyphs);
-  const all = [...state, blank, ...withGap(operation), ...withGap(problems)];
-  if (room.height - all.length >= leastServices) return all;
-  // Which release, and where the traffic goes; a warm one in between is told where there is room.
-  const essential = [state[0] ?? blank, state[status.warm ? 2 : 1] ?? blank];
-  return [...essential, ...operation.slice(0, 1), ...problems].slice(0, Math.max(2, room.height - leastServices));
+function topLines(state: State, { width, height, glyphs }: Canvas): readonly Line[] {
+  const { status } = state;
+  if (status === undefined) return [];
+  const standing = standingLines(status, state.now, width, glyphs);
+  const operation = operationLines(state, width, glyphs);
+  const problems = problemLines(status, { width, height }, glyphs);
+  const rest = [...withGap(operation), ...withGap(problems)];
+  // The first lines say the most; what is left out is said on the screens of its own.
+  for (let kept = standing.length; kept >= 3; kept -= 1) {
+    const all = [...standing.slice(0, kept), blank, ...rest];
+    if (height - all.length >= leastServices) return all;
+  }
+  const essential = [...standing.slice(0, 2), ...operation.slice(0, 1), ...problems];
+  return essential.slice(0, Math.max(2, height - leastServices));
 }
 
-function withGap(lines: Line[]): Line[] {
+function withGap(lines: readonly Line[]): readonly Line[] {
   return lines.length === 0 ? [] : [...lines, blank];
-}
-
-function waitingLines({ link, now }: Shown, { width }: Room, glyphs: Glyphs): Line[] {
-  if (link.kind === 'connecting' || link.kind === 'up') return [blank, [dim('  connecting to the agent')]];
-  const left = Math.max(0, Math.ceil((link.retryAt - now) / 1_000));
-  return [
-    blank,
-    [
-      { text: ` ${glyphs.inconclusive} `, color: 'yellow', bold: true },
-      bold(link.code === 'agent_unreachable' ? 'No agent is running.' : 'The agent cannot be used.'),
-    ],
-    ...(link.code === 'agent_unreachable' ? [] : wrap(link.message, width - 4).map((line) => [dim(`   ${line}`)])),
-    blank,
-    plain('   To start it:'),
-    [dim('     under systemd   '), bold('systemctl start appliance')],
-    [dim('     otherwise       '), bold('appliance agent --foreground')],
-    blank,
-    ...wrap('Every verb of the command line works without an agent too: appliance status', width - 4).map((line) => [
-      dim(`   ${line}`),
-    ]),
-    blank,
-    [dim(left === 0 ? '   trying again' : `   trying again in ${left} s`)],
-  ];
-}
-
-function stateLines(status: Status, now: number, width: number, glyphs: Glyphs): Line[] {
-  const { release, warm, edge, agent } = status;
-  return [
-    named(
-      'Release',
-      release
-        ? [
-            bold(release.tag),
-            { text: ' on ' },
-            { text: release.colour, color: colourOf(release.colour) },
-            dim(`, live for ${age(release.since, now)}`),
-          ]
-        : [{ text: 'nothing is deployed yet; type ' }, bold('appliance deploy <tag>'), { text: ' in a shell' }],
-      width,
-      glyphs,
-    ),
-    ...(warm
-      ? [
-          named(
-            'Warm',
-            [{ text: `${warm.tag} on ` }, { text: warm.colour, color: colourOf(warm.colour) }, dim(`, ${wayBack}`)],
-            width,
-            glyphs,
-          ),
-        ]
-      : []),
-    named('Traffic', trafficBar(status.traffic, width - nameWidth - 3, glyphs), width, glyphs),
-    named(
-      'Edge',
-      edge.reachable
-        ? [{ text: `${edge.http} ${glyphs.dot} ${edge.https}` }]
-        : [{ text: `${glyphs.fail} ${edge.http} does not answer`, color: 'red' }],
-      width,
-      glyphs,
-    ),
-    named(
-      'Agent',
-      [{ text: `pid ${agent.pid ?? glyphs.none}` }, dim(`, up for ${age(agent.since, now)}`)],
-      width,
-      glyphs,
-    ),
-  ];
-}
-
-/** `blue 30 % ████████░░░░░░░░░░░░ green 70 %` */
-export function trafficBar(traffic: Status['traffic'], width: number, glyphs: Glyphs): Line {
-  const left = `blue ${traffic.blue} % `;
-  const right = ` green ${traffic.green} %`;
-  const length = Math.min(40, Math.max(4, width - left.length - right.length));
-  const total = traffic.blue + traffic.green;
-  const blue = total === 0 ? 0 : Math.round((traffic.blue / total) * length);
-  // A colour that gets any traffic at all is seen in the bar.
-  const shown = Math.min(traffic.green > 0 ? length - 1 : length, Math.max(traffic.blue > 0 ? 1 : 0, blue));
-  const side = (weight: number, colour: 'blue' | 'green', text: string): Segment => ({
-    text,
-    color: colourOf(colour),
-    dim: weight === 0,
-  });
-  if (total === 0) return [dim(`${left}${glyphs.empty.repeat(length)}${right}`)];
-  return [
-    side(traffic.blue, 'blue', left),
-    { text: glyphs.full.repeat(shown), color: colourOf('blue') },
-    { text: glyphs.empty.repeat(length - shown), color: colourOf('green') },
-    side(traffic.green, 'green', right),
-  ];
-}
-
-/** What is not as it should be; at most a third of the screen. */
-function problemLines(status: Status, { width, height }: Room, glyphs: Glyphs): Line[] {
-  const findings = status.findings
-    .filter(({ verdict }) => verdict !== 'pass')
-    .flatMap(({ verdict, observed, expected, hint }): Line[] => [
-      [
-        { text: ` ${glyphs[verdict]} `, color: verdictColors[verdict], bold: true },
-        { text: oneLine(observed) },
-        dim(expected === undefined ? '' : `, expected ${oneLine(expected)}`),
-      ],
-      ...(hint === undefined ? [] : [[dim(`   ${glyphs.arrow} ${oneLine(hint)}`)]]),
-    ]);
-  const alerts = status.alerts.map(
-    ({ severity, summary }): Line => [
-      { text: ` ${glyphs.fail} `, color: 'red', bold: true },
-      { text: `${severity}: ${oneLine(summary)}` },
-    ],
-  );
-  const all = [...findings, ...alerts];
-  if (all.length === 0) return [];
-  const most = Math.max(2, Math.floor(height / 3));
-  const shown = all.length > most ? [...all.slice(0, most - 1), [dim('   and more: appliance status')]] : all;
-  return shown.map((line) => clip(line, width, glyphs.cut));
 }

@@ -1,130 +1,136 @@
 import { age, conditionOf, percent } from '../../api/describe.ts';
 import type { ServiceStatus } from '../../api/schema.ts';
-import { displayWidth } from '../../lib/text.ts';
 import { formatBytes } from '../../lib/units.ts';
-import { bold, cell, clip, dim, type Glyphs, type Line } from '../line.ts';
-import { windowAround } from '../window.ts';
-import { colourOf, conditionColors } from './frame.ts';
+import { clip, dim, type Glyphs, type Line, named } from '../line.ts';
+import type { Intent } from '../order.ts';
+import { stackOrders } from '../orders/stack.ts';
+import { keyOf, type Series, sparkline } from '../series.ts';
+import type { State } from '../state.ts';
+import { type Column, fitting, type Room } from './columns.ts';
+import { listScreen } from './list.ts';
+import { colourOf, conditionColors } from './signs.ts';
 
-interface Column {
-  readonly title: string;
-  readonly width: number;
-  readonly align?: 'right';
-  readonly text: (row: ServiceStatus) => string;
-  readonly color?: (row: ServiceStatus) => string | undefined;
-}
+/** Readings that a line of bars shows; one is five seconds. */
+const sparks = 12;
+/** The lowest load that fills a bar: percent of one core, and bytes. */
+const leastCpu = 10;
+const leastMemory = 2 ** 20;
 
-/** The table of services: as many columns and rows as fit, the marked row always among them. */
-export function serviceLines(
+/** Columns of a table of services, the most important first. */
+export function serviceColumns(
   services: readonly ServiceStatus[],
-  marked: number,
-  now: number,
-  room: { readonly width: number; readonly height: number },
+  { now, series }: { readonly now: number; readonly series: Series },
   glyphs: Glyphs,
-): Line[] {
-  if (services.length === 0) return [[dim(' no containers; '), bold('appliance up'), dim(' starts them')]];
-  const columns = columnsFor(services, room.width, now, glyphs);
-  const header = clip(
-    [
-      dim('   '),
-      ...columns.map((column, index) =>
-        dim(`${index === 0 ? '' : '  '}${cell(column.title, column.width, glyphs.cut, column.align)}`),
-      ),
-    ],
-    room.width,
-    glyphs.cut,
-  );
-  const chosen = Math.min(marked, services.length - 1);
-  // The last line says how many are hidden, when some are.
-  const rows = services.length > room.height - 1 ? room.height - 2 : room.height - 1;
-  const { first, above, below } = windowAround(services.length, rows, chosen);
-  const visible = services.slice(first, first + Math.max(0, rows));
-  const more = [
-    ...(above > 0 ? [`${glyphs.up} ${above} above`] : []),
-    ...(below > 0 ? [`${glyphs.down} ${below} below`] : []),
-  ].join('   ');
+): readonly Column<ServiceStatus>[] {
+  const spark = (row: ServiceStatus, what: 'cpu' | 'memory') =>
+    sparkline(series.get(keyOf(row))?.[what] ?? [], sparks, what === 'cpu' ? leastCpu : leastMemory, glyphs);
   return [
-    header,
-    ...visible.map((row, index) => serviceLine(row, first + index === chosen, columns, room.width, glyphs)),
-    ...(above + below > 0 ? [[dim(`   ${more}`)]] : []),
-  ];
-}
-
-function serviceLine(
-  row: ServiceStatus,
-  marked: boolean,
-  columns: readonly Column[],
-  width: number,
-  glyphs: Glyphs,
-): Line {
-  const condition = conditionOf(row);
-  return clip(
-    [
-      { text: marked ? glyphs.cursor : ' ', bold: true, color: 'cyan' },
-      { text: `${glyphs[condition]} `, color: conditionColors[condition] },
-      ...columns.map((column, index) => ({
-        text: `${index === 0 ? '' : '  '}${cell(column.text(row), column.width, glyphs.cut, column.align)}`,
-        color: column.color?.(row),
-        bold: marked && index === 0,
-      })),
-    ],
-    width,
-    glyphs.cut,
-  );
-}
-
-/** As many columns as fit; the name of the service gets what is left, within reason. */
-function columnsFor(services: readonly ServiceStatus[], width: number, now: number, glyphs: Glyphs): Column[] {
-  const widest = (text: (row: ServiceStatus) => string, least: number) =>
-    Math.max(least, ...services.map((row) => displayWidth(text(row))));
-  const state: Column = {
-    title: 'STATE',
-    width: Math.min(
-      12,
-      widest((row) => row.state, 7),
-    ),
-    text: (row) => row.state,
-  };
-  const optional: readonly Column[] = [
-    { title: 'COLOUR', width: 6, text: (row) => row.colour ?? glyphs.none, color: (row) => colourOf(row.colour) },
-    state,
+    { title: 'SERVICE', width: fitting(services, ({ name }) => name, 7, 32), text: ({ name }) => name },
+    {
+      title: 'COLOUR',
+      width: 6,
+      text: ({ colour }) => colour ?? glyphs.none,
+      color: ({ colour }) => colourOf(colour),
+    },
+    { title: 'STATE', width: fitting(services, ({ state }) => state, 7, 12), text: ({ state }) => state },
     {
       title: 'HEALTH',
       width: 9,
-      text: (row) => row.health ?? glyphs.none,
+      text: ({ health }) => health ?? glyphs.none,
       color: (row) => conditionColors[conditionOf(row)],
     },
-    { title: '%CPU', width: 6, align: 'right', text: (row) => percent(row.cpuPercent).replace('–', glyphs.none) },
+    {
+      title: '%CPU',
+      width: 6,
+      align: 'right',
+      text: ({ cpuPercent }) => percent(cpuPercent).replace('–', glyphs.none),
+    },
     {
       title: 'MEMORY',
       width: 8,
       align: 'right',
-      text: (row) => (row.memoryBytes === null ? glyphs.none : formatBytes(row.memoryBytes)),
+      text: ({ memoryBytes }) => (memoryBytes === null ? glyphs.none : formatBytes(memoryBytes)),
     },
-    { title: 'RESTARTS', width: 8, align: 'right', text: (row) => String(row.restarts) },
-    { title: 'SINCE', width: 12, align: 'right', text: (row) => age(row.since, now).replace('–', glyphs.none) },
-    {
-      title: 'IMAGE',
-      width: Math.min(
-        48,
-        widest((row) => row.image, 5),
-      ),
-      text: (row) => row.image,
-    },
+    { title: 'CPU 1 MIN', width: sparks, align: 'right', text: (row) => spark(row, 'cpu'), color: () => 'cyan' },
+    { title: 'RESTARTS', width: 8, align: 'right', text: ({ restarts }) => String(restarts) },
+    { title: 'SINCE', width: 12, align: 'right', text: ({ since }) => age(since, now).replace('–', glyphs.none) },
+    { title: 'MEMORY 1 MIN', width: sparks, align: 'right', text: (row) => spark(row, 'memory'), color: () => 'cyan' },
+    { title: 'IMAGE', width: fitting(services, ({ image }) => image, 5, 48), text: ({ image }) => image },
   ];
-  const name = Math.min(
-    32,
-    widest((row) => row.name, 7),
-  );
-  const chosen: Column[] = [];
-  let left = width - 3 - Math.min(name, Math.max(16, width - 60));
-  for (const column of optional) {
-    if (column.width + 2 > left) break;
-    chosen.push(column);
-    left -= column.width + 2;
-  }
+}
+
+export const servicesScreen = listScreen<ServiceStatus>({
+  name: 'services',
+  title: 'Services',
+  key: '2',
+  noun: 'container',
+  rows: ({ status }) => status?.services,
+  id: keyOf,
+  condition: conditionOf,
+  columns: serviceColumns,
+  about: (_, { width }, glyphs) => [
+    clip([dim(' %CPU is of one core. Bars: the last minute, full is the highest of it.')], width, glyphs.cut),
+  ],
+  details: detailsOf,
+  empty: { text: 'No container exists. This starts what should run:', command: 'appliance up' },
+  actions: [
+    {
+      name: 'logs',
+      keys: ['Enter'],
+      help: 'the logs of the marked service',
+      hint: 'its logs',
+      changes: false,
+      act: (row): Intent => (row ? { kind: 'logs', service: row.name } : nothingMarked),
+    },
+    {
+      name: 'restart',
+      keys: ['r'],
+      help: 'restart the marked service',
+      hint: 'restart',
+      changes: true,
+      act: (row): Intent => (row ? { kind: 'order', order: stackOrders.restart(row.name) } : nothingMarked),
+    },
+    {
+      name: 'up',
+      keys: ['u'],
+      help: 'start what should run and does not',
+      hint: 'up',
+      changes: true,
+      act: (): Intent => ({ kind: 'order', order: stackOrders.up() }),
+    },
+    {
+      name: 'down',
+      keys: ['D'],
+      help: 'stop everything; data stays',
+      changes: true,
+      act: (_, { status }): Intent => ({ kind: 'order', order: stackOrders.down(status?.name ?? 'appliance') }),
+    },
+  ],
+});
+
+const nothingMarked: Intent = { kind: 'say', text: 'No service is marked.' };
+
+function detailsOf(row: ServiceStatus, { status, now }: State, { width }: Room, glyphs: Glyphs): readonly Line[] {
+  const condition = conditionOf(row);
+  const findings = (status?.findings ?? []).filter(({ id }) => id === `service-${row.name}`);
   return [
-    { title: 'SERVICE', width: Math.min(name, Math.max(16, width - 60) + Math.max(0, left)), text: (row) => row.name },
-    ...chosen,
+    named('Marked', [{ text: row.name, bold: true }, dim(`  in ${row.project}`)], width, glyphs),
+    named(
+      'State',
+      [
+        {
+          text: `${glyphs[condition]} ${row.state}${row.health ? `, ${row.health}` : ''}`,
+          color: conditionColors[condition],
+        },
+        dim(` for ${age(row.since, now)}, ${row.restarts === 1 ? '1 restart' : `${row.restarts} restarts`}`),
+      ],
+      width,
+      glyphs,
+    ),
+    named('Image', [{ text: row.image }, dim(`  ${row.imageId.slice(0, 19)}`)], width, glyphs),
+    ...findings.flatMap(({ observed, hint }) => [
+      named('Finding', [{ text: observed, color: 'red' }], width, glyphs),
+      ...(hint === undefined ? [] : [named('', [dim(`${glyphs.arrow} ${hint}`)], width, glyphs)]),
+    ]),
   ];
 }

@@ -1,8 +1,17 @@
 import { openStage } from './stage.ts';
 
-// Plays the stage in a process of its own: `node serve.ts ROOT STEP_MS [unwell]`, until SIGTERM.
-const [root = '', stepTime = '100', mood] = process.argv.slice(2);
-const close = await openStage({ root, stepTime: Number(stepTime), logPause: 200, unwell: mood === 'unwell' });
+// Plays the stage in a process of its own, until SIGTERM: `node serve.ts ROOT STEP_MS [MOOD] [LOG_PAUSE_MS] [BURST]`.
+// MOOD is well, unwell, recorded (with everything in it) or crowded (500 containers).
+const [root = '', stepTime = '100', mood, logPause = '200', burst = '1'] = process.argv.slice(2);
+const close = await openStage({
+  root,
+  stepTime: Number(stepTime),
+  logPause: Number(logPause),
+  burst: Number(burst),
+  unwell: mood === 'unwell',
+  recorded: mood === 'recorded',
+  more: mood === 'crowded' ? 493 : 0,
+});
 process.once('SIGTERM', () => {
   void close().then(() => process.exit(0));
 });

@@ -7,6 +7,7 @@ import type {
   OperationResult,
   Plan,
   ReleaseSummary,
+  Rollout,
   RunningOperation,
   ServiceStatus,
   Status,
@@ -16,6 +17,14 @@ import { systemClock, timestamp } from '../../../src/lib/clock.ts';
 import { otherColour } from '../../../src/lib/colour.ts';
 import { ApplianceError } from '../../../src/lib/errors.ts';
 import { pathsFor } from '../../../src/lib/paths.ts';
+import {
+  recordedAlerts,
+  recordedAudit,
+  recordedModel,
+  recordedModels,
+  recordedRollout,
+  recordedStatus,
+} from './records.ts';
 
 /**
  * A stage for the faces: the agent's own server and event hub on real sockets, with an appliance behind them that is
@@ -30,6 +39,12 @@ export interface StageOptions {
   readonly logPause: number;
   /** Makes the appliance unwell: its cache has exited. */
   readonly unwell?: boolean;
+  /** Everything is there: models, alerts, a rollout, backups, certificates. */
+  readonly recorded?: boolean;
+  /** Containers besides the usual ones. */
+  readonly more?: number;
+  /** Log lines that come at once; default: 1. */
+  readonly burst?: number;
 }
 
 const minute = 60_000;
@@ -98,17 +113,18 @@ class Stage {
     plan: async ({ tag }) => this.#plan('deploy', known(tag)),
     planRollback: async ({ tag }) => this.#plan('rollback', tag ?? 'v0.9'),
     deploy: (input, caller) => this.#operate('deploy', input.tag, caller),
-    pause: async () => noRollout(),
-    resume: async () => noRollout(),
-    promote: async () => noRollout(),
-    abort: async () => noRollout(),
+    pause: async () => this.#rollout(),
+    resume: async () => this.#rollout(),
+    promote: async () => this.#rollout(),
+    abort: async () => ({ operation: this.#rollout().operation }),
     rollback: (input, caller) => this.#operate('rollback', input.tag ?? 'v0.9', caller),
     up: (_, caller) => this.#operate('up', null, caller),
     down: (input, caller) => this.#operate(input.volumes ? 'down with volumes' : 'down', null, caller),
     restart: (input, caller) => this.#operate('restart', input.service ?? null, caller),
     prune: (_, caller) => this.#operate('prune', null, caller),
     exec: async ({ service }) => ({ container: `container-of-${service}`, service }),
-    alerts: async () => ({ alertmanager: null, onCall: null, alerts: [], silences: [] }),
+    alerts: async () =>
+      this.#options.recorded ? recordedAlerts() : { alertmanager: null, onCall: null, alerts: [], silences: [] },
     alertsTest: async () => ({ verdict: 'inconclusive', checks: [] }),
     alertsDrill: ({ service }, caller) => this.#operate('drill', service ?? 'backend', caller),
     alertsSilence: async (input) => silenceOf(input.matchers.join(' ')),
@@ -116,8 +132,8 @@ class Stage {
     alertsRaise: async () => [],
     alertsResolve: async () => [],
     alertsAck: async () => [],
-    models: async () => [],
-    modelsShow: noModel,
+    models: async () => (this.#options.recorded ? recordedModels() : []),
+    modelsShow: async ({ version }) => (this.#options.recorded ? recordedModel(version) : noModel()),
     modelsAdd: noModel,
     modelsVerify: async () => ({ verdict: 'inconclusive', checks: [] }),
     modelsRepair: async () => ({ setAside: null, imported: [], skipped: [] }),
@@ -131,17 +147,20 @@ class Stage {
     modelsRetrain: (_, caller) => this.#operate('model-retrain', null, caller),
     modelsScan: async () => ({ verdict: 'inconclusive', observed: 'there is no file', hint: null, files: [] }),
     configShow: async () => ({ name: 'routing-ml' }),
-    audit: async () => [
-      {
-        seq: 1,
-        time: ago(minute),
-        actor: anna,
-        action: 'deploy',
-        target: 'v1.0',
-        result: 'done',
-        hash: 'ab'.repeat(32),
-      },
-    ],
+    audit: async () =>
+      this.#options.recorded
+        ? recordedAudit()
+        : [
+            {
+              seq: 1,
+              time: ago(minute),
+              actor: anna,
+              action: 'deploy',
+              target: 'v1.0',
+              result: 'done',
+              hash: 'ab'.repeat(32),
+            },
+          ],
     auditVerify: async () => ({ verdict: 'fail', entries: 3, brokenAt: 2 }),
   };
 
@@ -160,6 +179,7 @@ class Stage {
       backup: { lastSuccess: null, lastProvenRestore: null, nextRun: null },
       certificates: [],
       alerts: [],
+      ...(this.#options.recorded ? { ...recordedStatus(), rollout: recordedRollout() } : {}),
       verdict: unwell ? 'fail' : 'pass',
       edge: { http: 'http://127.0.0.1:8080', https: 'https://127.0.0.1:8443', reachable: true },
       agent: { running: true, pid: process.pid, since: ago(5_000 * minute) },
@@ -175,6 +195,10 @@ class Stage {
           ]
         : [],
     };
+  }
+
+  #rollout(): Rollout {
+    return this.#options.recorded ? recordedRollout() : noRollout();
   }
 
   #services(): ServiceStatus[] {
@@ -197,6 +221,7 @@ class Stage {
     return [
       ...appServices.map((name, index) => service(name, this.#live.colour, index)),
       ...coreServices.map((name, index) => service(name, null, index)),
+      ...Array.from({ length: this.#options.more ?? 0 }, (_, index) => service(`worker-${index + 1}`, 'blue', index)),
     ];
   }
 
@@ -227,7 +252,9 @@ class Stage {
     for (let number = 1; !signal.aborted; number += 1) {
       if (number > (wish.tail ?? 100)) {
         if (!wish.follow) return;
-        await systemClock.sleep(this.#options.logPause, signal).catch(() => undefined);
+        if (number % (this.#options.burst ?? 1) === 0) {
+          await systemClock.sleep(this.#options.logPause, signal).catch(() => undefined);
+        }
       }
       const line = logLine(names, number);
       if (wanted(line)) yield line;

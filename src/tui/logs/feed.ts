@@ -1,19 +1,17 @@
-import type { Client } from '../api/client.ts';
-import type { LogLine } from '../api/schema.ts';
-import type { Clock } from '../lib/clock.ts';
-import { asApplianceError } from '../lib/errors.ts';
-import { plainText } from '../lib/text.ts';
-import type { LogEntry, State } from './state.ts';
-import type { Store } from './store.ts';
+import type { Client } from '../../api/client.ts';
+import type { LogLine } from '../../api/schema.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { asApplianceError } from '../../lib/errors.ts';
+import { plainText } from '../../lib/text.ts';
+import type { LogEntry, State } from '../state.ts';
+import type { Store } from '../store.ts';
 
 /** Lines that are kept. More would only cost memory: who needs them uses `appliance logs`. */
-const kept = 5_000;
+const keptLines = 10_000;
 /** Lines per container at the beginning. */
 const atFirst = 500;
 /** Milliseconds for which lines are collected before they are shown. */
 const batch = 200;
-/** Lines that may wait to be shown; then the stream is left to wait. */
-const longestBatch = 2_000;
 /** Milliseconds until a stream that ended is asked for again. */
 const again = 1_000;
 
@@ -35,11 +33,11 @@ export class LogFeed {
   async run(client: Client, signal: AbortSignal): Promise<void> {
     await this.#wanted(signal);
     while (!signal.aborted) {
-      const { service } = this.#store.get().view;
+      const { service } = this.#store.get().view.logs;
       if (service !== this.#service) this.#startOver(service);
       const other = new AbortController();
       const forget = this.#store.subscribe(() => {
-        if (this.#store.get().view.service !== service) other.abort();
+        if (this.#store.get().view.logs.service !== service) other.abort();
       });
       try {
         await this.#stream(client, service, AbortSignal.any([signal, other.signal]));
@@ -79,7 +77,7 @@ export class LogFeed {
     const waiting: LogEntry[] = [];
     const flush = () => {
       if (waiting.length === 0 || signal.aborted) return;
-      this.#store.set({ logs: [...this.#store.get().logs, ...waiting.splice(0)].slice(-kept) });
+      this.#store.set({ logs: [...this.#store.get().logs, ...waiting.splice(0)].slice(-keptLines) });
     };
     const flushing = setInterval(flush, batch);
     try {
@@ -89,7 +87,8 @@ export class LogFeed {
         if (since !== undefined && line.time !== null && line.time <= since) continue;
         this.#newest = line.time ?? this.#newest;
         waiting.push(this.#entry(line));
-        if (waiting.length >= longestBatch) await this.#clock.sleep(batch, signal).catch(() => undefined);
+        // More than are kept would be gone before they could be shown.
+        if (waiting.length >= 2 * keptLines) waiting.splice(0, keptLines);
       }
     } finally {
       clearInterval(flushing);
@@ -97,13 +96,14 @@ export class LogFeed {
     }
   }
 
-  #entry({ service, colour, stream, text }: LogLine): LogEntry {
+  #entry({ time, service, colour, stream, text }: LogLine): LogEntry {
     this.#seq += 1;
     return {
       seq: this.#seq,
       service,
       label: colour === null ? service : `${service} ${colour}`,
       error: stream === 'stderr',
+      time,
       text: plainText(text),
     };
   }

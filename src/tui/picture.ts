@@ -1,0 +1,79 @@
+import type { PaletteVerb } from './hands/palette.ts';
+import type { KeyTable } from './key-table.ts';
+import { clip, fill, type Line } from './line.ts';
+import { bannerLine, footerLine, headerLine, noticeLine, tabAt, tabsLine } from './screens/frame.ts';
+import { helpLines } from './screens/help.ts';
+import { dialogLines, leaveLines, lookLines, paletteLines } from './screens/over.ts';
+import type { Canvas } from './screens/screen.ts';
+import { screenOf } from './screens/table.ts';
+import type { State } from './state.ts';
+import type { Store } from './store.ts';
+import { show } from './update.ts';
+
+/** Lines above the body: what is live, the screens, a rule or what is wrong. */
+const headHeight = 3;
+/** Lines below it: a rule or a notice, and the keys. */
+const footHeight = 2;
+
+/** Lines that the body of a screen has. @param height lines of the frame */
+export function bodyRoom(height: number): number {
+  return Math.max(1, height - headHeight - footHeight);
+}
+
+/** All of the screen: exactly as many lines as the canvas is high. Pure. */
+export function frameLines(
+  state: State,
+  canvas: Canvas,
+  keys: KeyTable,
+  verbs: readonly PaletteVerb[],
+): readonly Line[] {
+  const { width, height, glyphs } = canvas;
+  const body = { ...canvas, height: bodyRoom(height) };
+  const lines = fill(
+    [
+      headerLine(state, width, glyphs),
+      tabsLine(state, width, glyphs),
+      bannerLine(state, width, glyphs),
+      ...bodyLines(state, body, keys, verbs),
+      noticeLine(state, width, glyphs),
+      footerLine(state, keys, width, glyphs),
+    ],
+    height,
+  );
+  // Whatever a screen was given: nothing is wider than the terminal, and nothing steers it.
+  return lines.map((line) => clip(line, width, glyphs.cut));
+}
+
+function bodyLines(state: State, canvas: Canvas, keys: KeyTable, verbs: readonly PaletteVerb[]): readonly Line[] {
+  const { overlay, screen } = state.view;
+  const { glyphs } = canvas;
+  switch (overlay?.kind) {
+    case undefined:
+      return screenOf(screen).lines(state, canvas);
+    case 'help':
+      return helpLines(screen, keys, overlay.top, canvas, glyphs);
+    case 'look':
+      return lookLines(overlay, canvas, glyphs);
+    case 'palette':
+      return paletteLines(overlay, verbs, canvas, glyphs);
+    case 'dialog':
+      return dialogLines(overlay, canvas, glyphs);
+    case 'leave':
+      return leaveLines(state, overlay.go, canvas, glyphs);
+  }
+}
+
+/** A click: on the line of screens it opens one, on a row it marks it. Buttons of dialogs are for keys alone. */
+export function clicked(store: Store<State>, canvas: Canvas, column: number, line: number): void {
+  const state = store.get();
+  if (state.view.overlay !== undefined || state.view.typing !== undefined) return;
+  if (line === 1) {
+    const screen = tabAt(state, canvas.width, column, canvas.glyphs);
+    if (screen) store.set({ view: show(state.view, screen.name) });
+    return;
+  }
+  const screen = screenOf(state.view.screen);
+  const body = { ...canvas, height: bodyRoom(canvas.height) };
+  const row = screen.rowAt?.(state, body, line - headHeight);
+  if (row !== undefined && screen.mark) store.set({ view: screen.mark(state, row) });
+}

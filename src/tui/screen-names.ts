@@ -1,0 +1,12 @@
+/** Names of the screens, in the order in which they are visited. */
+export const screenNames = [
+  'overview',
+  'services',
+  'logs',
+  'releases',
+  'rollout',
+  'models',
+  'alerts',
+  'audit',
+] as const;
+export type ScreenName = (typeof screenNames)[number];

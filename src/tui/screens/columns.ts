@@ -1,0 +1,93 @@
+import type { Condition } from '../../api/describe.ts';
+import { displayWidth } from '../../lib/text.ts';
+import { cell, clip, dim, type Glyphs, type Line } from '../line.ts';
+import { windowAround } from '../window.ts';
+import { conditionColors } from './signs.ts';
+
+export interface Column<Row> {
+  readonly title: string;
+  /** Columns of the terminal; of the first column, the most that it gets. */
+  readonly width: number;
+  readonly align?: 'right';
+  readonly text: (row: Row) => string;
+  readonly color?: (row: Row) => string | undefined;
+}
+
+export interface Room {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Columns that the first column, the name of a row, keeps before another one is left out. */
+const leastName = 16;
+
+/** The width of the widest text, within limits. */
+export function fitting<Row>(rows: readonly Row[], text: (row: Row) => string, least: number, most: number): number {
+  return Math.min(
+    most,
+    rows.reduce((widest, row) => Math.max(widest, displayWidth(text(row))), least),
+  );
+}
+
+/** As many columns as fit, from the left; the first one takes what is left, within reason. */
+function thatFit<Row>([name, ...others]: readonly Column<Row>[], width: number): readonly Column<Row>[] {
+  if (name === undefined) return [];
+  const least = Math.min(name.width, Math.max(leastName, width - 60));
+  const chosen: Column<Row>[] = [];
+  let left = width - 3 - least;
+  for (const column of others) {
+    if (column.width + 2 > left) break;
+    chosen.push(column);
+    left -= column.width + 2;
+  }
+  return [{ ...name, width: Math.max(1, Math.min(name.width, least + Math.max(0, left), width - 3)) }, ...chosen];
+}
+
+export interface Table<Row> {
+  readonly rows: readonly Row[];
+  /** Index of the marked row. */
+  readonly marked: number;
+  readonly columns: readonly Column<Row>[];
+  readonly condition: (row: Row) => Condition;
+}
+
+/** A table: as many columns and rows as fit, the marked row always among them. */
+export function tableLines<Row>(table: Table<Row>, room: Room, glyphs: Glyphs): Line[] {
+  const { rows, marked } = table;
+  const columns = thatFit(table.columns, room.width);
+  const titles = columns.map(
+    ({ title, width, align }, index) => `${index === 0 ? '' : '  '}${cell(title, width, glyphs.cut, align)}`,
+  );
+  const chosen = Math.min(Math.max(0, marked), rows.length - 1);
+  // The last line says how many are hidden, when some are.
+  const visible = rows.length > room.height - 1 ? room.height - 2 : room.height - 1;
+  const { first, above, below } = windowAround(rows.length, visible, chosen);
+  const more = [
+    ...(above > 0 ? [`${glyphs.up} ${above} above`] : []),
+    ...(below > 0 ? [`${glyphs.down} ${below} below`] : []),
+  ].join('   ');
+  return [
+    clip([dim(`   ${titles.join('')}`)], room.width, glyphs.cut),
+    ...rows
+      .slice(first, first + Math.max(0, visible))
+      .map((row, index) => rowLine(row, first + index === chosen, { ...table, columns }, room.width, glyphs)),
+    ...(above + below > 0 ? [[dim(`   ${more}`)]] : []),
+  ];
+}
+
+function rowLine<Row>(row: Row, marked: boolean, table: Table<Row>, width: number, glyphs: Glyphs): Line {
+  const condition = table.condition(row);
+  return clip(
+    [
+      { text: marked ? glyphs.cursor : ' ', bold: true, color: 'cyan' },
+      { text: `${glyphs[condition]} `, color: conditionColors[condition] },
+      ...table.columns.map((column, index) => ({
+        text: `${index === 0 ? '' : '  '}${cell(column.text(row), column.width, glyphs.cut, column.align)}`,
+        color: column.color?.(row),
+        bold: marked && index === 0,
+      })),
+    ],
+    width,
+    glyphs.cut,
+  );
+}

@@ -1,0 +1,179 @@
+import { age } from '../../api/describe.ts';
+import type { Model, ModelDetail } from '../../api/models.ts';
+import { count, oneLine } from '../../lib/text.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { bold, dim, type Glyphs, type Line, named, plain } from '../line.ts';
+import type { Intent } from '../order.ts';
+import { modelOrders } from '../orders/models.ts';
+import { word } from '../orders/word.ts';
+import type { State } from '../state.ts';
+import { type Column, fitting, type Room } from './columns.ts';
+import { listScreen } from './list.ts';
+import { conditionColors } from './signs.ts';
+
+const conditions = {
+  production: 'pass',
+  validated: 'running',
+  registered: 'inconclusive',
+  archived: 'skipped',
+} as const;
+
+const labelOf = ({ name, version }: Model) => `${name}@${version}`;
+const metricsOf = ({ metrics }: Model) =>
+  Object.entries(metrics)
+    .map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`)
+    .join('  ');
+const nothingMarked: Intent = { kind: 'say', text: 'No version is marked.' };
+
+export const modelsScreen = listScreen<Model>({
+  name: 'models',
+  title: 'Models',
+  key: '6',
+  feed: 'models',
+  noun: 'version',
+  rows: ({ documents }) => documents.models?.data,
+  id: labelOf,
+  condition: ({ state }) => conditions[state],
+  columns: columnsOf,
+  details: detailsOf,
+  empty: { text: 'No version is registered. This registers a directory:', command: 'appliance models add DIRECTORY' },
+  actions: [
+    {
+      name: 'show',
+      keys: ['Enter'],
+      help: 'all about the marked version',
+      hint: 'show',
+      changes: false,
+      act: (row): Intent => (row ? lookAt(row) : nothingMarked),
+    },
+    {
+      name: 'promote',
+      keys: ['p'],
+      help: 'test the marked version against its gates and put it in force',
+      hint: 'promote',
+      changes: true,
+      act: (row): Intent => (row ? { kind: 'order', order: modelOrders.promote(labelOf(row)) } : nothingMarked),
+    },
+    {
+      name: 'rollback',
+      keys: ['b'],
+      help: 'put the marked version in force again, without gates',
+      hint: 'roll back',
+      changes: true,
+      act: (row): Intent => {
+        if (!row) return nothingMarked;
+        if (row.inForce) return { kind: 'say', text: `${row.version} is in force; mark the version to go back to.` };
+        if (row.promotedAt === null) {
+          return {
+            kind: 'say',
+            text: `${row.version} was never in production, so nothing goes back to it; p promotes it.`,
+          };
+        }
+        return { kind: 'order', order: modelOrders.rollback(labelOf(row)) };
+      },
+    },
+    {
+      name: 'verify',
+      keys: ['v'],
+      help: 'read the files of the marked version and compare them with what was registered',
+      hint: 'verify',
+      changes: false,
+      act: (row): Intent => (row ? { kind: 'order', order: modelOrders.verify(labelOf(row)) } : nothingMarked),
+    },
+    {
+      name: 'archive',
+      keys: ['a'],
+      help: 'take the marked version out of what may be promoted, or back in',
+      changes: true,
+      act: (row): Intent =>
+        row ? { kind: 'order', order: modelOrders.archive(labelOf(row), row.state === 'archived') } : nothingMarked,
+    },
+    {
+      name: 'retrain',
+      keys: ['T'],
+      help: 'let the application train, and promote what comes out if it is better',
+      changes: true,
+      act: (): Intent => ({ kind: 'order', order: modelOrders.retrain() }),
+    },
+  ],
+});
+
+function columnsOf(rows: readonly Model[], { now }: State, glyphs: Glyphs): readonly Column<Model>[] {
+  return [
+    { title: 'VERSION', width: fitting(rows, labelOf, 10, 40), text: labelOf },
+    {
+      title: 'STATE',
+      width: 10,
+      text: ({ state }) => state,
+      color: ({ state }) => conditionColors[conditions[state]],
+    },
+    { title: 'FORCE', width: 8, text: ({ inForce }) => (inForce ? 'in force' : '') },
+    {
+      title: 'PROMOTED',
+      width: 16,
+      align: 'right',
+      text: ({ promotedAt }) => (promotedAt === null ? glyphs.none : `${age(promotedAt, now)} ago`),
+    },
+    { title: 'SIZE', width: 8, align: 'right', text: ({ bytes }) => formatBytes(bytes) },
+    { title: 'METRICS', width: fitting(rows, metricsOf, 7, 60), text: metricsOf },
+    { title: 'BY', width: 12, text: ({ actor }) => oneLine(actor) },
+    { title: 'ALIASES', width: 20, text: ({ aliases }) => aliases.join(' ') },
+  ];
+}
+
+function detailsOf(row: Model, { now }: State, { width }: Room, glyphs: Glyphs): readonly Line[] {
+  return [
+    named(
+      'Marked',
+      [bold(labelOf(row)), dim(`  ${count(row.files, 'file')}, ${formatBytes(row.bytes)}`)],
+      width,
+      glyphs,
+    ),
+    named('Metrics', [{ text: metricsOf(row) || 'none' }], width, glyphs),
+    named('Registered', [{ text: `${age(row.createdAt, now)} ago by ${oneLine(row.actor)}` }], width, glyphs),
+    named('Manifest', [dim(row.sha256)], width, glyphs),
+  ];
+}
+
+function lookAt(row: Model): Intent {
+  const version = labelOf(row);
+  return {
+    kind: 'look',
+    title: `Model ${version}`,
+    command: `appliance models show ${word(version)}`,
+    load: async (client, signal) => modelLines(await client.ask('modelsShow', { version }, signal)),
+  };
+}
+
+function modelLines(model: ModelDetail): Line[] {
+  return [
+    [dim('State        '), { text: `${model.state}${model.inForce ? ', in force' : ''}` }],
+    [dim('Trained      '), { text: `${model.trainedAt ?? 'unknown'}  ${model.algorithm ?? ''}` }],
+    [dim('Manifest     '), { text: model.sha256 }],
+    [dim('Directory    '), { text: model.directory }],
+    [dim('Features     '), { text: model.features.join(' ') }],
+    [
+      dim('Libraries    '),
+      {
+        text: Object.entries(model.libraries)
+          .map(([name, version]) => `${name} ${version}`)
+          .join(', '),
+      },
+    ],
+    [],
+    [bold('Metrics, in the last versions up to this one')],
+    ...Object.entries(model.trends).map(([name, values]) =>
+      plain(`  ${name}  ${values.map((value) => (value === null ? '?' : Number(value.toPrecision(4)))).join('  ')}`),
+    ),
+    [],
+    [bold('Files')],
+    ...model.artefacts.map(({ path, bytes, sha256 }) =>
+      plain(`  ${path}  ${formatBytes(bytes)}  ${sha256.slice(0, 16)}`),
+    ),
+    [],
+    [bold('History')],
+    ...model.history.map(({ time, event, actor, reason }) =>
+      plain(`  ${time}  ${event} by ${actor}${reason === null ? '' : `: ${reason}`}`),
+    ),
+  ];
+}

@@ -1,0 +1,213 @@
+import { changeLine, seconds, titleOf } from '../../api/describe.ts';
+import type { Plan } from '../../api/schema.ts';
+import { count, wrap } from '../../lib/text.ts';
+import { mayGo } from '../hands/dialog.ts';
+import { choicesFor, type PaletteVerb } from '../hands/palette.ts';
+import { blank, bold, cell, clip, dim, fill, type Glyphs, type Line, plain, type Segment } from '../line.ts';
+import type { Dialog, Overlay, State } from '../state.ts';
+import { windowAround } from '../window.ts';
+import type { Room } from './columns.ts';
+import { screens } from './table.ts';
+
+/** A text that may be longer than the screen, from a line on, with a sign where more follows. */
+export function scrolledLines(
+  all: readonly Line[],
+  top: number,
+  { width, height }: Room,
+  glyphs: Glyphs,
+): readonly Line[] {
+  const first = Math.min(top, Math.max(0, all.length - height));
+  const visible = all.slice(first, first + height).map((line) => clip(line, width, glyphs.cut));
+  if (first + height < all.length && visible.length > 0)
+    visible[visible.length - 1] = [dim(`   ${glyphs.down} more below`)];
+  return fill(visible, height);
+}
+
+/** All about one thing, as the agent answered it. */
+export function lookLines(look: Extract<Overlay, { kind: 'look' }>, room: Room, glyphs: Glyphs): readonly Line[] {
+  const head: Line[] = [clip([bold(` ${look.title}`), dim(`  ${look.command}`)], room.width, glyphs.cut), blank];
+  const body = look.lines?.map((line): Line => [{ text: '  ' }, ...line]) ?? [[dim('   asking the agent')]];
+  return [...head, ...scrolledLines(body, look.top, { ...room, height: room.height - head.length }, glyphs)].slice(
+    0,
+    room.height,
+  );
+}
+
+/** Exactly what an order does, the command that does the same, and the question whether to go on. */
+export function dialogLines(dialog: Dialog, room: Room, glyphs: Glyphs): readonly Line[] {
+  const { order, go } = dialog;
+  const { width, height } = room;
+  const happens = happensLines(dialog, width, glyphs);
+  const head: Line[] = [
+    clip([{ text: ` ${glyphs.arrow} `, color: 'cyan', bold: true }, bold(order.command)], width, glyphs.cut),
+    [dim(' The same in a shell. What it does:')],
+  ];
+  const ready = mayGo(dialog);
+  const asks: Line[] =
+    order.severity === 'severe'
+      ? [
+          clip(
+            [
+              { text: ` ${glyphs.fail} `, color: 'red', bold: true },
+              { text: `Type ${order.name ?? ''} to go on: ` },
+              bold(dialog.typed),
+              { text: ' ', inverse: true },
+            ],
+            width,
+            glyphs.cut,
+          ),
+        ]
+      : [];
+  const button = (text: string, marked: boolean, usable = true): Segment => ({
+    text: ` ${text} `,
+    inverse: marked,
+    bold: marked,
+    dim: !usable,
+  });
+  const foot: Line[] = [
+    ...asks,
+    clip(
+      [
+        { text: ' ' },
+        button(`${go ? glyphs.none : glyphs.cursor} Cancel`, !go),
+        { text: '  ' },
+        button(`${go ? glyphs.cursor : glyphs.none} Go on`, go, ready),
+        dim(ready ? '   Tab chooses, Enter does it, Esc cancels' : `   ${whyNot(dialog)}`),
+      ],
+      width,
+      glyphs.cut,
+    ),
+  ];
+  const body = scrolledLines(
+    happens,
+    dialog.top,
+    { width, height: Math.max(1, height - head.length - foot.length - 2) },
+    glyphs,
+  );
+  return fill([...head, blank, ...body, blank, ...foot], height).slice(0, height);
+}
+
+function whyNot({ plan, order, typed }: Dialog): string {
+  if (plan === 'asking') return 'waiting for the plan';
+  if (plan !== undefined && 'message' in plan) return 'it cannot be done now; Esc goes back';
+  if (order.severity === 'severe' && typed !== order.name) return `the name must be typed; Esc cancels`;
+  return 'there is nothing to do; Esc goes back';
+}
+
+function happensLines({ order, plan }: Dialog, width: number, glyphs: Glyphs): Line[] {
+  const said = order.happens.flatMap((text) => wrap(text, width - 6).map((line) => plain(`   ${line}`)));
+  if (order.plan === undefined || plan === undefined) return said;
+  if (plan === 'asking') return [...said, [dim('   asking the agent for the plan')]];
+  if ('message' in plan) {
+    return [
+      ...wrap(plan.message, width - 6).map(
+        (text, index): Line => [{ text: index === 0 ? ` ${glyphs.fail} ` : '   ', color: 'red', bold: true }, { text }],
+      ),
+      ...(plan.hint === undefined ? [] : [[dim(`   ${glyphs.arrow} ${plan.hint}`)]]),
+    ];
+  }
+  return [...said, ...planLines(plan, width)];
+}
+
+/** A plan: how long, what changes, each step with its time and cause, and what to mind. */
+function planLines(plan: Plan, width: number): Line[] {
+  if (plan.steps.length === 0) return [plain(`   ${plan.to} is live already, there is nothing to do.`)];
+  const how = `${plan.strategy}${plan.policy ? ` by policy ${plan.policy}` : ''}${plan.colour ? ` on ${plan.colour}` : ''}`;
+  const title = Math.max(20, Math.min(44, width - 34));
+  const changeColors = { added: 'green', removed: 'red', changed: 'yellow' } as const;
+  return [
+    [{ text: '   ' }, bold(titleOf(plan.kind, plan.to)), dim(`  now ${plan.from ?? 'nothing'}; ${how}`)],
+    [
+      {
+        text: `   ${plan.predictedSeconds === null ? 'never measured before' : `about ${seconds(plan.predictedSeconds)}`}`,
+      },
+      plan.predictedDowntimeSeconds === 0
+        ? { text: ', no downtime', color: 'green' }
+        : { text: `, downtime ${seconds(plan.predictedDowntimeSeconds)}`, color: 'red', bold: true },
+    ],
+    ...plan.notes.flatMap((note) =>
+      wrap(note, width - 8).map(
+        (text, index): Line => [{ text: index === 0 ? ' ! ' : '   ', color: 'yellow', bold: true }, { text }],
+      ),
+    ),
+    blank,
+    [dim(`   ${count(plan.changes.length, 'change').toUpperCase()}`)],
+    ...plan.changes.map((change): Line => [{ text: `   ${changeLine(change)}`, color: changeColors[change.kind] }]),
+    blank,
+    [dim(`   ${count(plan.steps.length, 'step').toUpperCase()}`)],
+    ...plan.steps.map(
+      (step, index): Line => [
+        dim(`   ${String(index + 1).padStart(2)}  `),
+        { text: cell(step.title, title, '~') },
+        { text: `  ${(step.seconds === null ? '?' : seconds(step.seconds)).padStart(8)}` },
+        dim(`  ${step.cause}`),
+      ],
+    ),
+  ];
+}
+
+/** The palette: what is typed, and the verbs and screens that fit. */
+export function paletteLines(
+  palette: Extract<Overlay, { kind: 'palette' }>,
+  verbs: readonly PaletteVerb[],
+  { width, height }: Room,
+  glyphs: Glyphs,
+): readonly Line[] {
+  const choices = choicesFor(palette.text, verbs, screens);
+  const chosen = Math.min(palette.chosen, choices.length - 1);
+  const rows = Math.max(1, height - 4);
+  const { first } = windowAround(choices.length, rows, chosen);
+  const name = Math.min(24, Math.max(12, Math.floor(width / 3)));
+  return fill(
+    [
+      clip([dim(' appliance '), bold(palette.text), { text: ' ', inverse: true }], width, glyphs.cut),
+      clip(
+        [dim(` ${count(choices.length, 'command')}; Tab completes, Enter runs it, Esc goes back`)],
+        width,
+        glyphs.cut,
+      ),
+      blank,
+      ...(choices.length === 0 ? [[dim('   nothing fits to that')]] : []),
+      ...choices.slice(first, first + rows).map((choice, index) => {
+        const marked = first + index === chosen;
+        return clip(
+          [
+            { text: marked ? ` ${glyphs.cursor} ` : '   ', color: 'cyan', bold: true },
+            { text: cell(choice.name, name, glyphs.cut), bold: marked },
+            dim(`  ${choice.summary}`),
+            dim(choice.usage === '' ? '' : `  ${choice.usage}`),
+          ],
+          width,
+          glyphs.cut,
+        );
+      }),
+    ],
+    height,
+  );
+}
+
+/** Asks before leaving, with what would be lost. */
+export function leaveLines(
+  { waiting }: Pick<State, 'waiting'>,
+  go: boolean,
+  { width, height }: Room,
+  glyphs: Glyphs,
+): readonly Line[] {
+  return fill(
+    [
+      [bold(' Quit?')],
+      plain(' The answer to this would be lost; an operation that has begun goes on:'),
+      blank,
+      ...waiting.map((command) => plain(`   ${command}`)),
+      blank,
+      [
+        { text: ' ' },
+        { text: ` ${go ? glyphs.none : glyphs.cursor} Stay `, inverse: !go, bold: !go },
+        { text: '  ' },
+        { text: ` ${go ? glyphs.cursor : glyphs.none} Quit `, inverse: go, bold: go },
+        dim('   y quits, n stays'),
+      ],
+    ].map((line) => clip(line, width, glyphs.cut)),
+    height,
+  );
+}
