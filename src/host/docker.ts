@@ -6,6 +6,7 @@ import { StringDecoder } from 'node:string_decoder';
 import Docker from 'dockerode';
 import { z } from 'zod';
 import { ApplianceError } from '../lib/errors.ts';
+import { type ExecStream, type ExecStreamResult, execStream } from './docker-exec.ts';
 import { guard, orAbsent, tolerate } from './docker-failures.ts';
 import { readFrames } from './docker-frames.ts';
 import { type RunOnce, type RunOnceResult, runOnce } from './docker-run.ts';
@@ -23,6 +24,7 @@ import {
   type NetworkSummary,
   networkSchema,
 } from './docker-shapes.ts';
+import { runTask, type Task, type TaskResult } from './docker-task.ts';
 
 export type { ContainerDetail, ContainerSummary, EngineEvent, ExecResult, ImageDetail, LogChunk, NetworkSummary };
 
@@ -277,6 +279,11 @@ export class Engine {
     return { exitCode: ExitCode ?? -1, stdout: await out, stderr: await err };
   }
 
+  /** Runs a program inside a container with streams of any length. See `execStream`. */
+  execStream(id: string, request: ExecStream): Promise<ExecStreamResult> {
+    return execStream(this.#docker, id, request);
+  }
+
   /** Copies a path out of a container into a file, as a tar archive. @throws ApplianceError `engine_unreachable` */
   async archive(id: string, path: string, to: string, signal: AbortSignal): Promise<void> {
     const stream = await guard('copy', () => this.#docker.getContainer(id).getArchive({ path }));
@@ -291,6 +298,11 @@ export class Engine {
    */
   runOnce(request: RunOnce): Promise<RunOnceResult> {
     return runOnce(this.#docker, request);
+  }
+
+  /** Runs a program in a container of its own with mounts and limits, and tells its output as it comes. See `runTask`. */
+  runTask(task: Task): Promise<TaskResult> {
+    return runTask(this.#docker, task);
   }
 
   /** Follows what changes the state of labelled containers until the signal aborts or the engine goes away. */

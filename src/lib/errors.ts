@@ -39,6 +39,7 @@ export const errorCodes = {
   backup_failed: { exit: 1, meaning: 'a backup failed; the snapshots before it are untouched' },
   backup_damaged: { exit: 1, meaning: 'a snapshot, or the repository of backups, is damaged' },
   backup_target: { exit: 1, meaning: 'the target of backups cannot be reached, read or written' },
+  restore_failed: { exit: 1, meaning: 'a part of a snapshot could not be brought back; what was in use stays' },
   timeout: { exit: 1, meaning: 'something took longer than its deadline' },
   state_corrupt: { exit: 1, meaning: 'a state file or database does not pass its integrity check' },
   schema_gate: { exit: 1, meaning: "the target release cannot read today's database schema" },
