@@ -13,10 +13,10 @@ export const backupIdPattern = /^\d{8}T\d{6}Z-[0-9a-f]{4}$/;
 const componentSchema = z.object({
   /**
    * `database:<service>/<database>`, `roles:<service>`, `models`, `registry`, `state`, `releases`, `config`, `secrets`,
-   * `certificates`, `monitoring`, `model-keys`.
+   * `core`, `persistent`, `certificates`, `monitoring`, `model-keys`.
    */
   name: z.string(),
-  /** Where it lies in the snapshot: below `/snapshot`, or `/models`. */
+  /** Where it lies, relative to `/snapshot`; `/models` for the models directory. */
   path: z.string(),
   bytes: z.number(),
   /** Of a file; null for a directory, whose files restic itself identifies by content. */
@@ -37,10 +37,19 @@ export const backupManifestSchema = z.object({
   time: z.string(),
   appliance: z.object({ name: z.string(), version: z.string() }),
   /** What was live; null before the first deploy. */
-  release: z.object({ tag: z.string(), id: z.string(), schema: z.number().nullable() }).nullable(),
+  release: z
+    .object({
+      tag: z.string(),
+      id: z.string(),
+      /** Of the database at that time, not of the release. */
+      schema: z.object({ version: z.number(), readableFrom: z.number() }).nullable(),
+    })
+    .nullable(),
   components: z.array(componentSchema),
   /** Every version that the registry in the snapshot knows; `sha256` is the digest of its manifest.json. */
   models: z.array(z.object({ name: z.string(), version: z.string(), sha256: z.string(), bytes: z.number() })),
+  /** What `current` named; null where the flat directory of a release was served. */
+  modelInForce: z.object({ name: z.string(), version: z.string() }).nullable(),
 });
 export type BackupManifest = z.output<typeof backupManifestSchema>;
 
