@@ -68,6 +68,7 @@ export const errorCodes = {
   model_not_found: { exit: 6, meaning: 'the registry has no such model or version' },
   backup_not_found: { exit: 6, meaning: 'no snapshot has that id, or there is no repository of backups' },
   rollout_not_found: { exit: 6, meaning: 'no rollout is running' },
+  job_not_found: { exit: 6, meaning: 'no job of the schedule has that name' },
   operation_not_found: { exit: 6, meaning: 'no operation has that id' },
   not_deployed: { exit: 6, meaning: 'no release is deployed yet' },
   backup_key: { exit: 7, meaning: 'the key does not open the repository of backups' },
