@@ -31,6 +31,8 @@ export type { ContainerDetail, ContainerSummary, EngineEvent, ExecResult, ImageD
 /** Output of an exec that is kept, in bytes; the rest is dropped. */
 const maxExecOutput = 4 * 1024 * 1024;
 
+const environmentSchema = z.object({ Config: z.object({ Env: z.array(z.string()).nullish() }) });
+
 /**
  * Events after which a container is not what it was before. Without this choice the engine also tells of every single
  * run of every healthcheck, three events of 1.5 KB each. `health_status` stands for all of its values (moby/moby#25798).
@@ -113,6 +115,17 @@ export class Engine {
         Object.entries(c.NetworkSettings.Networks ?? {}).map(([name, n]) => [name, n.IPAddress]),
       ),
     };
+  }
+
+  /** Chosen variables of a container; all others may be secrets and stay where they are. */
+  async environment(id: string, keys: readonly string[]): Promise<Record<string, string>> {
+    const raw = await orAbsent(() => guard('inspect', () => this.#docker.getContainer(id).inspect()));
+    const pairs = environmentSchema.parse(raw ?? { Config: { Env: [] } }).Config.Env ?? [];
+    return Object.fromEntries(
+      pairs
+        .map((pair) => [pair.split('=', 1)[0] ?? '', pair.slice(pair.indexOf('=') + 1)])
+        .filter(([key = '']) => keys.includes(key)),
+    );
   }
 
   async start(id: string): Promise<void> {

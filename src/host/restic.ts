@@ -8,9 +8,9 @@ import type { TaskMount } from './docker-task.ts';
 import { readIfPresent, writeFileAtomic } from './files.ts';
 import { resticError } from './restic-errors.ts';
 
-export const resticImage = 'appliance/restic:1';
-/** By this label, beside `appliance.name`, the containers are found that a killed agent has left. */
-export const resticRole = 'restic';
+const resticImage = 'appliance/restic:1';
+/** By this label the containers are found that a killed agent has left. They are no part of the stack. */
+const resticLabel = 'appliance.backup';
 
 /** Where a repository is. */
 export interface ResticTarget {
@@ -108,7 +108,7 @@ export class Restic {
         capabilities,
         cpus: limits.cpus,
         memory: limits.memory,
-        labels: { 'appliance.name': appliance, 'appliance.role': resticRole, 'appliance.run': id },
+        labels: { [resticLabel]: appliance, 'appliance.run': id },
         timeout: limits.timeout,
         signal,
         ...(request.stdout ? { stdout: request.stdout } : {}),
@@ -130,7 +130,7 @@ export class Restic {
   /** Runs of this appliance that still go on, or have left their container. */
   async runs(): Promise<{ readonly id: string; readonly run: string }[]> {
     const { engine, appliance } = this.#deps;
-    const found = await engine.containers([`appliance.name=${appliance}`, `appliance.role=${resticRole}`]);
+    const found = await engine.containers([`${resticLabel}=${appliance}`]);
     return found.map(({ id, labels }) => ({ id, run: labels['appliance.run'] ?? '' }));
   }
 

@@ -89,3 +89,12 @@ function damaged(cause: unknown): ApplianceError {
     cause,
   });
 }
+
+/**
+ * Names a new snapshot.
+ * @param now milliseconds since 1970
+ * @param random four hexadecimal digits
+ */
+export function newBackupId(now: number, random: string): string {
+  return `${new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, '')}-${random}`;
+}
