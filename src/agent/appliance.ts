@@ -33,6 +33,7 @@ import { createResolveStep, type ResolveDeps } from '../recipes/resolve.ts';
 import type { Steps } from '../recipes/steps.ts';
 import { alertRules } from './alert-rules.ts';
 import { Alerting } from './alerting.ts';
+import { Backups } from './backups.ts';
 import { ContainerWatch } from './containers.ts';
 import { execInEdge } from './edge-exec.ts';
 import { EventHub } from './events.ts';
@@ -45,6 +46,7 @@ import { assertOwner, claim } from './owner.ts';
 import { loadRelease } from './release-files.ts';
 import { eyesOf, rolloutDeps } from './rollout-analysis.ts';
 import { Rollouts } from './rollouts.ts';
+import { ScheduleService } from './schedule.ts';
 import { stackDepsOf } from './stack-deps.ts';
 import { SyntheticTraffic } from './synthetic-traffic.ts';
 import { Upkeep } from './upkeep.ts';
@@ -63,12 +65,16 @@ export interface Appliance {
   readonly hub: EventHub;
   readonly operations: Operations;
   readonly rollouts: Rollouts;
+  /** What runs by the clock. */
+  readonly schedule: ScheduleService;
   readonly observer: Observer;
   readonly watch: ContainerWatch;
   readonly ballast: Ballast;
   readonly alerting: Alerting;
   readonly monitoring: Monitoring;
   readonly upkeep: Upkeep;
+  /** Repository, key and records of backups, and the steps that make them. */
+  readonly backups: Backups;
   /** The models directory and its registry. */
   readonly models: Models;
   /** Models beside running processes; undefined without a section `models` in appliance.yaml. */
@@ -93,7 +99,16 @@ export interface ApplianceOptions {
 }
 
 /** Kinds of operations that are finished, not taken back, when they were cut short. */
-const urgentKinds: ReadonlySet<string> = new Set(['rollback', 'model-rollback', 'up', 'down', 'restart', 'prune']);
+const urgentKinds: ReadonlySet<string> = new Set([
+  'rollback',
+  'backup',
+  'backup-prune',
+  'model-rollback',
+  'up',
+  'down',
+  'restart',
+  'prune',
+]);
 
 /**
  * Puts an appliance together from its configuration.
@@ -202,6 +217,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     checkHost: checkHost({ engine, compose: composeHands, directory: paths.lib }),
     resolveRelease: createResolveStep(resolve),
     configureEdge: traffic.configureEdge,
+    closeEdge: traffic.closeEdge,
     shiftTraffic: traffic.shiftTraffic,
     ...alerting.steps(),
     ...traffic.rolloutSteps(
@@ -231,6 +247,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     }),
   };
   const models = new Models({ config, paths, clock, writes: !database.readonly && !database.memory });
+  const backups = new Backups({ config, paths, clock, engine, database, store, models: models.directory });
   const modelService = ModelService.of({
     config,
     paths,
@@ -248,7 +265,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
   const runner: Runner = new Runner({
     journal,
     clock,
-    steps: registry({ ...steps, ...modelSteps }),
+    steps: registry({ ...steps, ...backups.steps, ...modelSteps }),
     onEvent: async (event) => {
       operations.onRunnerEvent(event);
       await options.onTransition?.(event);
@@ -270,6 +287,15 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     verdictsOf: (id) => rollouts.findings(id),
     reportsOf: (id) => ({ drains: reports.of(id, 'drain', drainSchema), shadow: shadows.of(id) ?? null }),
   });
+  const schedule = new ScheduleService({
+    name: config.name,
+    clock,
+    database,
+    journal,
+    operations,
+    jobs: [],
+    onError,
+  });
   return {
     config,
     paths,
@@ -283,12 +309,14 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     hub,
     operations,
     rollouts,
+    schedule,
     observer,
     watch,
     ballast,
     alerting,
     monitoring,
     upkeep,
+    backups,
     models,
     modelService,
     modelSteps,
