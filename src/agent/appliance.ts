@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { createRestoreSteps } from '../capabilities/backups/restore-steps.ts';
 import { checkHost } from '../capabilities/checks/host.ts';
 import { SecretAges } from '../capabilities/checks/upkeep/secret-ages.ts';
 import { retain } from '../capabilities/releases/retain.ts';
@@ -30,13 +31,16 @@ import { Runner, type RunnerEvent } from '../operations/runner.ts';
 import type { StepType } from '../operations/step.ts';
 import type { ModelSteps } from '../recipes/models.ts';
 import { createResolveStep, type ResolveDeps } from '../recipes/resolve.ts';
+import type { RestoreSteps } from '../recipes/restore.ts';
 import type { Steps } from '../recipes/steps.ts';
 import { alertRules } from './alert-rules.ts';
 import { Alerting } from './alerting.ts';
 import { Backups } from './backups.ts';
 import { ContainerWatch } from './containers.ts';
+import { Drills } from './drills.ts';
 import { execInEdge } from './edge-exec.ts';
 import { EventHub } from './events.ts';
+import { jobsOf } from './jobs.ts';
 import { ModelService } from './model-service.ts';
 import { Models } from './models.ts';
 import { Monitoring } from './monitoring.ts';
@@ -44,6 +48,7 @@ import { Observer } from './observer.ts';
 import { Operations } from './operations.ts';
 import { assertOwner, claim } from './owner.ts';
 import { loadRelease } from './release-files.ts';
+import { restoreDepsOf } from './restore-deps.ts';
 import { eyesOf, rolloutDeps } from './rollout-analysis.ts';
 import { Rollouts } from './rollouts.ts';
 import { ScheduleService } from './schedule.ts';
@@ -67,6 +72,8 @@ export interface Appliance {
   readonly rollouts: Rollouts;
   /** What runs by the clock. */
   readonly schedule: ScheduleService;
+  /** Restores of backups into throw-away containers. */
+  readonly drills: Drills;
   readonly observer: Observer;
   readonly watch: ContainerWatch;
   readonly ballast: Ballast;
@@ -75,6 +82,7 @@ export interface Appliance {
   readonly upkeep: Upkeep;
   /** Repository, key and records of backups, and the steps that make them. */
   readonly backups: Backups;
+  readonly restoreSteps: RestoreSteps;
   /** The models directory and its registry. */
   readonly models: Models;
   /** Models beside running processes; undefined without a section `models` in appliance.yaml. */
@@ -109,6 +117,9 @@ const urgentKinds: ReadonlySet<string> = new Set([
   'restart',
   'prune',
 ]);
+
+/** Kinds that are finished like those, but not at the price of the space that is kept back. */
+const finishedKinds: ReadonlySet<string> = new Set(['nightly']);
 
 /**
  * Puts an appliance together from its configuration.
@@ -262,10 +273,23 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     onClosed: () => hub.publish({ event: 'status', time: timestamp(clock.now()) }),
   });
   const modelSteps = modelService?.steps();
+  const drills = new Drills({
+    config,
+    clock,
+    engine,
+    database,
+    store,
+    backups,
+    models: models.directory,
+    onReport: (report) => alerting.drilled(report),
+  });
+  const restoreSteps = createRestoreSteps(
+    restoreDepsOf({ config, paths, clock, engine, store, models, backups, modelService: () => modelService }),
+  );
   const runner: Runner = new Runner({
     journal,
     clock,
-    steps: registry({ ...steps, ...backups.steps, ...modelSteps }),
+    steps: registry({ ...steps, ...backups.steps, ...drills.steps, ...restoreSteps, ...modelSteps }),
     onEvent: async (event) => {
       operations.onRunnerEvent(event);
       await options.onTransition?.(event);
@@ -281,6 +305,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     clock,
     runner,
     urgentKinds,
+    finishedKinds,
     makeRoom: () => void ballast.secure(),
     onError,
     rollouts: rolloutStore,
@@ -293,7 +318,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     database,
     journal,
     operations,
-    jobs: [],
+    jobs: jobsOf({ config, backups, drills }),
     onError,
   });
   return {
@@ -310,6 +335,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     operations,
     rollouts,
     schedule,
+    drills,
     observer,
     watch,
     ballast,
@@ -317,6 +343,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     monitoring,
     upkeep,
     backups,
+    restoreSteps,
     models,
     modelService,
     modelSteps,

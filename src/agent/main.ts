@@ -19,6 +19,7 @@ import { takeWriterLock } from './in-process.ts';
 import { giveBack } from './memory.ts';
 import { Reporter } from './metrics/reporter.ts';
 import { openState } from './state.ts';
+import { everyMinute } from './ticker.ts';
 import { tidy } from './tidy.ts';
 
 /** How long an agent waits for a command that does its work, in milliseconds; the supervisor starts it again anyway. */
@@ -150,6 +151,13 @@ export async function runAgent(options: AgentOptions): Promise<number> {
         log.warn({ error: asApplianceError(error).message }, 'no upkeep'),
       );
     }, upkeepPeriod);
+    everyMinute(() => {
+      // By the configuration as it stands on disk, like every request.
+      generations.handlersFor('schedule').then(
+        () => generations.current.appliance.schedule.tick(stop.signal),
+        (error: unknown) => log.error({ error: asApplianceError(error).message }, 'the schedule was not looked at'),
+      );
+    }, stop.signal);
     if (!stop.signal.aborted)
       await new Promise((resolve) => stop.signal.addEventListener('abort', resolve, { once: true }));
     log.info('agent stopping');

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { alertMigrations } from '../capabilities/alerts/index.ts';
+import { drillMigrations } from '../capabilities/backups/drill-report.ts';
 import { backupMigrations } from '../capabilities/backups/store.ts';
 import { secretMigrations } from '../capabilities/checks/upkeep/secret-ages.ts';
 import { releaseMigrations } from '../capabilities/releases/store.ts';
@@ -24,6 +25,7 @@ export const stateModules = [
   rolloutMigrations,
   reportMigrations,
   scheduleMigrations,
+  drillMigrations,
 ];
 
 /** Opens the database of the appliance as its one writer; on a full disk, in the space that is kept back. */

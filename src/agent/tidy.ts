@@ -16,10 +16,12 @@ export async function tidy({
   clock,
   models,
   backups,
-}: Pick<Appliance, 'paths' | 'store' | 'clock' | 'models' | 'backups'>): Promise<void> {
+  drills,
+}: Pick<Appliance, 'paths' | 'store' | 'clock' | 'models' | 'backups' | 'drills'>): Promise<void> {
   await store.sweep();
   await models.sweep();
   await backups.prepare();
+  await drills.sweep();
   await removeTemporaryFiles(paths.lib, ofOthers);
   for (const { id } of store.all()) {
     await orAbsent(removeTemporaryFiles(store.files(id).directory, ['source']));

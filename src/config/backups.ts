@@ -6,6 +6,11 @@ const bytes = z.string().regex(bytesPattern, 'write a size such as 512MB or 2GiB
 const command = z.array(z.string().min(1)).min(1);
 const path = z.string().startsWith('/', 'write an absolute path');
 
+const clockTime = z.string().regex(/^(?:[01]\d|2[0-3]):[0-5]\d$/, 'write HH:MM');
+
+/** In the order of JavaScript's own numbers of weekdays. */
+export const weekdays = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'] as const;
+
 /** How often a snapshot is kept beyond `within`. */
 const kept = (count: number, what: string) => z.int().min(0).default(count).describe(what);
 
@@ -53,11 +58,7 @@ export const backupsSchema = z
       .boolean()
       .default(true)
       .describe('false: no nightly backup and none before a deploy; by hand still works'),
-    at: z
-      .string()
-      .regex(/^(?:[01]\d|2[0-3]):[0-5]\d$/, 'write HH:MM')
-      .default('02:00')
-      .describe('local time of the nightly backup (S1-46)'),
+    at: clockTime.default('02:00').describe('local time of the nightly backup (S1-46)'),
     zone: z
       .string()
       .min(1)
@@ -88,6 +89,20 @@ export const backupsSchema = z
       })
       .prefault({})
       .describe('what a backup may use of the host'),
+    drill: z
+      .strictObject({
+        nightly: z
+          .boolean()
+          .default(true)
+          .describe('whether each nightly backup is restored at once; nothing is forgotten then before it is proven'),
+        weekday: z.enum(weekdays).default('sunday').describe('day of the drill in depth'),
+        at: clockTime.default('04:00').describe('local time of the drill in depth'),
+        memory: bytes.prefault('1GiB').describe('most memory of a throw-away database server'),
+        rto: duration.prefault('1h').describe('a restore that takes longer raises an alert'),
+        rpo: duration.prefault('26h').describe('a newest backup that is older raises an alert'),
+      })
+      .prefault({})
+      .describe('how backups are proven: restored into throw-away containers (S4-53)'),
     check: z
       .strictObject({
         parts: z

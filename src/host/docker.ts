@@ -25,6 +25,7 @@ import {
   networkSchema,
 } from './docker-shapes.ts';
 import { runTask, type Task, type TaskResult } from './docker-task.ts';
+import { startThrowaway, type Throwaway } from './docker-throwaway.ts';
 
 export type { ContainerDetail, ContainerSummary, EngineEvent, ExecResult, ImageDetail, LogChunk, NetworkSummary };
 
@@ -316,6 +317,11 @@ export class Engine {
   /** Runs a program in a container of its own with mounts and limits, and tells its output as it comes. See `runTask`. */
   runTask(task: Task): Promise<TaskResult> {
     return runTask(this.#docker, task);
+  }
+
+  /** @see startThrowaway of host/docker-throwaway.ts */
+  startThrowaway(wish: Throwaway): Promise<string> {
+    return startThrowaway(this.#docker, wish);
   }
 
   /** Follows what changes the state of labelled containers until the signal aborts or the engine goes away. */
