@@ -202,7 +202,7 @@ export class ModelService {
   async #restart({ id }: Replica, signal: AbortSignal): Promise<void> {
     const { stack, config, clock, running } = this.#deps;
     // Beside a deploy nothing is restarted: it starts processes that load what is in force.
-    for (let kind = running(); kind !== null && !kind.startsWith('model-'); kind = running())
+    for (let kind = running(); kind !== null && !closesLoop(kind); kind = running())
       await clock.sleep(turnPause, signal);
     await restartContainer(stack, id, config.deploy.healthTimeout, { ...quiet, signal, clock });
   }
@@ -222,7 +222,7 @@ export class ModelService {
     try {
       alerting.resolve('ModelNotLoaded');
       // A promotion closes its own loop.
-      while (running()?.startsWith('model-')) await clock.sleep(turnPause, signal);
+      while (closesLoop(running())) await clock.sleep(turnPause, signal);
       if (!current()) return;
       await this.close(digest, signal);
       this.#noticed.seconds.push((clock.monotonic() - seenAt) / 1_000);
@@ -246,6 +246,11 @@ export class ModelService {
         hint: 'put a whole version in its place: appliance models promote VERSION',
       });
   }
+}
+
+/** Whether an operation lets processes load models by itself. */
+function closesLoop(kind: string | null): boolean {
+  return kind === 'restore' || (kind?.startsWith('model-') ?? false);
 }
 
 /** Where the bind mount of the models lies on the host. */

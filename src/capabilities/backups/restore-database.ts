@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { ApplianceError } from '../../lib/errors.ts';
+import { countRowsSql, parseRows } from './postgres.ts';
 
 /** A running PostgreSQL server, as far as a restore needs it. */
 export interface RestoreServer {
@@ -80,22 +81,15 @@ export async function loadDatabase(
   await runIn(server, loaded, 'ANALYZE', wish.timeout, signal);
 }
 
-/** Rows of each table of a database. @param sql the query that has counted them in the snapshot */
+/** Rows of each table of a database, counted as in a snapshot. */
 export async function countRows(
   server: RestoreServer,
   database: string,
-  sql: string,
   signal: AbortSignal,
 ): Promise<Record<string, number>> {
-  const { exitCode, stdout, stderr } = await runIn(server, database, sql, countTimeout, signal);
+  const { exitCode, stdout, stderr } = await runIn(server, database, countRowsSql, countTimeout, signal);
   if (exitCode !== 0) throw failed(server, `the rows of ${database} could not be counted`, stderr);
-  const lines = stdout.split('\n').filter((line) => line !== '');
-  return Object.fromEntries(
-    lines.map((line) => {
-      const at = line.lastIndexOf('\t');
-      return [line.slice(0, at), Number(line.slice(at + 1))];
-    }),
-  );
+  return parseRows(stdout);
 }
 
 /** Encoding, locale and owner of the database that is to be replaced, where it is still there. */
@@ -220,10 +214,14 @@ function run(server: RestoreServer, database: string, sql: string, timeout: numb
   return runIn(server, database === 'postgres' ? 'template1' : 'postgres', sql, timeout, signal);
 }
 
-function runIn({ user, exec }: RestoreServer, database: string, sql: string, timeout: number, signal: AbortSignal) {
-  const quiet = ['-X', '-q', '-A', '-t', '-w', '-F', '\t', '-v', 'ON_ERROR_STOP=1'];
-  return exec(['psql', ...quiet, '-U', user, '-d', database, '-c', sql], { timeout, signal });
+function runIn(server: RestoreServer, database: string, sql: string, timeout: number, signal: AbortSignal) {
+  return server.exec([...psqlIn(server, database), '-c', sql], { timeout, signal });
 }
+
+const psqlIn = ({ user }: RestoreServer, database: string): string[] => [
+  ...['psql', '-X', '-q', '-A', '-t', '-w', '-F', '\t', '-v', 'ON_ERROR_STOP=1'],
+  ...['-U', user, '-d', database],
+];
 
 const name = (identifier: string): string => `"${identifier.replaceAll('"', '""')}"`;
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
