@@ -10,6 +10,7 @@ import { createLog, type Log } from '../lib/log.ts';
 import { pathsFor } from '../lib/paths.ts';
 import type { RunnerEvent } from '../operations/runner.ts';
 import { type Appliance, openAppliance } from './appliance.ts';
+import { watchBackups } from './backup-watch.ts';
 import { bringBack } from './bring-back.ts';
 import { EventHub } from './events.ts';
 import { type Generation, Generations } from './generations.ts';
@@ -154,7 +155,10 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     everyMinute(() => {
       // By the configuration as it stands on disk, like every request.
       generations.handlersFor('schedule').then(
-        () => generations.current.appliance.schedule.tick(stop.signal),
+        () => {
+          generations.current.appliance.schedule.tick(stop.signal);
+          watchBackups(generations.current.appliance);
+        },
         (error: unknown) => log.error({ error: asApplianceError(error).message }, 'the schedule was not looked at'),
       );
     }, stop.signal);

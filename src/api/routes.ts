@@ -156,6 +156,8 @@ export const routes = {
   /** The operation that is taken back: follow it to its end. */
   abort: route('abort', nothing, z.object({ operation: z.string() })),
   rollback: route('rollback', rollbackInput, eventSchema),
+  /** Restores a snapshot into throw-away containers and looks at what comes out. */
+  backupDrill: route('backupDrill', backupInputs.drill, eventSchema),
   /** Puts data of a snapshot in the place of those in use. */
   backups: route('backups', nothing, z.array(backupSchema)),
   backupShow: route('backupShow', backupInputs.one, backupDetailSchema),

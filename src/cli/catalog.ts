@@ -38,6 +38,7 @@ export const groups = {
   stack: 'The stack',
   alerts: 'Alerts',
   models: 'Models',
+  backups: 'Backups',
   appliance: 'The appliance',
 } as const;
 export type Group = keyof typeof groups;
@@ -65,6 +66,7 @@ const wait = {
 } as const;
 const detach = { help: 'return as soon as the agent has begun; the operation goes on there' } as const;
 const tag = { name: 'tag', required: true, completes: 'tag', help: 'Git tag of the release' } as const;
+const snapshotHelp = 'id of the snapshot, its beginning, or latest';
 const service = { name: 'service', completes: 'service', help: 'a service of the stack' } as const;
 const strategy = {
   value: 'STRATEGY',
@@ -84,7 +86,14 @@ export const catalog = {
     summary: 'bring a version into service without dropping a request',
     group: 'releases',
     args: [tag],
-    options: { policy, strategy, 'accept-moved-tag': acceptMovedTag, detach, wait },
+    options: {
+      policy,
+      strategy,
+      'accept-moved-tag': acceptMovedTag,
+      'skip-backup': { help: 'go on without the backup that comes before the migration; stands in the audit' },
+      detach,
+      wait,
+    },
     about:
       'Builds or loads the images, starts the idle colour, waits until it is proven healthy and shifts the traffic. A failure before the shift leaves production untouched, a failure after it shifts back. The last line says what happened and how long it took. Ctrl-C detaches: an agent goes on; without an agent the operation is taken back. With a policy, traffic rises in stages; each is held for its time and passes only when its gates do. A trigger takes the release back at once (exit status 1); a stage that stays inconclusive beyond its patience does too (exit status 4). A rollout survives a restart of the agent.',
     examples: [
@@ -127,13 +136,23 @@ export const catalog = {
     group: 'releases',
     args: [{ name: 'tag', completes: 'tag', help: 'release to go back to; default: the one before the live one' }],
     options: {
+      'restore-data': {
+        value: 'SNAPSHOT',
+        optional: true,
+        help: 'restore its data too, with a downtime; without a value the newest snapshot that the release can read',
+      },
       plan: { help: 'show the steps and change nothing' },
       detach,
       wait,
     },
     about:
-      'Restores the whole release: images, environment, topology. Refuses when the old release cannot read the schema of the database, and says both numbers.',
-    examples: ['appliance rollback', 'appliance rollback v0.9 --plan', 'appliance rollback v0.9'],
+      'Restores the whole release: images, environment, topology. Refuses when the old release cannot read the schema of the database, and says both numbers and the snapshot that would help. With --restore-data that snapshot is restored after a safety snapshot, behind the maintenance page.',
+    examples: [
+      'appliance rollback',
+      'appliance rollback v0.9 --plan',
+      'appliance rollback v0.9',
+      'appliance rollback v0.9 --restore-data',
+    ],
   },
   releases: {
     summary: 'list the releases: what is live, warm, kept or gone',
@@ -161,6 +180,106 @@ export const catalog = {
     group: 'releases',
     options: { wait },
     about: 'Never touches releases that are live, warm or pinned.',
+  },
+  'backup now': {
+    summary: 'make a snapshot of everything now',
+    group: 'backups',
+    options: {
+      protect: { help: 'keep it whatever the retention policy says' },
+      'accept-missing': { help: 'go on although a database of the snapshot before has no container any more' },
+      detach,
+      wait,
+    },
+    about:
+      'Databases, models, registry, releases, configuration, secrets and certificates, bound by one manifest with hashes and rows; stored encrypted, read back, and copied to every off-site target. A disk that is too small is refused before anything is written.',
+    examples: ['appliance backup now', 'appliance backup now --protect --json'],
+  },
+  'backup list': {
+    summary: 'snapshots, when each was proven, and why retention keeps it',
+    group: 'backups',
+    examples: ['appliance backup list', 'appliance backup list --json'],
+  },
+  'backup show': {
+    summary: 'what is in one snapshot: parts with hashes, rows of each table, models',
+    group: 'backups',
+    args: [{ name: 'snapshot', help: `${snapshotHelp} (the default)` }],
+    examples: ['appliance backup show', 'appliance backup show 20261121T020000Z-1f3c'],
+  },
+  'backup verify': {
+    summary: 'read the whole repository back, or one snapshot',
+    group: 'backups',
+    args: [{ name: 'snapshot', help: 'id of the snapshot, its beginning, or latest; default: the whole repository' }],
+    about:
+      'Of one snapshot, each file is compared with the hash in its manifest. What is found broken is repaired by the next backup, as far as the sources still have it. Exit status 0 or 3.',
+    examples: ['appliance backup verify', 'appliance backup verify latest'],
+  },
+  'backup drill': {
+    summary: 'restore a snapshot into throw-away containers and prove that it is whole',
+    group: 'backups',
+    args: [{ name: 'snapshot', help: `${snapshotHelp} (the default)` }],
+    options: { deep: { help: 'load every model too, and read back every byte of the repository' }, detach, wait },
+    about:
+      'A fresh database server without network is filled by pg_restore and its rows are counted; SQLite databases and all hashes are checked, and a model is loaded in the live image. Nothing in use is touched. It runs after every nightly backup, and in depth every week. Exit status 0, 3 or 4 for the verdict pass, fail or inconclusive; backup show has the report.',
+    examples: ['appliance backup drill', 'appliance backup drill --deep'],
+  },
+  'backup protect': {
+    summary: 'keep a snapshot whatever the retention policy says',
+    group: 'backups',
+    args: [{ name: 'snapshot', required: true, help: snapshotHelp }],
+  },
+  'backup unprotect': {
+    summary: 'let the retention policy decide again',
+    group: 'backups',
+    args: [{ name: 'snapshot', required: true, help: snapshotHelp }],
+  },
+  'backup key': {
+    summary: 'the recovery sheet, once with the key; or prove that a key opens the backups',
+    group: 'backups',
+    options: { prove: { help: 'type a key, or pipe it in, and try it on the repository' } },
+    about:
+      'The key is made at installation and shown once, with what to do on a host that has nothing but restic. Without the key nobody opens the backups.',
+    examples: ['appliance backup key', 'appliance backup key --prove'],
+  },
+  'backup export': {
+    summary: 'write a snapshot as plain files, for the day when nobody has restic',
+    group: 'backups',
+    args: [
+      { name: 'snapshot', required: true, help: snapshotHelp },
+      { name: 'directory', help: 'empty or not there yet; default: backup-SNAPSHOT here' },
+    ],
+    about:
+      'db.sql, roles.sql, models.tar.zst, registry.db, .env, manifest.json and the rest as directories. They are not encrypted and hold secrets; only root can read them.',
+    examples: ['appliance backup export latest /mnt/usb/appliance'],
+  },
+  'backup prune': {
+    summary: 'forget the snapshots that the retention policy does not keep',
+    group: 'backups',
+    options: { wait },
+    about:
+      'backup list says which. The newest, the last that was proven and protected ones always stay; after a failed backup, and while the repository is damaged, nothing is forgotten.',
+  },
+  'backup restore': {
+    summary: 'put data of a snapshot in the place of those in use',
+    group: 'backups',
+    args: [{ name: 'snapshot', required: true, help: 'id of the snapshot, its beginning, or latest' }],
+    options: {
+      component: {
+        value: 'PART',
+        choices: ['database', 'models', 'registry', 'config', 'all'],
+        help: 'what is restored; default: all',
+      },
+      plan: { help: 'show what changes, the steps and the downtime, and change nothing' },
+      'skip-safety': { help: 'without a snapshot of today first; what is replaced is lost' },
+      detach,
+      wait,
+    },
+    about:
+      'Makes a safety snapshot of today, brings the snapshot to where a rename puts it in place, compares hashes and rows, and only then exchanges. What serves must prove that it works with it; else all of it is taken back. The release that is live stays: to go back to an older one with its data, rollback TAG --restore-data. Asks for the name of the appliance; --yes for scripts.',
+    examples: [
+      'appliance backup restore latest --plan',
+      'appliance backup restore latest --component database',
+      'appliance backup restore 20261121T020000Z-1f3c --yes',
+    ],
   },
   follow: {
     summary: 'follow a running operation to its end',
@@ -413,6 +532,22 @@ export const catalog = {
     args: [{ name: 'alert', required: true, help: 'its id, the first digits of it, or its name' }],
     options: { for: { value: 'DURATION', help: 'for how long; default: 4h' }, comment },
     examples: ['appliance alerts ack BackendDown --comment "on it"'],
+  },
+  schedule: {
+    summary: 'what runs by the clock: when it ran last, how that ended, when it is next',
+    group: 'appliance',
+    about:
+      'Each job runs once a local day (or week), through every change of the clocks. A night that was missed because the host was off is made up for once; one that failed is tried again after 1, 5, 15, 30 and then every 60 minutes.',
+    examples: ['appliance schedule', 'appliance schedule --json'],
+  },
+  'schedule list': { summary: 'the same as schedule', group: 'appliance' },
+  'schedule run': {
+    summary: 'run a job now, as the clock would',
+    group: 'appliance',
+    args: [{ name: 'job', required: true, help: 'its name; schedule lists them' }],
+    options: { detach, wait },
+    about: 'A success stands for the run that was due last: what has failed in the night is not tried again then.',
+    examples: ['appliance schedule run backup', 'appliance schedule run drill --wait'],
   },
   audit: {
     summary: 'who did what, when and from where',

@@ -126,7 +126,9 @@ export class BackupLab {
     const directory = join(modelFiles(this.models).versions, 'routing', label);
     await mkdir(directory, { recursive: true });
     const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
-    const manifest = Buffer.from(JSON.stringify({ name: 'routing', version: label, artefact: sha256(content) }));
+    const manifest = Buffer.from(
+      JSON.stringify({ name: 'routing', version: label, files: { 'model.joblib': { sha256: sha256(content) } } }),
+    );
     await writeFile(join(directory, 'model.joblib'), content);
     await writeFile(join(directory, 'manifest.json'), manifest);
     const registry = new ModelRegistry(this.models, { clock: systemClock, access: 'write' });

@@ -25,6 +25,7 @@ export type OperationRoute =
   | 'down'
   | 'restart'
   | 'prune'
+  | 'backupDrill'
   | 'scheduleRun'
   | 'follow';
 
