@@ -48,6 +48,8 @@ export interface ResticRun {
   readonly key: string;
   /** Arguments of restic, without repository and password. */
   readonly args: readonly string[];
+  /** Run instead of restic, in the same container; its arguments are all of it. */
+  readonly program?: readonly string[];
   /** For the error: `store the snapshot`. */
   readonly what: string;
   /** Source of a copy; it has the same key. */
@@ -95,7 +97,7 @@ export class Restic {
       const remote = [repository, from].some((target) => target !== undefined && !isLocal(target));
       const result = await engine.runTask({
         image: resticImage,
-        argv: arguments_(request, limits),
+        argv: request.program ? ['--', ...request.program] : arguments_(request, limits),
         mounts: [
           { from: directory, to: '/run/restic' },
           { from: cache, to: '/cache', writable: true },

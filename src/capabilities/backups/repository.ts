@@ -62,6 +62,12 @@ const checkedSchema = z.object({
 const lockSchema = z.object({ hostname: z.string() });
 const sizeSchema = z.object({ total_size: z.number() });
 
+/** Runs in the image of restic; what could not be written as a whole is removed. */
+const archiveScript = `set -euo pipefail
+restic --no-lock --repository-file=/run/restic/repository --password-file=/run/restic/password \\
+  dump --archive=tar "$1" /models | zstd --quiet --threads=0 -o /target/models.tar.zst
+chmod 600 /target/models.tar.zst`;
+
 interface Call {
   readonly signal: AbortSignal;
   readonly progress?: ((progress: Progress) => void) | undefined;
@@ -181,6 +187,18 @@ export class Repository {
     await this.#run({ args, what: `read ${path}`, signal, stdout, readOnly: true });
   }
 
+  /** Writes the models of a snapshot as `models.tar.zst` into a directory of this host. */
+  async archiveModels(resticId: string, directory: string, signal: AbortSignal): Promise<void> {
+    await this.#run({
+      program: ['bash', '-c', archiveScript, 'bash', resticId],
+      args: [],
+      what: 'archive the models',
+      signal,
+      mounts: [{ from: directory, to: '/target', writable: true }],
+      readOnly: true,
+    });
+  }
+
   /** @throws ApplianceError `backup_newer`, `backup_damaged` */
   async manifest({ resticId }: Pick<Snapshot, 'resticId'>, signal: AbortSignal): Promise<BackupManifest> {
     return parseManifest(await this.file(resticId, '/snapshot/manifest.json', signal));
@@ -296,7 +314,7 @@ export class Repository {
     await this.#run({ args: ['tag', ...change, resticId], what: 'mark the snapshot', signal });
   }
 
-  async #text(request: Omit<ResticRun, 'repository' | 'key' | 'onLine'>): Promise<string> {
+  async #text(request: Omit<ResticRun, 'repository' | 'key' | 'onLine' | 'program'>): Promise<string> {
     const lines: string[] = [];
     await this.#run({ ...request, onLine: (line) => lines.push(line) });
     return lines.join('\n');

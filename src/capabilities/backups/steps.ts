@@ -11,8 +11,8 @@ import { anomalies } from './anomalies.ts';
 import { bindModels, type CollectDeps, collect, modelsSignature, mountsOf, stagingOf } from './collect.ts';
 import { forgetSnapshots } from './forget.ts';
 import { type BackupManifest, backupIdPattern, backupKinds, backupManifestSchema } from './manifest.ts';
-import { copyOffsite } from './offsite.ts';
 import { damagedModels } from './models.ts';
+import { copyOffsite } from './offsite.ts';
 import { damagedRepository, type Stored } from './repository.ts';
 import type { Snapshot } from './snapshots.ts';
 import type { BackupStepDeps } from './step-deps.ts';
@@ -45,10 +45,7 @@ export function createBackupSteps(deps: BackupStepDeps) {
         const manifest = await collect(deps, wish, context);
         const earlier = store.before(wish.id).flatMap((record) => record.manifest ?? []);
         const damaged = await damagedModels(deps.models, manifest.models);
-        const findings = [
-          ...anomalies(manifest, earlier),
-          ...(damaged.length === 0 ? [] : [modelFinding(damaged)]),
-        ];
+        const findings = [...anomalies(manifest, earlier), ...(damaged.length === 0 ? [] : [modelFinding(damaged)])];
         store.collected(wish.id, manifest, stagedBytes(manifest), findings);
         const alarm = findings.filter(({ verdict }) => verdict === 'fail').map(({ observed }) => observed);
         const said = `${manifest.components.length} parts, ${formatBytes(stagedBytes(manifest))} dumped or copied`;
