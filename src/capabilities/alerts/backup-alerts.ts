@@ -40,7 +40,8 @@ export interface SeenBackups {
   readonly targets: readonly {
     readonly name: string;
     readonly succeeded: number | null;
-    readonly attempted: number;
+    /** Since the last success. */
+    readonly failures: number;
     readonly error: string | null;
   }[];
 }
@@ -49,6 +50,8 @@ export interface SeenBackups {
 const patience = 6 * 3_600;
 /** Milliseconds without a copy until an off-site target is overdue: two nights. */
 const offsitePatience = 50 * 3_600_000;
+/** Failures in a row of a target that was never reached. */
+const mostFailures = 2;
 
 /** Every alert that looking at backups may raise; what is not raised now is over. */
 export const backupAlertNames = [
@@ -91,16 +94,15 @@ export function alertsOfBackups(seen: SeenBackups, now: number): AlertDraft[] {
       summary: 'the repository of backups is damaged; the next backup repairs it and stores everything again',
       hint: 'at once: appliance backup now, then appliance backup verify; look at the disk that it lies on',
     });
-  for (const { name, succeeded, attempted, error } of targets) {
-    const since = succeeded ?? attempted;
-    const late = error !== null && now - since > offsitePatience;
-    if (!late && (succeeded === null || now - succeeded <= offsitePatience)) continue;
-    const days = Math.floor((now - since) / 86_400_000);
+  for (const { name, succeeded, failures, error } of targets) {
+    const late = succeeded === null ? failures >= mostFailures : now - succeeded > offsitePatience;
+    if (!late) continue;
+    const since = succeeded === null ? 'ever' : `for ${Math.floor((now - succeeded) / 86_400_000)} days`;
     drafts.push({
       name: 'OffsiteBackupOverdue',
       severity: 'warning',
-      summary: `no copy of the backups has reached ${name} for ${days} days${error === null ? '' : `: ${error}`}`,
-      hint: 'appliance backup targets are in appliance.yaml, backups.offsite; try again: appliance schedule run backup',
+      summary: `no copy of the backups has reached ${name} ${since}${error === null ? '' : `: ${error}`}`,
+      hint: 'see backups.offsite in appliance.yaml; try again: appliance schedule run backup',
       labels: { target: name },
     });
   }

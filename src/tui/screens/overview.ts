@@ -122,6 +122,7 @@ function stateLines(status: Status, now: number, width: number, glyphs: Glyphs):
       width,
       glyphs,
     ),
+    named('Backup', backupLine(status, now), width, glyphs),
     named(
       'Agent',
       [{ text: `pid ${agent.pid ?? glyphs.none}` }, dim(`, up for ${age(agent.since, now)}`)],
@@ -129,6 +130,21 @@ function stateLines(status: Status, now: number, width: number, glyphs: Glyphs):
       glyphs,
     ),
   ];
+}
+
+/** `3 h ago, proven 3 h ago, next in 21 h`: what matters comes first where the line is cut. */
+function backupLine({ backup }: Pick<Status, 'backup'>, now: number): Segment[] {
+  const { lastSuccess, lastProvenRestore, nextRun } = backup;
+  const last: Segment = lastSuccess
+    ? { text: `${age(lastSuccess, now)} ago` }
+    : { text: 'none yet', ...(nextRun === null ? {} : { color: 'yellow' }) };
+  const proven = lastProvenRestore ? `proven ${age(lastProvenRestore, now)} ago` : 'no restore proven';
+  const next = nextRun === null ? 'none planned' : `next in ${untilText(nextRun, now)}`;
+  return [last, dim(`, ${proven}, ${next}`)];
+}
+
+function untilText(time: string, now: number): string {
+  return age(new Date(2 * now - Date.parse(time)).toISOString(), now);
 }
 
 /** `blue 30 % ████████░░░░░░░░░░░░ green 70 %` */
