@@ -75,15 +75,11 @@ test.each([
       /S4-36/,
     ],
   ],
-  [
-    'connections without the service of the database',
-    'monitoring: {}\ndeploy: { policy: routing-ml }',
-    [/S1-40/, /S1-41/, /S1-59-connections.*monitoring\.database/, /S1-60-backup.*takes no backups itself yet/],
-  ],
+  ['connections without the service of the database', 'monitoring: {}\ndeploy: { policy: routing-ml }'],
   [
     'no connections with it',
     'monitoring: { database: { service: db } }\ndeploy: { policy: routing-ml }',
-    [/S1-40/, /S1-41/, /S1-60-backup/],
+    [/S1-40/, /S1-41/],
   ],
   ['a policy that is not there', 'monitoring: { policies: [flush] }', [/there is no policy flush/]],
   ['nothing without monitoring', 'deploy: { policy: mlops }', []],
