@@ -75,7 +75,11 @@ test.each([
       /S4-36/,
     ],
   ],
-  ['connections without the service of the database', 'monitoring: {}\ndeploy: { policy: routing-ml }'],
+  [
+    'connections without the service of the database',
+    'monitoring: {}\ndeploy: { policy: routing-ml }',
+    [/S1-40/, /S1-41/, /S1-59-connections.*monitoring\.database/],
+  ],
   [
     'no connections with it',
     'monitoring: { database: { service: db } }\ndeploy: { policy: routing-ml }',

@@ -112,7 +112,7 @@ function backupTable(backups: readonly Backup[], look: Look): string[] {
 }
 
 function backupLines(backup: BackupDetail, look: Look): string[] {
-  const { id, kind, time, release, components, models, proven, findings, kept } = backup;
+  const { id, kind, time, release, components, models, proven, findings, kept, drills } = backup;
   return [
     `${id}  ${kind}, ${age(time, Date.now())} ago${release ? `, while ${release.tag} was live` : ''}`,
     `proven     ${proven ? `${age(proven.time, Date.now())} ago, restored in ${seconds(proven.seconds)}` : 'never; prove it: appliance backup drill'}`,
@@ -135,6 +135,22 @@ function backupLines(backup: BackupDetail, look: Look): string[] {
     ),
     ...(findings.length === 0 ? [] : ['']),
     ...findings.map(({ verdict, observed }) => `${mark(look, verdict)} ${observed}`),
+    ...drillLines(drills[0], look),
+  ];
+}
+
+/** The report of the last drill of a snapshot on this host. */
+function drillLines(drill: BackupDetail['drills'][number] | undefined, look: Look): string[] {
+  if (!drill) return [];
+  const depth = drill.depth === 'deep' ? ' in depth' : '';
+  return [
+    '',
+    `drill${depth}, ${age(drill.time, Date.now())} ago: restored in ${seconds(drill.seconds)}, the snapshot was ${seconds(drill.ageSeconds)} old`,
+    ...drill.findings.map(
+      ({ id, verdict, observed }) =>
+        `${mark(look, verdict)} ${speak(look, `${id.replace(/^drill-/, '')}: ${observed}`)}`,
+    ),
+    ...drill.untested.map((what) => `${mark(look, 'inconclusive')} ${speak(look, `not tested: ${what}`)}`),
   ];
 }
 
