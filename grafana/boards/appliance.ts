@@ -3,6 +3,9 @@ import { firing } from '../expressions.ts';
 
 const operations = 'appliance_operation_duration_seconds';
 
+/** No number, while there is nothing to tell of. */
+const unknown = 'vector(0) / 0';
+
 export const appliance: Board = {
   uid: 'appliance',
   title: 'Appliance',
@@ -67,6 +70,46 @@ export const appliance: Board = {
       queries: [{ expr: firing, legend: 'alerts' }],
     },
     {
+      title: 'Newest backup',
+      about: 'Age of the newest backup; above backups.drill.rpo it is an alert (S1-46)',
+      kind: 'stat',
+      unit: 's',
+      thresholds: [{ from: 93_600, colour: 'red' }],
+      queries: [{ expr: `time() - max(appliance_backup_last_success_timestamp_seconds) or ${unknown}`, legend: 'old' }],
+    },
+    {
+      title: 'Last proven restore',
+      about: 'Time since a backup was last restored and found whole; three days are an alert (S4-53)',
+      kind: 'stat',
+      unit: 's',
+      thresholds: [
+        { from: 93_600, colour: 'orange' },
+        { from: 259_200, colour: 'red' },
+      ],
+      queries: [
+        { expr: `time() - appliance_backup_last_proven_restore_timestamp_seconds or ${unknown}`, legend: 'since' },
+      ],
+    },
+    {
+      title: 'A restore takes',
+      about: 'Duration of the last proven restore (RTO); above backups.drill.rto it is an alert',
+      kind: 'stat',
+      unit: 's',
+      thresholds: [{ from: 3_600, colour: 'red' }],
+      queries: [{ expr: `appliance_backup_restore_duration_seconds or ${unknown}`, legend: 'takes' }],
+    },
+    {
+      title: 'Overdue by the schedule',
+      about: 'Since when a run is missing that was due, of the worst job; 0 while none is',
+      kind: 'stat',
+      unit: 's',
+      thresholds: [
+        { from: 3_600, colour: 'orange' },
+        { from: 21_600, colour: 'red' },
+      ],
+      queries: [{ expr: 'max(appliance_schedule_overdue_seconds)', legend: 'overdue' }],
+    },
+    {
       title: 'CPU of containers',
       about: 'Processors in use by each container; 1 is one processor',
       kind: 'timeseries',
@@ -104,6 +147,14 @@ export const appliance: Board = {
       unit: 'short',
       min: 0,
       queries: [{ expr: `sum by (kind, result) (increase(${operations}_count[1h]))`, legend: '{{kind}} {{result}}' }],
+    },
+    {
+      title: 'Size of backups',
+      about: 'Bytes of each part in the newest backup; a collapse is an alert',
+      kind: 'timeseries',
+      unit: 'bytes',
+      min: 0,
+      queries: [{ expr: `max by (component) (appliance_backup_bytes) or ${unknown}`, legend: '{{component}}' }],
     },
     {
       title: 'Restarts',

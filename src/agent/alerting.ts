@@ -2,16 +2,23 @@ import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OperationResult, Rollout } from '../api/schema.ts';
 import {
+  type AlertChange,
   AlertDesk,
   type AlertDraft,
   alertsOf,
+  alertsOfBackups,
+  alertsOfDrill,
   alertsOfRollout,
   awaitReceipt,
+  backupAlertNames,
   checkAlerting,
   OwnAlerts,
+  type SeenBackups,
   Sentry,
   testReceivers,
 } from '../capabilities/alerts/index.ts';
+import { summaryOf } from '../capabilities/backups/drill.ts';
+import type { DrillReport } from '../capabilities/backups/drill-report.ts';
 import { labelKeys } from '../capabilities/stack/index.ts';
 import { type AlertsConfig, alertsSchema } from '../config/alerts.ts';
 import type { Config } from '../config/schema.ts';
@@ -132,6 +139,30 @@ export class Alerting {
     const change = alertsOf({ kind, from, to, actor, result: result.result, why: error?.message, hint: error?.hint });
     for (const name of change.resolve) this.#own.resolve(name, now);
     for (const draft of change.raise) this.#own.raise(draft, now);
+  }
+
+  /** A backup was restored into throw-away containers: whoever wants to be told of a failure will be. */
+  drilled(report: DrillReport): void {
+    const { snapshot, verdict, findings } = report;
+    const hint = findings.find((finding) => finding.verdict === verdict && finding.hint !== undefined)?.hint;
+    this.#change(alertsOfDrill({ snapshot, verdict, summary: summaryOf(report), hint }));
+  }
+
+  /** Backups were looked at: what is wrong is raised, what is over is resolved. */
+  seenBackups(seen: SeenBackups): void {
+    const raise = alertsOfBackups(seen, this.#deps.clock.now());
+    const raised = new Set(raise.map(({ name }) => name));
+    this.#change({ resolve: backupAlertNames.filter((name) => !raised.has(name)), raise });
+    // Of several off-site targets one may be well again while another is not.
+    const late = new Set(raise.map(({ labels }) => labels?.target));
+    for (const { name: target } of seen.targets)
+      if (!late.has(target)) this.#own.resolve('OffsiteBackupOverdue', this.#deps.clock.now(), { target });
+  }
+
+  #change({ resolve, raise }: AlertChange): void {
+    const now = this.#deps.clock.now();
+    for (const name of resolve) this.#own.resolve(name, now);
+    for (const draft of raise) this.#own.raise(draft, now);
   }
 
   /** Somebody has noticed something that is wrong, or new. */

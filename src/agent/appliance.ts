@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { createRestoreSteps } from '../capabilities/backups/restore-steps.ts';
 import { checkHost } from '../capabilities/checks/host.ts';
 import { SecretAges } from '../capabilities/checks/upkeep/secret-ages.ts';
 import { retain } from '../capabilities/releases/retain.ts';
@@ -30,12 +31,16 @@ import { Runner, type RunnerEvent } from '../operations/runner.ts';
 import type { StepType } from '../operations/step.ts';
 import type { ModelSteps } from '../recipes/models.ts';
 import { createResolveStep, type ResolveDeps } from '../recipes/resolve.ts';
+import type { RestoreSteps } from '../recipes/restore.ts';
 import type { Steps } from '../recipes/steps.ts';
 import { alertRules } from './alert-rules.ts';
 import { Alerting } from './alerting.ts';
+import { Backups } from './backups.ts';
 import { ContainerWatch } from './containers.ts';
+import { Drills } from './drills.ts';
 import { execInEdge } from './edge-exec.ts';
 import { EventHub } from './events.ts';
+import { jobsOf } from './jobs.ts';
 import { ModelService } from './model-service.ts';
 import { Models } from './models.ts';
 import { Monitoring } from './monitoring.ts';
@@ -43,8 +48,10 @@ import { Observer } from './observer.ts';
 import { Operations } from './operations.ts';
 import { assertOwner, claim } from './owner.ts';
 import { loadRelease } from './release-files.ts';
+import { restoreDepsOf } from './restore-deps.ts';
 import { eyesOf, rolloutDeps } from './rollout-analysis.ts';
 import { Rollouts } from './rollouts.ts';
+import { ScheduleService } from './schedule.ts';
 import { stackDepsOf } from './stack-deps.ts';
 import { SyntheticTraffic } from './synthetic-traffic.ts';
 import { Upkeep } from './upkeep.ts';
@@ -63,12 +70,19 @@ export interface Appliance {
   readonly hub: EventHub;
   readonly operations: Operations;
   readonly rollouts: Rollouts;
+  /** What runs by the clock. */
+  readonly schedule: ScheduleService;
+  /** Restores of backups into throw-away containers. */
+  readonly drills: Drills;
   readonly observer: Observer;
   readonly watch: ContainerWatch;
   readonly ballast: Ballast;
   readonly alerting: Alerting;
   readonly monitoring: Monitoring;
   readonly upkeep: Upkeep;
+  /** Repository, key and records of backups, and the steps that make them. */
+  readonly backups: Backups;
+  readonly restoreSteps: RestoreSteps;
   /** The models directory and its registry. */
   readonly models: Models;
   /** Models beside running processes; undefined without a section `models` in appliance.yaml. */
@@ -93,7 +107,19 @@ export interface ApplianceOptions {
 }
 
 /** Kinds of operations that are finished, not taken back, when they were cut short. */
-const urgentKinds: ReadonlySet<string> = new Set(['rollback', 'model-rollback', 'up', 'down', 'restart', 'prune']);
+const urgentKinds: ReadonlySet<string> = new Set([
+  'rollback',
+  'backup',
+  'backup-prune',
+  'model-rollback',
+  'up',
+  'down',
+  'restart',
+  'prune',
+]);
+
+/** Kinds that are finished like those, but not at the price of the space that is kept back. */
+const finishedKinds: ReadonlySet<string> = new Set(['nightly']);
 
 /**
  * Puts an appliance together from its configuration.
@@ -202,6 +228,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     checkHost: checkHost({ engine, compose: composeHands, directory: paths.lib }),
     resolveRelease: createResolveStep(resolve),
     configureEdge: traffic.configureEdge,
+    closeEdge: traffic.closeEdge,
     shiftTraffic: traffic.shiftTraffic,
     ...alerting.steps(),
     ...traffic.rolloutSteps(
@@ -243,6 +270,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
         hint: 'see what it knows: appliance models list; register what it does not, and end this alert: appliance models verify --repair',
       }),
   });
+  const backups = new Backups({ config, paths, clock, engine, database, store, models: models.directory });
   const modelService = ModelService.of({
     config,
     paths,
@@ -257,10 +285,23 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     onClosed: () => hub.publish({ event: 'status', time: timestamp(clock.now()) }),
   });
   const modelSteps = modelService?.steps();
+  const drills = new Drills({
+    config,
+    clock,
+    engine,
+    database,
+    store,
+    backups,
+    models: models.directory,
+    onReport: (report) => alerting.drilled(report),
+  });
+  const restoreSteps = createRestoreSteps(
+    restoreDepsOf({ config, paths, clock, engine, store, models, backups, modelService: () => modelService }),
+  );
   const runner: Runner = new Runner({
     journal,
     clock,
-    steps: registry({ ...steps, ...modelSteps }),
+    steps: registry({ ...steps, ...backups.steps, ...drills.steps, ...restoreSteps, ...modelSteps }),
     onEvent: async (event) => {
       operations.onRunnerEvent(event);
       await options.onTransition?.(event);
@@ -276,11 +317,21 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     clock,
     runner,
     urgentKinds,
+    finishedKinds,
     makeRoom: () => void ballast.secure(),
     onError,
     rollouts: rolloutStore,
     verdictsOf: (id) => rollouts.findings(id),
     reportsOf: (id) => ({ drains: reports.of(id, 'drain', drainSchema), shadow: shadows.of(id) ?? null }),
+  });
+  const schedule = new ScheduleService({
+    name: config.name,
+    clock,
+    database,
+    journal,
+    operations,
+    jobs: jobsOf({ config, backups, drills }),
+    onError,
   });
   return {
     config,
@@ -295,12 +346,16 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     hub,
     operations,
     rollouts,
+    schedule,
+    drills,
     observer,
     watch,
     ballast,
     alerting,
     monitoring,
     upkeep,
+    backups,
+    restoreSteps,
     models,
     modelService,
     modelSteps,

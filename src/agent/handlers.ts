@@ -7,6 +7,7 @@ import { ApplianceError } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
 import { combine } from '../lib/verdict.ts';
 import type { Appliance } from './appliance.ts';
+import { backupHandlers } from './backup-handlers.ts';
 import { colourOf, serviceName } from './containers.ts';
 import { logLines } from './logs.ts';
 import { modelHandlers } from './model-handlers.ts';
@@ -15,6 +16,7 @@ import { scanTarget } from './model-scan.ts';
 import { requireModels } from './model-service.ts';
 import { Plans } from './plans.ts';
 import { Previews } from './previews.ts';
+import { RestorePlans } from './restore-plans.ts';
 import { detailOf, statusOf, summaryOf, version } from './status.ts';
 
 /** Milliseconds between two readings of `stats`. */
@@ -33,6 +35,7 @@ export function createHandlers(
 ): Handlers {
   const plans = new Plans(a);
   const previews = new Previews(a, plans);
+  const restores = new RestorePlans(a);
   const models = new ModelPlans(a);
   const operate = (
     kind: string,
@@ -92,7 +95,10 @@ export function createHandlers(
       await host.fresh();
       return previews.showDeploy(input, signal);
     },
-    planRollback: (input) => previews.showRollback(input),
+    planRollback: (input, { signal }) => previews.showRollback(input, signal),
+    planRestore: (input, { signal }) => restores.show(input, signal),
+    ...backupHandlers(a, operate),
+    backupRestore: (input, caller) => operate('restore', input, caller, () => restores.restore(input, caller.signal)),
     deploy: (input, caller) => operate('deploy', input, caller, () => plans.deploy(input, caller.actor)),
     pause: async (_, { actor }) => a.rollouts.pause(actor),
     resume: async (_, { actor }) => a.rollouts.resume(actor),
@@ -105,7 +111,8 @@ export function createHandlers(
       a.audit.append(timestamp(a.clock.now()), actor, 'abort', a.operations.reports.record(running.id).target, 'done');
       return { operation: running.id };
     },
-    rollback: (input, caller) => operate('rollback', input, caller, () => plans.rollback(input, caller.actor)),
+    rollback: (input, caller) =>
+      operate('rollback', input, caller, () => plans.rollback(input, caller.actor, caller.signal)),
     up: (input, caller) => operate('up', input, caller, () => plans.up(input, caller.actor)),
     down: (input, caller) => operate('down', input, caller, () => plans.down(input)),
     restart: (input, caller) => operate('restart', input, caller, () => plans.restart(input)),
@@ -178,6 +185,8 @@ export function createHandlers(
         files: files.map((file) => ({ ...file, globals: [...file.globals] })),
       };
     },
+    schedule: async () => a.schedule.list(),
+    scheduleRun: ({ job, wait }, { actor, signal }) => a.schedule.run(job, actor, wait, signal),
     configShow: async () => effective(a.config),
     audit: async ({ since, limit }) => a.audit.entries(since, limit),
     auditVerify: async () => a.audit.verify(),

@@ -10,6 +10,7 @@ import { createLog, type Log } from '../lib/log.ts';
 import { pathsFor } from '../lib/paths.ts';
 import type { RunnerEvent } from '../operations/runner.ts';
 import { type Appliance, openAppliance } from './appliance.ts';
+import { watchBackups } from './backup-watch.ts';
 import { bringBack } from './bring-back.ts';
 import { EventHub } from './events.ts';
 import { type Generation, Generations } from './generations.ts';
@@ -20,6 +21,7 @@ import { giveBack } from './memory.ts';
 import { Reporter } from './metrics/reporter.ts';
 import { watchRegistry } from './registry-watch.ts';
 import { openState } from './state.ts';
+import { everyMinute } from './ticker.ts';
 import { tidy } from './tidy.ts';
 
 /** How long an agent waits for a command that does its work, in milliseconds; the supervisor starts it again anyway. */
@@ -153,6 +155,16 @@ export async function runAgent(options: AgentOptions): Promise<number> {
         log.warn({ error: asApplianceError(error).message }, 'no upkeep'),
       );
     }, upkeepPeriod);
+    everyMinute(() => {
+      // By the configuration as it stands on disk, like every request.
+      generations.handlersFor('schedule').then(
+        () => {
+          generations.current.appliance.schedule.tick(stop.signal);
+          watchBackups(generations.current.appliance);
+        },
+        (error: unknown) => log.error({ error: asApplianceError(error).message }, 'the schedule was not looked at'),
+      );
+    }, stop.signal);
     if (!stop.signal.aborted)
       await new Promise((resolve) => stop.signal.addEventListener('abort', resolve, { once: true }));
     log.info('agent stopping');

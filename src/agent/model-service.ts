@@ -20,7 +20,7 @@ import type { Paths } from '../lib/paths.ts';
 import type { Alerting } from './alerting.ts';
 import type { Compared } from './model-choice.ts';
 import { type JudgementDeps, ModelJudgement } from './model-judgement.ts';
-import { ModelWatch } from './model-watch.ts';
+import { closesLoop, ModelWatch } from './model-watch.ts';
 
 export interface ModelServiceDeps extends Omit<JudgementDeps, 'models' | 'directory'> {
   readonly registry: () => ModelRegistry;
@@ -214,7 +214,7 @@ export class ModelService {
   async #restart({ id }: Replica, signal: AbortSignal): Promise<void> {
     const { stack, config, clock } = this.#deps;
     // Beside a deploy nothing is restarted: it starts processes that load what is in force.
-    await this.#watch.operationEnds((kind) => !kind.startsWith('model-'), signal);
+    await this.#watch.operationEnds((kind) => !closesLoop(kind), signal);
     await restartContainer(stack, id, config.deploy.healthTimeout, { ...quiet, signal, clock });
   }
 

@@ -85,7 +85,7 @@ export class ModelWatch {
     try {
       alerting.resolve('ModelNotLoaded');
       // A promotion closes its own loop.
-      await this.operationEnds((kind) => kind.startsWith('model-'), signal);
+      await this.operationEnds(closesLoop, signal);
       if (!current()) return;
       const safe = await this.#takeover.isSafe(active, signal);
       if (safe && live()) {
@@ -95,7 +95,7 @@ export class ModelWatch {
       }
       if (!safe && !(await this.#serves(active.digest, signal))) return;
       // The way back of a release takes its model with it, and writes its own line.
-      await this.operationEnds((kind) => kind.startsWith('model-') || kind === 'rollback', signal);
+      await this.operationEnds((kind) => closesLoop(kind) || kind === 'rollback', signal);
       if (current()) await this.#takeover.record(active, signal);
     } catch (error) {
       // A newer change has taken its place, and tells for itself.
@@ -124,4 +124,9 @@ export class ModelWatch {
         hint: 'put a whole version in its place: appliance models promote VERSION',
       });
   }
+}
+
+/** Whether an operation of this kind lets processes load models by itself. */
+export function closesLoop(kind: string): boolean {
+  return kind === 'restore' || kind.startsWith('model-');
 }

@@ -127,6 +127,15 @@ export class Models {
     }
   }
 
+  /**
+   * Does something while nobody of this process has the registry open. Nothing else can come in between.
+   * @param work replaces the file; it must not wait for anything
+   */
+  withoutRegistry(work: () => void): void {
+    this.close();
+    work();
+  }
+
   close(): void {
     this.#noticeDisturbance();
     this.#open?.close();

@@ -26,6 +26,8 @@ export interface OperationDeps extends ReportDeps {
   readonly runner: Runner;
   /** Kinds of operations that are finished rather than taken back when they were cut short. */
   readonly urgentKinds: ReadonlySet<string>;
+  /** Kinds that are finished likewise, without being urgent: a night that was cut short goes on where it stopped. */
+  readonly finishedKinds?: ReadonlySet<string>;
   /** Gives up the space that is kept back, if the disk is full. */
   readonly makeRoom: () => void;
   /** Told of what went wrong and cannot be written down. */
@@ -35,12 +37,14 @@ export interface OperationDeps extends ReportDeps {
 /** Runs one operation at a time and tells what happens. The lock between processes is held by whoever owns this object. */
 export class Operations {
   readonly #deps: OperationDeps;
+  readonly #recovery: Pick<OperationDeps, 'journal' | 'runner' | 'urgentKinds'>;
   readonly #turns: Turns;
   /** What is told of the operations of this appliance. */
   readonly reports: OperationReports;
 
   constructor(deps: OperationDeps) {
     this.#deps = deps;
+    this.#recovery = { ...deps, urgentKinds: new Set([...deps.urgentKinds, ...(deps.finishedKinds ?? [])]) };
     this.#turns = new Turns(deps.clock);
     this.reports = new OperationReports(deps, this.#turns);
   }
@@ -104,7 +108,7 @@ export class Operations {
     const results: OperationResult[] = [];
     for (const record of open) {
       turn.id = record.id;
-      const work = (): Promise<RunOutcome> => recover(record, this.#deps, turn.abort.signal);
+      const work = (): Promise<RunOutcome> => recover(record, this.#recovery, turn.abort.signal);
       const result = await this.#run(record.id, work, record === open.at(-1) ? turn : undefined);
       if (result) results.push(result);
     }
@@ -125,7 +129,7 @@ export class Operations {
           hint: 'appliance abort takes it back at once; appliance status shows how far it is',
         });
       }
-      const settled = await this.#run(record.id, () => recover(record, this.#deps, signal), undefined);
+      const settled = await this.#run(record.id, () => recover(record, this.#recovery, signal), undefined);
       if (this.#deps.journal.operation(record.id)?.result !== 'running') continue;
       const { error } = settled ?? {};
       throw new ApplianceError('disk_full', `the ${record.kind} before it is still open: ${error?.message}`, {

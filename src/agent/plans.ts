@@ -3,7 +3,8 @@ import { isRegistryUnusable } from '../capabilities/models/registry-database.ts'
 import { assertLiveKeepsReading, assertReadable, breaksLive } from '../capabilities/releases/schema-gate.ts';
 import type { ReleaseRecord } from '../capabilities/releases/store.ts';
 import { assertTag } from '../host/git.ts';
-import { ApplianceError } from '../lib/errors.ts';
+import { timestamp } from '../lib/clock.ts';
+import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import type { Actor } from '../operations/journal.ts';
 import type { Planner } from '../operations/runner.ts';
 import { type DeployFacts, planDeploy, planResolve, type Strategy } from '../recipes/deploy.ts';
@@ -12,6 +13,8 @@ import type { ReleaseFacts } from '../recipes/facts.ts';
 import { planRollback, type RollbackFacts } from '../recipes/rollback.ts';
 import { planDown, planRestart, planUp } from '../recipes/stack.ts';
 import type { Appliance } from './appliance.ts';
+import { DataRollback } from './data-rollback.ts';
+import { backupBefore } from './deploy-backup.ts';
 import { ModelPlans } from './model-plans.ts';
 import type { Prepared } from './operations.ts';
 import { type Way, wayOf } from './rollout-policy.ts';
@@ -27,18 +30,27 @@ export class Plans {
   async deploy(input: ParsedInput<'deploy'>, actor: Actor): Promise<Prepared> {
     assertTag(input.tag);
     const way = await this.way(input);
-    const { steps, store, observer } = this.#a;
+    const { steps, store, observer, audit, clock } = this.#a;
+    if (input.skipBackup)
+      audit.append(timestamp(clock.now()), actor, 'deploy', input.tag, 'without a backup before it');
     const resolve: Planner = async () => planResolve(input, steps);
     const shift: Planner = async () => {
       const release = await observer.releaseFacts(store.lastResolved(input.tag).id);
-      return planDeploy(await this.deployFacts(release, way, actor), steps);
+      return planDeploy(await this.deployFacts(release, way, { actor, skipBackup: input.skipBackup }), steps);
     };
     return { kind: 'deploy', target: input.tag, origin: this.#liveTag(), phases: [resolve, shift] };
   }
 
-  async rollback(input: ParsedInput<'rollback'>, actor: Actor): Promise<Prepared> {
+  async rollback(input: ParsedInput<'rollback'>, actor: Actor, signal: AbortSignal): Promise<Prepared> {
     const target = this.rollbackTarget(input.tag);
-    const facts = await this.rollbackFacts(target, actor);
+    if (input.restoreData !== undefined) {
+      const wish = await this.rollbackFacts(target, actor, { withData: true });
+      const { steps } = await new DataRollback(this.#a).plan(wish, input.restoreData, signal);
+      return { kind: 'rollback', target: target.tag, origin: this.#liveTag(), phases: [async () => steps] };
+    }
+    const facts = await this.rollbackFacts(target, actor).catch(async (refusal: unknown) => {
+      throw await new DataRollback(this.#a).explain(refusal, target);
+    });
     const restoring = await new ModelPlans(this.#a).restoring(target.tag, actor).catch(withoutRegistry);
     const steps = [...planRollback(facts, this.#a.steps), ...restoring];
     return { kind: 'rollback', target: target.tag, origin: this.#liveTag(), phases: [async () => steps] };
@@ -111,7 +123,11 @@ export class Plans {
     return wayOf({ strategy, policy }, this.#a);
   }
 
-  async deployFacts(release: ReleaseFacts, { strategy, policy }: Way, actor: Actor): Promise<DeployFacts> {
+  async deployFacts(
+    release: ReleaseFacts,
+    { strategy, policy }: Way,
+    { actor, skipBackup }: { readonly actor: Actor; readonly skipBackup: boolean },
+  ): Promise<DeployFacts> {
     const { observer, config, store } = this.#a;
     return {
       release,
@@ -123,13 +139,19 @@ export class Plans {
       policy,
       actor: actor.user,
       config,
+      backup: skipBackup ? [] : backupBefore(this.#a, release),
     };
   }
 
-  async rollbackFacts(target: ReleaseRecord, actor: Actor): Promise<RollbackFacts> {
+  /** @param how.withData its data come with it, so that those of today need not be readable */
+  async rollbackFacts(
+    target: ReleaseRecord,
+    actor: Actor,
+    how: { readonly withData: boolean } = { withData: false },
+  ): Promise<RollbackFacts> {
     const { observer, config } = this.#a;
     const release = await observer.releaseFacts(target.id);
-    this.#assertReadable(release);
+    if (!how.withData) this.#assertReadable(release);
     return {
       release,
       observed: await observer.observe(),

@@ -24,6 +24,8 @@ import type { Observed, ReleaseFacts } from '../recipes/facts.ts';
 import { commitOf, peek } from '../recipes/resolve.ts';
 import { planRollback, type RollbackPath, rollbackPath } from '../recipes/rollback.ts';
 import type { Appliance } from './appliance.ts';
+import { DataRollback } from './data-rollback.ts';
+import { backupBefore } from './deploy-backup.ts';
 import { agentActor } from './identity.ts';
 import type { Plans } from './plans.ts';
 
@@ -72,6 +74,7 @@ export class Previews {
       policy,
       actor: agentActor.user,
       config,
+      backup: input.skipBackup ? [] : backupBefore(this.#a, release),
     };
     const resolving = planResolve(input, steps);
     const planned = planDeploy(facts, steps);
@@ -128,10 +131,19 @@ export class Previews {
     ];
   }
 
-  async showRollback(input: ParsedInput<'planRollback'>): Promise<Plan> {
+  async showRollback(input: ParsedInput<'planRollback'>, signal: AbortSignal): Promise<Plan> {
     const { store, steps, config } = this.#a;
     const target = this.#plans.rollbackTarget(input.tag);
-    const facts = await this.#plans.rollbackFacts(target, agentActor);
+    const data = new DataRollback(this.#a);
+    if (input.restoreData !== undefined)
+      return data.show(
+        await this.#plans.rollbackFacts(target, agentActor, { withData: true }),
+        input.restoreData,
+        signal,
+      );
+    const facts = await this.#plans.rollbackFacts(target, agentActor).catch(async (refusal: unknown) => {
+      throw await data.explain(refusal, target);
+    });
     const path = rollbackPath(facts);
     const { live } = facts.observed;
     const to = idleColour(facts.observed);

@@ -1,5 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { alertMigrations } from '../capabilities/alerts/index.ts';
+import { drillMigrations } from '../capabilities/backups/drill-report.ts';
+import { backupMigrations } from '../capabilities/backups/store.ts';
 import { secretMigrations } from '../capabilities/checks/upkeep/secret-ages.ts';
 import { releaseMigrations } from '../capabilities/releases/store.ts';
 import { rolloutMigrations } from '../capabilities/traffic/rollout-store.ts';
@@ -10,16 +12,20 @@ import type { Paths } from '../lib/paths.ts';
 import { auditMigrations } from '../operations/audit.ts';
 import { journalMigrations } from '../operations/journal.ts';
 import { reportMigrations } from '../operations/reports.ts';
+import { scheduleMigrations } from '../operations/schedule-store.ts';
 
 /** The modules whose tables the state database holds. */
 export const stateModules = [
   alertMigrations,
+  backupMigrations,
   journalMigrations,
   auditMigrations,
   releaseMigrations,
   secretMigrations,
   rolloutMigrations,
   reportMigrations,
+  scheduleMigrations,
+  drillMigrations,
 ];
 
 /** Opens the database of the appliance as its one writer; on a full disk, in the space that is kept back. */

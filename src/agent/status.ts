@@ -6,6 +6,7 @@ import { allOn, type Colour, otherColour } from '../lib/colour.ts';
 import type { ApplianceError } from '../lib/errors.ts';
 import { combine, type Finding } from '../lib/verdict.ts';
 import type { Appliance } from './appliance.ts';
+import { backupStatus } from './backup-watch.ts';
 import { edgeAddress } from './edge-address.ts';
 
 /** Version of this program; set by the bundler. */
@@ -73,7 +74,7 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
     operation,
     rollout,
     models: { active: (await a.modelService?.current()) ?? null },
-    backup: { lastSuccess: null, lastProvenRestore: null, nextRun: null },
+    backup: backupStatus(a),
     certificates: [],
     alerts: alerting.alerts
       .filter(({ state }) => state === 'firing' || state === 'acknowledged')

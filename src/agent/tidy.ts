@@ -4,8 +4,8 @@ import { removeTemporaryFiles } from '../host/files.ts';
 import { systemCode } from '../lib/errors.ts';
 import type { Appliance } from './appliance.ts';
 
-/** Directories below lib that hold what others write: sources, data of applications, plans that are being looked at. */
-const ofOthers = ['source.git', 'persistent', 'releases', 'scratch'];
+/** Directories below lib that hold what others write: sources, data of applications, repositories, plans that are being looked at. */
+const ofOthers = ['source.git', 'persistent', 'releases', 'scratch', 'backups'];
 /** Milliseconds after which nobody looks at a plan any more. */
 const longestPlan = 3_600_000;
 
@@ -15,9 +15,13 @@ export async function tidy({
   store,
   clock,
   models,
-}: Pick<Appliance, 'paths' | 'store' | 'clock' | 'models'>): Promise<void> {
+  backups,
+  drills,
+}: Pick<Appliance, 'paths' | 'store' | 'clock' | 'models' | 'backups' | 'drills'>): Promise<void> {
   await store.sweep();
   await models.sweep();
+  await backups.prepare();
+  await drills.sweep();
   await removeTemporaryFiles(paths.lib, ofOthers);
   for (const { id } of store.all()) {
     await orAbsent(removeTemporaryFiles(store.files(id).directory, ['source']));

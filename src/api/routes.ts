@@ -1,6 +1,14 @@
 import { z } from 'zod';
 import { ApplianceError } from '../lib/errors.ts';
 import { alertSchema, alertsSchema, alertsTestSchema, silenceSchema } from './alerts.ts';
+import {
+  backupDetailSchema,
+  backupExportSchema,
+  backupInputs,
+  backupKeySchema,
+  backupSchema,
+  backupVerifySchema,
+} from './backups.ts';
 import { type Endpoint, type EndpointName, endpoints } from './endpoints.ts';
 import {
   modelAddedSchema,
@@ -16,6 +24,7 @@ import {
   modelVerifySchema,
   versionReference,
 } from './models.ts';
+import { jobsSchema } from './schedule.ts';
 import {
   auditEntrySchema,
   eventSchema,
@@ -62,11 +71,23 @@ const deployInput = z.object({
   /** Default: `deploy.policy` of appliance.yaml. */
   policy: z.string().optional(),
   acceptMovedTag: z.boolean().default(false),
+  /** Without the backup that comes first. */
+  skipBackup: z.boolean().default(false),
   ...operation,
 });
 const rollbackInput = z.object({
   /** Default: the release before the current one. */
   tag: z.string().optional(),
+  /** Restores the data of a snapshot as well: its id, or `newest` for the newest one that the release can read. */
+  restoreData: z.string().min(1).max(100).optional(),
+  ...operation,
+});
+const restoreInput = z.object({
+  /** Id of a snapshot, the beginning of one, or `latest`. */
+  snapshot: z.string().min(1).max(100),
+  component: z.enum(['database', 'models', 'registry', 'config', 'all']).default('all'),
+  /** Without a snapshot of today: what is replaced is lost. */
+  skipSafety: z.boolean().default(false),
   ...operation,
 });
 const logsInput = z.object({
@@ -129,6 +150,7 @@ export const routes = {
   pin: route('pin', z.object({ tag: z.string(), pinned: z.boolean() }), releaseSchema),
   plan: route('plan', deployInput, planSchema),
   planRollback: route('planRollback', rollbackInput, planSchema),
+  planRestore: route('planRestore', restoreInput, planSchema),
   // Operations answer with the events of the operation; the last line is `operation-ended`.
   deploy: route('deploy', deployInput, eventSchema),
   pause: route('pause', nothing, rolloutSchema),
@@ -138,6 +160,22 @@ export const routes = {
   /** The operation that is taken back: follow it to its end. */
   abort: route('abort', nothing, z.object({ operation: z.string() })),
   rollback: route('rollback', rollbackInput, eventSchema),
+  /** Restores a snapshot into throw-away containers and looks at what comes out. */
+  backupDrill: route('backupDrill', backupInputs.drill, eventSchema),
+  /** Puts data of a snapshot in the place of those in use. */
+  backups: route('backups', nothing, z.array(backupSchema)),
+  backupShow: route('backupShow', backupInputs.one, backupDetailSchema),
+  backupNow: route('backupNow', backupInputs.now, eventSchema),
+  /** The whole repository is read back, or one snapshot of it. */
+  backupVerify: route('backupVerify', backupInputs.verify, backupVerifySchema),
+  backupProtect: route('backupProtect', backupInputs.protect, z.object({ id: z.string(), protected: z.boolean() })),
+  /** The key itself is answered once. */
+  backupKey: route('backupKey', nothing, backupKeySchema),
+  /** Whether a key opens the repository. */
+  backupProve: route('backupProve', backupInputs.prove, z.object({ opens: z.boolean() })),
+  backupExport: route('backupExport', backupInputs.export, backupExportSchema),
+  backupPrune: route('backupPrune', backupInputs.prune, eventSchema),
+  backupRestore: route('backupRestore', restoreInput, eventSchema),
   up: route('up', upInput, eventSchema),
   down: route('down', downInput, eventSchema),
   restart: route('restart', restartInput, eventSchema),
@@ -192,6 +230,9 @@ export const routes = {
   modelsRetrain: route('modelsRetrain', z.object(modelOperation), eventSchema),
   /** A registered version, or an absolute path of a directory that the caller may read. */
   modelsScan: route('modelsScan', z.object({ target: z.string() }), modelScan),
+  /** What runs by the clock. */
+  schedule: route('schedule', nothing, jobsSchema),
+  scheduleRun: route('scheduleRun', z.object({ job: z.string(), ...operation }), eventSchema),
   configShow: route('configShow', nothing, z.record(z.string(), z.unknown())),
   audit: route(
     'audit',

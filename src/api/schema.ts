@@ -156,7 +156,20 @@ export const releaseDetailSchema = releaseSchema.extend({
 export type ReleaseDetail = z.output<typeof releaseDetailSchema>;
 
 const changeSchema = z.object({
-  area: z.enum(['image', 'environment', 'topology', 'schema', 'service', 'volume', 'core', 'file', 'commit']),
+  area: z.enum([
+    'image',
+    'environment',
+    'topology',
+    'schema',
+    'service',
+    'volume',
+    'core',
+    'file',
+    'commit',
+    'rows',
+    'model',
+    'release',
+  ]),
   name: z.string(),
   kind: z.enum(['added', 'removed', 'changed']),
   from: z.string().nullable(),

@@ -1,5 +1,6 @@
 import { alertsVerbs } from './catalog/alerts.ts';
 import { applianceVerbs } from './catalog/appliance.ts';
+import { backupsVerbs } from './catalog/backups.ts';
 import { modelsVerbs } from './catalog/models.ts';
 import { releasesVerbs } from './catalog/releases.ts';
 import type { ArgumentSpec, OptionSpec, VerbSpec } from './catalog/spec.ts';
@@ -14,6 +15,7 @@ export const catalog = {
   ...stackVerbs,
   ...alertsVerbs,
   ...modelsVerbs,
+  ...backupsVerbs,
   ...applianceVerbs,
 } as const satisfies Record<string, VerbSpec>;
 

@@ -32,7 +32,6 @@ const needs: Readonly<Partial<Record<MetricName, string>>> = {
   'database-failures': logged,
   'data-corruption': logged,
   revenue: `only the business knows it: ${file} ${expression}`,
-  'backup-age': `appliance takes no backups itself yet; whoever does knows the time: ${file} ${expression}`,
   connections: `name the service of the database as monitoring.database, or ${expression}`,
 };
 

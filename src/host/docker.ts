@@ -6,6 +6,7 @@ import { StringDecoder } from 'node:string_decoder';
 import Docker from 'dockerode';
 import { z } from 'zod';
 import { ApplianceError } from '../lib/errors.ts';
+import { type ExecStream, type ExecStreamResult, execStream } from './docker-exec.ts';
 import { guard, orAbsent, tolerate } from './docker-failures.ts';
 import { readFrames } from './docker-frames.ts';
 import { type RunOnce, type RunOnceResult, runOnce } from './docker-run.ts';
@@ -23,11 +24,15 @@ import {
   type NetworkSummary,
   networkSchema,
 } from './docker-shapes.ts';
+import { runTask, type Task, type TaskResult } from './docker-task.ts';
+import { startThrowaway, type Throwaway } from './docker-throwaway.ts';
 
 export type { ContainerDetail, ContainerSummary, EngineEvent, ExecResult, ImageDetail, LogChunk, NetworkSummary };
 
 /** Output of an exec that is kept, in bytes; the rest is dropped. */
 const maxExecOutput = 4 * 1024 * 1024;
+
+const environmentSchema = z.object({ Config: z.object({ Env: z.array(z.string()).nullish() }) });
 
 /**
  * Events after which a container is not what it was before. Without this choice the engine also tells of every single
@@ -111,6 +116,17 @@ export class Engine {
         Object.entries(c.NetworkSettings.Networks ?? {}).map(([name, n]) => [name, n.IPAddress]),
       ),
     };
+  }
+
+  /** Chosen variables of a container; all others may be secrets and stay where they are. */
+  async environment(id: string, keys: readonly string[]): Promise<Record<string, string>> {
+    const raw = await orAbsent(() => guard('inspect', () => this.#docker.getContainer(id).inspect()));
+    const pairs = environmentSchema.parse(raw ?? { Config: { Env: [] } }).Config.Env ?? [];
+    return Object.fromEntries(
+      pairs
+        .map((pair) => [pair.split('=', 1)[0] ?? '', pair.slice(pair.indexOf('=') + 1)])
+        .filter(([key = '']) => keys.includes(key)),
+    );
   }
 
   async start(id: string): Promise<void> {
@@ -277,6 +293,11 @@ export class Engine {
     return { exitCode: ExitCode ?? -1, stdout: await out, stderr: await err };
   }
 
+  /** Runs a program inside a container with streams of any length. See `execStream`. */
+  execStream(id: string, request: ExecStream): Promise<ExecStreamResult> {
+    return execStream(this.#docker, id, request);
+  }
+
   /** Copies a path out of a container into a file, as a tar archive. @throws ApplianceError `engine_unreachable` */
   async archive(id: string, path: string, to: string, signal: AbortSignal): Promise<void> {
     const stream = await guard('copy', () => this.#docker.getContainer(id).getArchive({ path }));
@@ -291,6 +312,16 @@ export class Engine {
    */
   runOnce(request: RunOnce): Promise<RunOnceResult> {
     return runOnce(this.#docker, request);
+  }
+
+  /** Runs a program in a container of its own with mounts and limits, and tells its output as it comes. See `runTask`. */
+  runTask(task: Task): Promise<TaskResult> {
+    return runTask(this.#docker, task);
+  }
+
+  /** @see startThrowaway of host/docker-throwaway.ts */
+  startThrowaway(wish: Throwaway): Promise<string> {
+    return startThrowaway(this.#docker, wish);
   }
 
   /** Follows what changes the state of labelled containers until the signal aborts or the engine goes away. */

@@ -47,6 +47,8 @@ export interface DeployFacts {
   readonly policy: RolloutPolicy | null;
   readonly actor: string;
   readonly config: Config;
+  /** The backup that comes before anything is touched (S1-20); none where nothing is there that could be lost. */
+  readonly backup: readonly PlannedStep[];
 }
 
 /** The colour that a deploy goes to. */
@@ -55,7 +57,7 @@ export function idleColour(observed: Observed): Colour {
 }
 
 /** Whether a release brings a migration that the database has not seen. */
-function needsMigration(release: ReleaseFacts, schemaToday: number | null): boolean {
+export function needsMigration(release: ReleaseFacts, schemaToday: number | null): boolean {
   if (!release.migrates) return false;
   return release.schema === null || schemaToday === null || release.schema.version > schemaToday;
 }
@@ -77,6 +79,7 @@ export function planDeploy(facts: DeployFacts, steps: Steps): PlannedStep[] {
   return [
     ...buildSteps(release, config, steps),
     startCore(release, steps),
+    ...facts.backup,
     ...clearSteps(release, to, observed, config, steps),
     ...(strategy === 'recreate' && live && observed.colours[live.colour].occupied
       ? [

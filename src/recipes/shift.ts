@@ -13,6 +13,8 @@ export interface ShiftWish {
   readonly observed: Observed;
   readonly actor: string;
   readonly config: Config;
+  /** A colour whose requests get the maintenance page until the traffic has shifted. */
+  readonly closed?: Colour;
 }
 
 /** The steps that shifting takes. */
@@ -43,7 +45,8 @@ export function proveSteps(wish: ShiftWish, steps: ShiftSteps): PlannedStep[] {
   const other = otherColour(to);
   // While the other colour is empty, the edge is told where this release would listen there: the next release usually
   // has the same shape, and then its deploy needs no reload.
-  const topologies = { ...wish.topologies, [other]: observed.colours[other].topology ?? wish.topologies[other] };
+  const there = wish.closed === other ? null : (observed.colours[other].topology ?? wish.topologies[other]);
+  const topologies = { ...wish.topologies, [other]: there };
   return [
     steps.waitHealthy.plan(
       { release: release.id, colour: to, timeout: config.deploy.healthTimeout },

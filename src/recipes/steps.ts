@@ -51,6 +51,8 @@ export interface Steps {
     }
   >;
   readonly waitHealthy: StepType<OnColour & { readonly timeout: number }>;
+  /** Every request gets the maintenance page. */
+  readonly closeEdge: StepType<{ readonly back: Readonly<Record<Colour, Topology | null>> }>;
   readonly configureEdge: StepType<{ readonly topologies: Readonly<Record<Colour, Topology | null>> }>;
   readonly shiftTraffic: StepType<{
     readonly from: Weights;

@@ -27,6 +27,8 @@ let receiver: HttpReceiver;
 /** Expressions that have no series within the minutes of a test, each with the reason. */
 const silent: readonly { readonly rule: RegExp; readonly why: string }[] = [
   { rule: /offset 1d/, why: 'it compares with the day before' },
+  { rule: /appliance_backup_(?:restore|last_proven)/, why: 'no backup was proven yet' },
+  { rule: /appliance_backup_offsite/, why: 'appliance.yaml names no off-site target' },
 ];
 
 const status = async () => statusSchema.parse((await lab.json(['status'])).document);

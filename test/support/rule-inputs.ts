@@ -122,6 +122,8 @@ function seriesFor({ metric, ...alert }: PolicyAlert, values: readonly number[],
     // Their clock begins at 1970: an age and a time that is left are told from there.
     case 'secret-age':
       return [gauge('appliance_secret_set_timestamp_seconds{secret="A"}', (value) => -value)];
+    case 'backup-age':
+      return [gauge('appliance_backup_last_success_timestamp_seconds{component="models"}', (value) => -value)];
     case 'certificate-left':
       return [gauge('appliance_certificate_not_after_timestamp_seconds{domain="a"}', (value) => value)];
     case 'cpu':

@@ -78,12 +78,12 @@ test.each([
   [
     'connections without the service of the database',
     'monitoring: {}\ndeploy: { policy: routing-ml }',
-    [/S1-40/, /S1-41/, /S1-59-connections.*monitoring\.database/, /S1-60-backup.*takes no backups itself yet/],
+    [/S1-40/, /S1-41/, /S1-59-connections.*monitoring\.database/],
   ],
   [
     'no connections with it',
     'monitoring: { database: { service: db } }\ndeploy: { policy: routing-ml }',
-    [/S1-40/, /S1-41/, /S1-60-backup/],
+    [/S1-40/, /S1-41/],
   ],
   ['a policy that is not there', 'monitoring: { policies: [flush] }', [/there is no policy flush/]],
   ['nothing without monitoring', 'deploy: { policy: mlops }', []],

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Status } from '../../api/schema.ts';
 import { colours, type Weights } from '../../lib/colour.ts';
+import { BackupMetrics } from './backups.ts';
 import { ContainerMetrics, type ContainerReading } from './containers.ts';
 import { ModelMetrics } from './models.ts';
 import { NotificationMetrics } from './notifications.ts';
@@ -24,6 +25,7 @@ export class AgentMetrics {
   readonly synthetic: SyntheticMetrics;
   readonly upkeep: UpkeepMetrics;
   readonly models: ModelMetrics;
+  readonly backups: BackupMetrics;
   readonly #containers: ContainerMetrics;
   readonly #release;
   readonly #weight;
@@ -40,6 +42,7 @@ export class AgentMetrics {
     this.synthetic = new SyntheticMetrics(this.registry);
     this.upkeep = new UpkeepMetrics(this.registry);
     this.models = new ModelMetrics(this.registry);
+    this.backups = new BackupMetrics(this.registry);
     this.#containers = new ContainerMetrics(this.registry);
     this.#release = new Gauge({
       name: 'appliance_release_info',

@@ -1,5 +1,6 @@
 import type { ApplianceEvent, Status } from '../../api/schema.ts';
 import type { Appliance } from '../appliance.ts';
+import { backupReading } from '../backup-watch.ts';
 import type { EventHub } from '../events.ts';
 import { statusOf, version } from '../status.ts';
 import { AgentMetrics } from './index.ts';
@@ -87,6 +88,7 @@ export class Reporter {
       const reading = await appliance.upkeep.look();
       this.#metrics.upkeep.set(reading);
       monitoring.measured(reading.problems);
+      this.#metrics.backups.set(backupReading(appliance));
     }
     await monitoring.follow(watch.details());
     if (round % statusEvery === 0 || this.#statusDue) {

@@ -6,10 +6,11 @@
  * - `escalations` tells more people of what nobody answers;
  * - `AlertDesk` is what people do: look, silence, acknowledge; `testReceivers` and the steps of the drill prove receipt.
  */
+export { alertsOfBackups, alertsOfDrill, backupAlertNames, type SeenBackups } from './backup-alerts.ts';
 export { type Condition, conditionsOf, reportedAlert, reportedName } from './by-hand.ts';
 export { AlertDesk } from './desk.ts';
 export { awaitReceipt, checkAlerting } from './drill.ts';
-export { alertsOf } from './events.ts';
+export { type AlertChange, alertsOf } from './events.ts';
 export { type AlertDraft, alertMigrations, OwnAlerts } from './own-alerts.ts';
 export { alertsOfRollout } from './rollout-alerts.ts';
 export { Sentry } from './sentry.ts';

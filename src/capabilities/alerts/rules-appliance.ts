@@ -90,6 +90,30 @@ export const applianceRules: readonly AlertingRule[] = [
     summary: 'Prometheus refuses its configuration and goes on with the one before',
     hint: 'appliance logs prometheus',
   }),
+  // By metrics, so that it is also told of an agent that is dead or a schedule that is stuck.
+  rule('BackupTooOld', 'critical', 'S1-46', {
+    expr: 'time() - max(appliance_backup_last_success_timestamp_seconds) > on () appliance_backup_rpo_limit_seconds',
+    for: '10m',
+    summary: 'the newest backup is {{ $value | humanizeDuration }} old',
+    hint: 'appliance schedule says why; at once: appliance backup now',
+  }),
+  rule('RestoreProofTooOld', 'warning', 'S4-53', {
+    expr: 'time() - appliance_backup_last_proven_restore_timestamp_seconds > 3 * 86400',
+    for: '10m',
+    summary: 'no backup was proven by a restore for {{ $value | humanizeDuration }}',
+    hint: 'appliance backup drill',
+  }),
+  rule('RestoreTooSlow', 'warning', 'S4-53', {
+    expr: 'appliance_backup_restore_duration_seconds > on () appliance_backup_rto_limit_seconds',
+    summary: 'a restore takes {{ $value | humanizeDuration }}, longer than it may (backups.drill.rto)',
+    hint: 'appliance backup show says what took how long; a faster disk, or a higher limit',
+  }),
+  rule('OffsiteBackupTooOld', 'warning', 'S1-48', {
+    expr: 'time() - appliance_backup_offsite_last_success_timestamp_seconds > 50 * 3600',
+    for: '10m',
+    summary: 'no copy of the backups has reached {{ $labels.target }} for {{ $value | humanizeDuration }}',
+    hint: 'appliance schedule run backup tries it again and says why',
+  }),
   rule('NotificationsFail', 'critical', 'S1-60', {
     expr: 'sum by (integration) (increase(alertmanager_notifications_failed_total[5m])) > 0',
     for: '1m',

@@ -32,6 +32,7 @@ const builtIn: Partial<Record<MetricName, (over: string) => string>> = {
   disk: () => disk,
   connections: () => 'max(appliance_database_connections / appliance_database_connections_limit)',
   'secret-age': () => 'time() - min(appliance_secret_set_timestamp_seconds)',
+  'backup-age': () => 'time() - max(appliance_backup_last_success_timestamp_seconds)',
   'certificate-left': () => 'min(appliance_certificate_not_after_timestamp_seconds) - time()',
   resources: (over) => `max(${named(cpu(over), 'cpu')} or ${named(memory, 'memory')} or ${named(disk, 'disk')})`,
 };

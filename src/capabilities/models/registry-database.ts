@@ -102,10 +102,19 @@ export class RegistryDatabase {
       database.close();
       return;
     }
-    database.pragma('wal_checkpoint(TRUNCATE)');
-    const last = openReadOnly(this.#path);
+    const last = this.#lastReader();
     database.close();
-    last.close();
+    last?.close();
+  }
+
+  /** Whoever keeps the log in its place; undefined where the file is gone or damaged, and there is nothing to keep. */
+  #lastReader(): Database | undefined {
+    try {
+      this.#database.pragma('wal_checkpoint(TRUNCATE)');
+      return openReadOnly(this.#path);
+    } catch {
+      return undefined;
+    }
   }
 }
 

@@ -39,6 +39,40 @@ export function assertReadable(tag: string, release: ReleaseSchema | null, today
   );
 }
 
+/** Whether a release reads a database as it is, and needs nothing newer. Pure. */
+export function canWorkWith(release: ReleaseSchema | null, database: SchemaState | null): boolean {
+  if (release === null || database === null) return true;
+  return release.version >= database.readableFrom && release.version <= database.version;
+}
+
+/**
+ * Refuses to put a database of a snapshot under a release that cannot work with it: one that is too old to read it, or one
+ * that needs a newer schema.
+ * @throws ApplianceError `schema_gate` with both numbers
+ */
+export function assertRestorable(
+  live: { readonly tag: string; readonly schema: ReleaseSchema | null },
+  snapshot: SchemaState | null,
+  about: { readonly id: string; readonly release: { readonly tag: string } | null },
+): void {
+  const { tag, schema } = live;
+  if (schema === null || snapshot === null || canWorkWith(schema, snapshot)) return;
+  const why =
+    schema.version > snapshot.version
+      ? `needs schema ${schema.version}`
+      : `was built for schema ${schema.version}, and only releases from schema ${snapshot.readableFrom} on can read it`;
+  throw new ApplianceError(
+    'schema_gate',
+    `the database of ${about.id} is at schema ${snapshot.version}; ${tag}, which serves now, ${why}`,
+    {
+      left: 'nothing was touched; the current release goes on serving',
+      hint: about.release
+        ? `go back to the release that worked with it, with its data: appliance rollback ${about.release.tag} --restore-data ${about.id}`
+        : 'choose a snapshot of another day: appliance backup list',
+    },
+  );
+}
+
 /** Whether a release's migration takes the database away from the release that serves now. Pure. */
 export function breaksLive(
   release: ReleaseSchema | null,

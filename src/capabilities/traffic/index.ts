@@ -5,6 +5,7 @@ import type { DrainReport, DrainWish } from '../../lib/drain.ts';
 import type { StepContext, StepType } from '../../operations/step.ts';
 import { type RotateOptions, rotateLogs } from './access-log.ts';
 import { type BeginRolloutArgs, beginRollout } from './begin-rollout.ts';
+import { type CloseEdgeArgs, closeEdgeStep } from './close-edge.ts';
 import { type ConfigureEdgeArgs, configureEdgeStep } from './configure-edge.ts';
 import type { TrafficDeps, TrafficParts } from './deps.ts';
 import { drain } from './drain.ts';
@@ -31,6 +32,7 @@ export interface Traffic {
   /** Lets a colour finish what it is answering, then stops it. @returns who was still connected at the end */
   drain(wish: DrainWish, context: StepContext): Promise<DrainReport>;
   readonly configureEdge: StepType<ConfigureEdgeArgs>;
+  readonly closeEdge: StepType<CloseEdgeArgs>;
   readonly shiftTraffic: StepType<ShiftTrafficArgs>;
   /** Measures releases by the access log; reads it when it is asked. */
   readonly meter: Meter;
@@ -52,12 +54,14 @@ export function createTraffic(deps: TrafficDeps): Traffic {
   const files = edgeFiles(deps.paths);
   const parts: TrafficParts = { ...deps, files, control: edgeControl(files.control) };
   const meter = new Meter({ path: files.accessLog, clock: deps.clock, limits: deps.limits });
+  const configureEdge = configureEdgeStep(parts);
   return {
     weights: () => currentWeights(parts),
     status: (signal) => parts.control.status(signal),
     rotateAccessLog: (options) => rotateLogs(parts, options),
     drain: (wish, context) => drain(parts, wish, context),
-    configureEdge: configureEdgeStep(parts),
+    configureEdge,
+    closeEdge: closeEdgeStep(configureEdge),
     shiftTraffic: shiftTrafficStep(parts),
     meter,
     synthetic: new SyntheticSamples(deps.clock, () => meter.edges),

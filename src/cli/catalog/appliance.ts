@@ -1,3 +1,4 @@
+import { detach, wait } from './shared.ts';
 import type { VerbSpec } from './spec.ts';
 
 /** Verbs about the appliance itself. */
@@ -27,6 +28,22 @@ export const applianceVerbs = {
     summary: 'the policies that a deploy can name, with the mistakes of your own',
     group: 'appliance',
     about: 'Your own lie beside appliance.yaml, as policies/NAME.yaml.',
+  },
+  schedule: {
+    summary: 'what runs by the clock: when it ran last, how that ended, when it is next',
+    group: 'appliance',
+    about:
+      'Each job runs once a local day (or week), through every change of the clocks. A night that was missed because the host was off is made up for once; one that failed is tried again after 1, 5, 15, 30 and then every 60 minutes.',
+    examples: ['appliance schedule', 'appliance schedule --json'],
+  },
+  'schedule list': { summary: 'the same as schedule', group: 'appliance' },
+  'schedule run': {
+    summary: 'run a job now, as the clock would',
+    group: 'appliance',
+    args: [{ name: 'job', required: true, help: 'its name; schedule lists them' }],
+    options: { detach, wait },
+    about: 'A success stands for the run that was due last: what has failed in the night is not tried again then.',
+    examples: ['appliance schedule run backup', 'appliance schedule run drill --wait'],
   },
   audit: {
     summary: 'who did what, when and from where',

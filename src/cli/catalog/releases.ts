@@ -7,7 +7,14 @@ export const releasesVerbs = {
     summary: 'bring a version into service without dropping a request',
     group: 'releases',
     args: [tag],
-    options: { policy, strategy, 'accept-moved-tag': acceptMovedTag, detach, wait },
+    options: {
+      policy,
+      strategy,
+      'accept-moved-tag': acceptMovedTag,
+      'skip-backup': { help: 'go on without the backup that comes before the migration; stands in the audit' },
+      detach,
+      wait,
+    },
     about:
       'Builds or loads the images, starts the idle colour, waits until it is proven healthy and shifts the traffic. A failure before the shift leaves production untouched, a failure after it shifts back. The last line says what happened and how long it took. Ctrl-C detaches: an agent goes on; without an agent the operation is taken back. With a policy, traffic rises in stages; each is held for its time and passes only when its gates do. A trigger takes the release back at once (exit status 1); a stage that stays inconclusive beyond its patience does too (exit status 4). A rollout survives a restart of the agent.',
     examples: [
@@ -50,13 +57,23 @@ export const releasesVerbs = {
     group: 'releases',
     args: [{ name: 'tag', completes: 'tag', help: 'release to go back to; default: the one before the live one' }],
     options: {
+      'restore-data': {
+        value: 'SNAPSHOT',
+        optional: true,
+        help: 'restore its data too, with a downtime; without a value the newest snapshot that the release can read',
+      },
       plan: { help: 'show the steps and change nothing' },
       detach,
       wait,
     },
     about:
-      'Restores the whole release: images, environment, topology. Refuses when the old release cannot read the schema of the database, and says both numbers.',
-    examples: ['appliance rollback', 'appliance rollback v0.9 --plan', 'appliance rollback v0.9'],
+      'Restores the whole release: images, environment, topology. Refuses when the old release cannot read the schema of the database, and says both numbers and the snapshot that would help. With --restore-data that snapshot is restored after a safety snapshot, behind the maintenance page.',
+    examples: [
+      'appliance rollback',
+      'appliance rollback v0.9 --plan',
+      'appliance rollback v0.9',
+      'appliance rollback v0.9 --restore-data',
+    ],
   },
   releases: {
     summary: 'list the releases: what is live, warm, kept or gone',

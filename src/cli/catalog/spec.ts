@@ -36,6 +36,7 @@ export const groups = {
   stack: 'The stack',
   alerts: 'Alerts',
   models: 'Models',
+  backups: 'Backups',
   appliance: 'The appliance',
 } as const;
 export type Group = keyof typeof groups;

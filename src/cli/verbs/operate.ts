@@ -13,15 +13,20 @@ import type { Session } from '../session.ts';
 /** Requests that start or follow an operation and answer with its events. */
 export type OperationRoute =
   | 'alertsDrill'
+  | 'backupNow'
+  | 'backupPrune'
   | 'modelsPromote'
   | 'modelsRollback'
   | 'modelsRetrain'
+  | 'backupRestore'
   | 'deploy'
   | 'rollback'
   | 'up'
   | 'down'
   | 'restart'
   | 'prune'
+  | 'backupDrill'
+  | 'scheduleRun'
   | 'follow';
 
 interface Order<Route extends OperationRoute> {

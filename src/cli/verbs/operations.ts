@@ -17,6 +17,7 @@ export async function deploy(call: Call<'deploy'>, session: Session): Promise<nu
     input: {
       tag: call.args.tag,
       acceptMovedTag: call.options['accept-moved-tag'],
+      skipBackup: call.options['skip-backup'],
       wait: waitOf(wait),
       ...(policy === undefined ? {} : { policy }),
       ...(isStrategy(strategy) ? { strategy } : {}),

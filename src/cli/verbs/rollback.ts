@@ -1,6 +1,7 @@
 import { titleOf } from '../../api/describe.ts';
 import { exitCodes } from '../../lib/errors.ts';
 import type { Call } from '../catalog.ts';
+import { confirmByName } from '../confirm.ts';
 import type { Session } from '../session.ts';
 import { operate, waitOf } from './operate.ts';
 import { isStrategy } from './operations.ts';
@@ -24,13 +25,23 @@ export async function plan(call: Call<'plan'>, session: Session): Promise<number
 
 export async function rollback(call: Call<'rollback'>, session: Session): Promise<number> {
   const { tag } = call.args;
-  const target = tag === undefined ? {} : { tag };
+  const data = call.options['restore-data'];
+  const target = {
+    ...(tag === undefined ? {} : { tag }),
+    ...(data === undefined ? {} : { restoreData: data === true ? 'newest' : data }),
+  };
   if (call.options.plan) {
     const plan = await (await session.client()).ask('planRollback', target, session.signal);
     session.answer(plan, () => planLines(plan, session.out));
     return exitCodes.done;
   }
   const { wait, detach } = call.options;
+  if (data !== undefined && !session.globals.yes) {
+    const plan = await (await session.client()).ask('planRollback', target, session.signal);
+    for (const line of planLines(plan, session.out)) session.note(line);
+    const { name } = await (await session.client()).ask('ping', {}, session.signal);
+    await confirmByName(session, name, 'What is listed above is replaced, and users wait meanwhile.');
+  }
   return operate(session, {
     route: 'rollback',
     title: titleOf('rollback', tag ?? null),

@@ -111,6 +111,18 @@ class Stage {
       return this.#release(tag);
     },
     plan: async ({ tag }) => this.#plan('deploy', known(tag)),
+    planRestore: async ({ snapshot }) => this.#plan('restore', snapshot),
+    backups: async () => [],
+    backupShow: async () => noBackups(),
+    backupDrill: (_, caller) => this.#operate('backup-drill', null, caller),
+    backupNow: (_, caller) => this.#operate('backup', null, caller),
+    backupVerify: async () => noBackups(),
+    backupProtect: async () => noBackups(),
+    backupKey: async () => noBackups(),
+    backupProve: async () => noBackups(),
+    backupExport: async () => noBackups(),
+    backupPrune: (_, caller) => this.#operate('backup-prune', null, caller),
+    backupRestore: ({ snapshot }, caller) => this.#operate('restore', snapshot, caller),
     planRollback: async ({ tag }) => this.#plan('rollback', tag ?? 'v0.9'),
     deploy: (input, caller) => this.#operate('deploy', input.tag, caller),
     pause: async () => this.#rollout(),
@@ -146,6 +158,8 @@ class Stage {
     modelsRollback: ({ version }, caller) => this.#operate('model-rollback', version ?? '2026.1', caller),
     modelsRetrain: (_, caller) => this.#operate('model-retrain', null, caller),
     modelsScan: async () => ({ verdict: 'inconclusive', observed: 'there is no file', hint: null, files: [] }),
+    schedule: async () => [],
+    scheduleRun: ({ job }, caller) => this.#operate(job, null, caller),
     configShow: async () => ({ name: 'routing-ml' }),
     audit: async () =>
       this.#options.recorded
@@ -413,6 +427,10 @@ function logLine(names: readonly string[], number: number): LogLine {
 }
 
 /** What a running agent answers while no rollout runs. */
+function noBackups(): never {
+  throw new ApplianceError('backup_not_found', 'the stage has no repository of backups');
+}
+
 function noRollout(): never {
   throw new ApplianceError('rollout_not_found', 'no rollout is running', { left: 'nothing was touched' });
 }

@@ -1,0 +1,98 @@
+import { join } from 'node:path';
+import type { RestoreServer } from '../capabilities/backups/restore-database.ts';
+import type { RestoreDeps } from '../capabilities/backups/restore-steps.ts';
+import { readManifest } from '../capabilities/models/manifest-file.ts';
+import { readPointer, switchPointer } from '../capabilities/models/pointer.ts';
+import type { ReleaseStore } from '../capabilities/releases/store.ts';
+import type { Config } from '../config/schema.ts';
+import { copyFiles } from '../host/copy-files.ts';
+import type { Engine } from '../host/docker.ts';
+import type { Clock } from '../lib/clock.ts';
+import { ApplianceError, messageOf } from '../lib/errors.ts';
+import type { Paths } from '../lib/paths.ts';
+import { formatDuration } from '../lib/units.ts';
+import type { Backups } from './backups.ts';
+import type { ModelService } from './model-service.ts';
+import type { Models } from './models.ts';
+
+export interface RestoreParts {
+  readonly config: Config;
+  readonly paths: Paths;
+  readonly clock: Clock;
+  readonly engine: Engine;
+  readonly store: ReleaseStore;
+  readonly models: Models;
+  readonly modelService: () => ModelService | undefined;
+  readonly backups: Backups;
+}
+
+/** What the steps of a restore need of everybody else. */
+export function restoreDepsOf(parts: RestoreParts): RestoreDeps {
+  const { config, paths, clock, engine, store, models, backups } = parts;
+  return {
+    directory: restoreDirectory(paths),
+    models: models.directory,
+    restore: (request) => backups.restore(request),
+    wrongVersion,
+    server: (service, signal) => restoreServer({ backups, engine }, service, signal),
+    setSchema: (schema) => (schema ? store.setDatabaseSchema(schema) : store.forgetDatabaseSchema()),
+    withoutRegistry: (work) => models.withoutRegistry(work),
+    pointer: {
+      read: () => readPointer(models.directory),
+      write: (to) => switchPointer(models.directory, to, new Date(clock.now())),
+    },
+    loadModel: async (sha256, signal, progress) => {
+      const service = parts.modelService();
+      if (!service || !store.live()) return 'nothing runs that could load it';
+      const { by, replicas, elapsed } = await service.close(sha256, signal, progress);
+      return `${replicas} processes report ${sha256.slice(0, 12)} after ${formatDuration(elapsed)} (${by})`;
+    },
+    config: {
+      etc: paths.etc,
+      environment: config.source.envFile,
+      modelKeys: join(paths.lib, 'model-keys'),
+      certificates: join(paths.edge, 'certs'),
+      acme: join(paths.lib, 'certificates'),
+    },
+  };
+}
+
+/** Directory in which restores stage what is no model. */
+export function restoreDirectory({ lib }: Paths): string {
+  return join(lib, 'backups/restore');
+}
+
+/** @throws ApplianceError `restore_failed` when the server does not run */
+export async function restoreServer(
+  { backups, engine }: Pick<RestoreParts, 'backups' | 'engine'>,
+  service: string,
+  signal: AbortSignal,
+): Promise<RestoreServer> {
+  const server = (await backups.servers(signal)).find((one) => one.service === service);
+  if (!server)
+    throw new ApplianceError('restore_failed', `the database server ${service} does not run`, {
+      left: 'nothing was replaced',
+      hint: 'start it: appliance up; then run the command again',
+    });
+  return {
+    service,
+    user: server.user,
+    exec: (argv, options) => engine.execStream(server.container, { argv, ...options }),
+  };
+}
+
+/** Why the files of a version are not what its manifest says; null when they are. All bytes are read. */
+export async function wrongVersion(directory: string, sha256: string, signal: AbortSignal): Promise<string | null> {
+  try {
+    const { digest, manifest } = await readManifest(directory);
+    if (digest !== sha256) return `its manifest has hash ${digest.slice(0, 12)}, not ${sha256.slice(0, 12)}`;
+    const files = Object.entries(manifest.files);
+    const jobs = files.map(([name, { bytes = 0 }]) => ({ from: join(directory, name), size: bytes }));
+    const results = await copyFiles(jobs, signal);
+    const wrong = files.find(([, file], index) => results[index]?.sha256 !== file.sha256);
+    return wrong ? `${wrong[0]} has another hash` : null;
+  } catch (error) {
+    signal.throwIfAborted();
+    return messageOf(error);
+  }
+}

@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { count } from '../../lib/text.ts';
+import { defineStep } from '../../operations/step.ts';
+import { retention } from './retention.ts';
+import type { BackupStepDeps } from './step-deps.ts';
+
+/**
+ * Forgets what the policy does not keep, and gives the space back (S1-47). Nothing is forgotten after a failed run, while the
+ * repository is damaged, or, where a proof is asked for, while the new snapshot is not proven: age alone would empty the set
+ * when backups have stopped.
+ */
+export function forgetSnapshots({ local, store, config, clock }: BackupStepDeps) {
+  return defineStep({
+    action: 'forget-snapshots',
+    args: z.object({
+      /** The snapshot that must have been proven first; null: none. */
+      provenFirst: z.string().nullable(),
+    }),
+    async apply({ provenFirst }: { provenFirst: string | null }, context) {
+      if (store.lastFailed()) return 'nothing is forgotten: the last backup has failed';
+      if (store.damage(local.target.name)) return 'nothing is forgotten: the repository is damaged';
+      const snapshots = await local.list(context.signal);
+      if (provenFirst !== null && !snapshots.some(({ id, proven }) => id === provenFirst && proven))
+        return `nothing is forgotten: ${provenFirst} is not proven`;
+      const gone = retention(snapshots, config.keep, clock.now()).filter(({ reasons }) => reasons.length === 0);
+      if (gone.length === 0) return `all ${count(snapshots.length, 'snapshot')} are kept`;
+      await local.forget(
+        gone.map(({ snapshot }) => snapshot.resticId),
+        context.signal,
+      );
+      context.progress('give the space back');
+      await local.prune(context.signal);
+      return `${count(gone.length, 'snapshot')} forgotten, ${snapshots.length - gone.length} kept`;
+    },
+  });
+}

@@ -1,0 +1,204 @@
+import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { PassThrough, Transform, type TransformCallback } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Engine } from '../../host/docker.ts';
+import { ApplianceError } from '../../lib/errors.ts';
+
+/** A running PostgreSQL server. */
+export interface PostgresServer {
+  readonly service: string;
+  readonly container: string;
+  /** Its superuser, and the database it was made with. */
+  readonly user: string;
+  readonly database: string;
+}
+
+export interface Dumped {
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly rows: Readonly<Record<string, number>>;
+  readonly serverVersion: string;
+}
+
+interface Call {
+  readonly engine: Engine;
+  readonly signal: AbortSignal;
+  /** Milliseconds. */
+  readonly timeout: number;
+}
+
+/** Before each line that is meant for us, among what psql and pg_dump say. */
+const mark = '@backup';
+
+/**
+ * Rows of each table, as `schema.table` and a number. Tables of extensions are left out: their rows come with the
+ * extension. One query, so that a restore and a drill count the same way.
+ */
+export const countRowsSql = `SELECT n.nspname || '.' || c.relname AS name,
+  (xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM ONLY %I.%I', n.nspname, c.relname),
+    false, true, '')))[1]::text AS rows
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY 1`;
+
+/**
+ * One session of psql exports its view of the database; pg_dump and the counts use it, so that both agree whatever is
+ * written meanwhile. The dump goes to standard output, everything else to standard error. Uncompressed: restic finds
+ * what is equal to yesterday, and compresses what is not.
+ */
+const dumpScript = `set -eu
+export PGDATABASE="$2" BACKUP_USER="$1"
+exec psql -X -q -A -t -v ON_ERROR_STOP=1 -U "$1" 3>&1 1>&2 <<'EOF'
+SET statement_timeout = 0;
+SET lock_timeout = '60s';
+BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SELECT pg_export_snapshot() AS snapshot \\gset
+\\setenv BACKUP_SNAPSHOT :snapshot
+SELECT '${mark} version ' || current_setting('server_version');
+SELECT '${mark} rows ' || name || E'\\t' || rows FROM (${countRowsSql}) AS counted;
+\\! pg_dump --format=custom --compress=0 --no-password --lock-wait-timeout=60s -U "$BACKUP_USER" --snapshot="$BACKUP_SNAPSHOT" >&3 </dev/null; echo "${mark} dump $?"
+COMMIT;
+EOF`;
+
+const listScript = `exec psql -X -q -A -t -v ON_ERROR_STOP=1 -U "$1" -d "$2" -c "SELECT datname FROM pg_database
+  WHERE datallowconn AND NOT datistemplate AND (datname <> 'postgres' OR datname = current_database()) ORDER BY 1"`;
+
+/** Accounts and their rights. Without the right to see passwords, accounts alone. */
+const rolesScript = `pg_dumpall --globals-only --no-password -U "$1" -l "$2" 2>/tmp/.roles.$$ && { rm -f /tmp/.roles.$$; exit 0; }
+rm -f /tmp/.roles.$$; exec pg_dumpall --globals-only --no-role-passwords --no-password -U "$1" -l "$2"`;
+
+/** Names of the databases of a server, the empty one for maintenance left out. */
+export async function listDatabases(server: PostgresServer, call: Call): Promise<string[]> {
+  const result = await call.engine.exec(
+    server.container,
+    ['sh', '-c', listScript, 'sh', server.user, server.database],
+    {
+      timeout: 60_000,
+      signal: call.signal,
+    },
+  );
+  if (result.exitCode !== 0) throw dumpFailed(server.service, result.stderr);
+  return result.stdout.split('\n').filter((line) => line !== '');
+}
+
+/**
+ * Dumps one database inside its container, by the server's own pg_dump (S1-11, S1-20, S1-43).
+ * @param to file that is written and synced; there is none when this fails
+ * @throws ApplianceError `backup_failed`, `disk_full`, `timeout`, `engine_unreachable`; the signal's reason
+ */
+export async function dumpPostgres(
+  server: PostgresServer,
+  database: string,
+  to: string,
+  call: Call & { readonly onBytes: (bytes: number) => void },
+): Promise<Dumped> {
+  const argv = ['sh', '-c', dumpScript, 'sh', server.user, database];
+  const { stderr, exitCode, bytes, sha256, head } = await dumpInto(server, argv, to, call);
+  const marks = stderr
+    .split('\n')
+    .flatMap((line) => (line.startsWith(`${mark} `) ? [line.slice(mark.length + 1)] : []));
+  const value = (name: string) => marks.find((line) => line.startsWith(`${name} `))?.slice(name.length + 1);
+  if (exitCode !== 0 || value('dump') !== '0' || head !== 'PGDMP') {
+    await rm(to, { force: true });
+    throw dumpFailed(`${server.service}/${database}`, stderr);
+  }
+  return {
+    bytes,
+    sha256,
+    rows: parseRows(marks.flatMap((line) => (line.startsWith('rows ') ? [line.slice(5)] : [])).join('\n')),
+    serverVersion: value('version') ?? '',
+  };
+}
+
+/** Rows by table, from lines `schema.table<tab>rows`; other lines are left out. */
+export function parseRows(output: string): Record<string, number> {
+  return Object.fromEntries(
+    output.split('\n').flatMap((line) => {
+      const [, table, rows] = /^(.+)\t(\d+)$/.exec(line.trimEnd()) ?? [];
+      return table === undefined ? [] : [[table, Number(rows)]];
+    }),
+  );
+}
+
+/** Writes accounts and rights of a server as SQL. */
+export async function dumpRoles(
+  server: PostgresServer,
+  to: string,
+  call: Call,
+): Promise<{ bytes: number; sha256: string }> {
+  const argv = ['sh', '-c', rolesScript, 'sh', server.user, server.database];
+  const { exitCode, stderr, bytes, sha256 } = await dumpInto(server, argv, to, { ...call, onBytes: () => undefined });
+  if (exitCode === 0 && bytes > 0) return { bytes, sha256 };
+  await rm(to, { force: true });
+  throw dumpFailed(`the accounts of ${server.service}`, stderr);
+}
+
+/**
+ * Runs a command in a container and writes its output into a file, which is synced.
+ * @throws ApplianceError `disk_full`, `timeout`, `engine_unreachable`; the signal's reason. There is no file then
+ */
+export async function dumpInto(
+  { container }: { readonly container: string },
+  argv: readonly string[],
+  to: string,
+  { engine, signal, timeout, onBytes }: Call & { readonly onBytes: (bytes: number) => void },
+): Promise<{ exitCode: number; stderr: string; bytes: number; sha256: string; head: string }> {
+  const stdout = new PassThrough();
+  const digest = new Digest(onBytes);
+  const written = pipeline(stdout, digest, createWriteStream(to, { flags: 'w', mode: 0o600, flush: true }));
+  written.catch((error: unknown) => stdout.destroy(error instanceof Error ? error : undefined));
+  try {
+    const { exitCode, stderr } = await engine.execStream(container, { argv, stdout, timeout, signal });
+    await written;
+    return { exitCode, stderr, bytes: digest.bytes, sha256: digest.hash.digest('hex'), head: digest.head };
+  } catch (error) {
+    stdout.destroy();
+    const cause = await written.then(
+      () => error,
+      (why: unknown) => why,
+    );
+    await rm(to, { force: true });
+    signal.throwIfAborted();
+    throw isPremature(cause) ? error : cause;
+  }
+}
+
+const isPremature = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
+
+/** Counts and hashes what flows through. */
+class Digest extends Transform {
+  bytes = 0;
+  head = '';
+  readonly hash = createHash('sha256');
+  readonly #onBytes: (bytes: number) => void;
+
+  constructor(onBytes: (bytes: number) => void) {
+    super();
+    this.#onBytes = onBytes;
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    if (this.head.length < 5) this.head = (this.head + chunk.toString('latin1', 0, 5)).slice(0, 5);
+    this.bytes += chunk.length;
+    this.hash.update(chunk);
+    this.#onBytes(this.bytes);
+    done(null, chunk);
+  }
+}
+
+function dumpFailed(what: string, stderr: string): ApplianceError {
+  const said = stderr
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !line.startsWith(mark))
+    .slice(-2)
+    .join('; ')
+    .slice(-300);
+  return new ApplianceError('backup_failed', `${what} could not be dumped: ${said || 'it gave no reason'}`, {
+    left: 'no snapshot was made; the snapshots before it are untouched',
+    hint: 'see whether the database runs and answers: appliance ps; then run it again: appliance backup now',
+  });
+}

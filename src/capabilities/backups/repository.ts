@@ -1,0 +1,370 @@
+import { existsSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Writable } from 'node:stream';
+import { z } from 'zod';
+import type { TaskMount } from '../../host/docker-task.ts';
+import { isLocal, type Restic, type ResticRun, type ResticTarget } from '../../host/restic.ts';
+import { ApplianceError } from '../../lib/errors.ts';
+import { type BackupKind, type BackupManifest, parseManifest } from './manifest.ts';
+import { type Proof, proofTag, protectedTag, readSnapshots, type Snapshot, tagsOf } from './snapshots.ts';
+
+export interface RepositoryDeps {
+  readonly restic: Restic;
+  /** Name of the appliance; restic's `--host`. */
+  readonly name: string;
+  readonly target: ResticTarget;
+  /** @throws ApplianceError `backup_key` where there is none */
+  readonly key: () => Promise<string>;
+}
+
+/** How far restic is. Sizes are bytes. */
+export interface Progress {
+  readonly share: number;
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface Stored {
+  readonly resticId: string;
+  /** Bytes read, and bytes that came into the repository. */
+  readonly bytes: number;
+  readonly added: number;
+  readonly seconds: number;
+}
+
+/** What a check has found. */
+export interface Checked {
+  readonly whole: boolean;
+  /** Packs that cannot be read back. */
+  readonly brokenPacks: readonly string[];
+}
+
+const statusSchema = z.object({
+  message_type: z.literal('status'),
+  percent_done: z.number(),
+  total_bytes: z.number().default(0),
+  bytes_done: z.number().optional(),
+  bytes_restored: z.number().optional(),
+});
+const storedSchema = z.object({
+  message_type: z.literal('summary'),
+  snapshot_id: z.string(),
+  total_bytes_processed: z.number(),
+  data_added_packed: z.number(),
+  total_duration: z.number(),
+});
+const checkedSchema = z.object({
+  message_type: z.literal('summary'),
+  num_errors: z.number(),
+  broken_packs: z.array(z.string()).nullish(),
+});
+const lockSchema = z.object({ hostname: z.string() });
+const sizeSchema = z.object({ total_size: z.number() });
+
+/** Runs in the image of restic; what could not be written as a whole is removed. */
+const archiveScript = `set -euo pipefail
+restic --no-lock --repository-file=/run/restic/repository --password-file=/run/restic/password \\
+  dump --archive=tar "$1" /models | zstd --quiet --threads=0 -o /target/models.tar.zst
+chmod 600 /target/models.tar.zst`;
+
+interface Call {
+  readonly signal: AbortSignal;
+  readonly progress?: ((progress: Progress) => void) | undefined;
+}
+
+/** One repository of restic: the local one, or an off-site copy. */
+export class Repository {
+  readonly #deps: RepositoryDeps;
+
+  constructor(deps: RepositoryDeps) {
+    this.#deps = deps;
+  }
+
+  get target(): ResticTarget {
+    return this.#deps.target;
+  }
+
+  /** Whether a repository is there. */
+  async exists(signal: AbortSignal): Promise<boolean> {
+    const { target } = this.#deps;
+    if (isLocal(target)) return existsSync(join(target.target, 'config'));
+    const exit = await this.#run({ args: ['cat', 'config'], what: 'look for the repository', signal, answers: [10] });
+    return exit === 0;
+  }
+
+  /**
+   * Makes the repository where there is none.
+   * @param make whether the directory itself may be made: not that of a disk which may just not be mounted
+   * @param like where its way to cut files into pieces is taken from, so that copies are deduplicated
+   * @throws ApplianceError `backup_target` for a directory that is not there or is not empty
+   */
+  async ensure(signal: AbortSignal, { make, like }: { make: boolean; like?: Repository }): Promise<void> {
+    const { target } = this.#deps;
+    if (isLocal(target)) {
+      if (make) await mkdir(target.target, { recursive: true, mode: 0o700 });
+      else if (!existsSync(target.target))
+        throw new ApplianceError('backup_target', `the directory ${target.target} of ${target.name} is not there`, {
+          left: 'the snapshots before are untouched',
+          hint: `mount its disk, or make it: sudo mkdir -p ${target.target}`,
+        });
+    }
+    if (await this.exists(signal)) return;
+    // What an init that was cut short has left would refuse the next one.
+    if (isLocal(target) && existsSync(join(target.target, 'keys')))
+      await rm(join(target.target, 'keys'), { recursive: true, force: true });
+    await this.#run({
+      args: ['init', '--repository-version=2', ...(like ? ['--copy-chunker-params'] : [])],
+      what: 'make the repository',
+      signal,
+      ...(like ? { from: like.target } : {}),
+    });
+  }
+
+  /** Whether a key opens it. */
+  async opens(key: string, signal: AbortSignal): Promise<boolean> {
+    const exit = await this.#run({ args: ['cat', 'config'], what: 'try the key', signal, key, answers: [12] });
+    return exit === 0;
+  }
+
+  /** Snapshots of this appliance, the newest first; none where there is no repository yet. */
+  async list(signal: AbortSignal): Promise<Snapshot[]> {
+    if (!(await this.exists(signal))) return [];
+    const args = ['snapshots', '--json', '--tag', `appliance:${this.#deps.name}`];
+    return readSnapshots(await this.#text({ args, what: 'list the snapshots', signal, readOnly: true }));
+  }
+
+  /**
+   * Stores mounted directories as one snapshot. Unchanged files are known by size, mtime, ctime and inode.
+   * @throws ApplianceError `backup_failed` when a file could not be read; no snapshot is left of it then
+   */
+  async store(
+    about: { id: string; kind: BackupKind; protect: boolean; time: number },
+    mounts: readonly TaskMount[],
+    { signal, progress, readAll, exclude }: Call & { readonly readAll: boolean; readonly exclude: readonly string[] },
+  ): Promise<Stored> {
+    const { name } = this.#deps;
+    const paths = ['/snapshot', ...(mounts.some(({ to }) => to === '/models') ? ['/models'] : [])];
+    let stored: z.output<typeof storedSchema> | undefined;
+    const exit = await this.#run({
+      args: [
+        ...['backup', '--json', '--host', name, '--time', resticTime(about.time)],
+        ...tagsOf({ name, ...about }).flatMap((tag) => ['--tag', tag]),
+        ...(readAll ? ['--force'] : []),
+        ...exclude.flatMap((path) => ['--exclude', path]),
+        ...paths,
+      ],
+      what: 'store the snapshot',
+      signal,
+      mounts,
+      answers: [3],
+      onLine: messages(progress, (message) => {
+        stored = storedSchema.safeParse(message).data ?? stored;
+      }),
+    });
+    if (stored && exit === 0)
+      return {
+        resticId: stored.snapshot_id,
+        bytes: stored.total_bytes_processed,
+        added: stored.data_added_packed,
+        seconds: stored.total_duration,
+      };
+    if (stored) await this.forget([stored.snapshot_id], signal);
+    throw new ApplianceError('backup_failed', 'some files could not be read while the snapshot was stored', {
+      left: 'the snapshots before it are untouched; the incomplete one was removed',
+      hint: 'run it again: appliance backup now; if it repeats, look at the disk below the state directory',
+    });
+  }
+
+  /** Text of one file in a snapshot. */
+  file(resticId: string, path: string, signal: AbortSignal): Promise<string> {
+    return this.#text({ args: ['dump', resticId, path], what: `read ${path}`, signal, readOnly: true });
+  }
+
+  /** Writes one file of a snapshot, or a directory of it as a tar archive, to a stream; restic proves what it reads. */
+  async dump(resticId: string, path: string, stdout: Writable, signal: AbortSignal): Promise<void> {
+    const args = ['dump', '--archive=tar', resticId, path];
+    await this.#run({ args, what: `read ${path}`, signal, stdout, readOnly: true });
+  }
+
+  /** Writes the models of a snapshot as `models.tar.zst` into a directory of this host. */
+  async archiveModels(resticId: string, directory: string, signal: AbortSignal): Promise<void> {
+    await this.#run({
+      program: ['bash', '-c', archiveScript, 'bash', resticId],
+      args: [],
+      what: 'archive the models',
+      signal,
+      mounts: [{ from: directory, to: '/target', writable: true }],
+      readOnly: true,
+    });
+  }
+
+  /** @throws ApplianceError `backup_newer`, `backup_damaged` */
+  async manifest({ resticId }: Pick<Snapshot, 'resticId'>, signal: AbortSignal): Promise<BackupManifest> {
+    return parseManifest(await this.file(resticId, '/snapshot/manifest.json', signal));
+  }
+
+  /**
+   * Restores paths of a snapshot below a directory.
+   * @param wish.include paths in the snapshot, `/snapshot/databases` or `/models/versions/a/1`
+   * @param wish.target absolute path of a directory
+   */
+  async restore(
+    { resticId, include, target }: { resticId: string; include: readonly string[]; target: string },
+    { signal, progress }: Call,
+  ): Promise<void> {
+    await this.#run({
+      args: ['restore', '--json', resticId, '--target=/target', ...include.flatMap((path) => ['--include', path])],
+      what: 'restore the snapshot',
+      signal,
+      mounts: [{ from: target, to: '/target', writable: true }],
+      readOnly: true,
+      onLine: messages(progress, () => undefined),
+    });
+  }
+
+  /**
+   * Proves the repository.
+   * @param readData what is read back: `3/14` a part, `5%`, `all`; undefined: structure only
+   * @throws ApplianceError all of `Restic.run` where no check was made
+   */
+  async check({ readData, signal }: { readData?: string | undefined; signal: AbortSignal }): Promise<Checked> {
+    const read =
+      readData === undefined ? [] : readData === 'all' ? ['--read-data'] : [`--read-data-subset=${readData}`];
+    let found: z.output<typeof checkedSchema> | undefined;
+    const onLine = messages(undefined, (message) => {
+      found = checkedSchema.safeParse(message).data ?? found;
+    });
+    try {
+      await this.#run({ args: ['check', '--json', ...read], what: 'check the repository', signal, onLine });
+      return { whole: true, brokenPacks: [] };
+    } catch (error) {
+      if (!found || found.num_errors === 0) throw error;
+      return { whole: false, brokenPacks: found.broken_packs ?? [] };
+    }
+  }
+
+  /**
+   * Makes a damaged repository usable: the index is built anew from what is there, broken packs are taken out of it. What
+   * they held comes back with the next snapshot that reads everything, as far as the sources still have it.
+   */
+  async repair(brokenPacks: readonly string[], signal: AbortSignal): Promise<void> {
+    await this.#run({ args: ['repair', 'index'], what: 'build the index anew', signal });
+    if (brokenPacks.length > 0)
+      await this.#run({ args: ['repair', 'packs', ...brokenPacks], what: 'take out broken packs', signal });
+  }
+
+  async forget(resticIds: readonly string[], signal: AbortSignal): Promise<void> {
+    if (resticIds.length > 0) await this.#run({ args: ['forget', ...resticIds], what: 'forget snapshots', signal });
+  }
+
+  /** Gives back the space that no snapshot needs. */
+  async prune(signal: AbortSignal): Promise<void> {
+    await this.#run({ args: ['prune', '--max-unused=5%'], what: 'give space back', signal });
+  }
+
+  async markProven({ resticId }: Snapshot, proof: Proof, signal: AbortSignal): Promise<void> {
+    await this.#tag(resticId, ['--add', proofTag(proof)], signal);
+  }
+
+  async protect({ resticId }: Snapshot, on: boolean, signal: AbortSignal): Promise<void> {
+    await this.#tag(resticId, [on ? '--add' : '--remove', protectedTag], signal);
+  }
+
+  /** Brings snapshots that it lacks over from another repository (S1-48). */
+  async copyFrom(source: Repository, snapshots: readonly Snapshot[], signal: AbortSignal): Promise<number> {
+    const there = new Set((await this.list(signal)).map(({ id }) => id));
+    const missing = snapshots.filter(({ id }) => !there.has(id));
+    if (missing.length === 0) return 0;
+    await this.#run({
+      args: ['copy', ...missing.map(({ resticId }) => resticId)],
+      what: 'copy snapshots',
+      signal,
+      from: source.target,
+    });
+    return missing.length;
+  }
+
+  /** Bytes that it takes. */
+  async size(signal: AbortSignal): Promise<number> {
+    const text = await this.#text({
+      args: ['stats', '--json', '--mode=raw-data'],
+      what: 'measure',
+      signal,
+      readOnly: true,
+    });
+    return sizeSchema.parse(JSON.parse(text)).total_size;
+  }
+
+  /** Removes locks of runs that are over, if all that are there belong to such. @returns how many */
+  async unlockDead(signal: AbortSignal): Promise<number> {
+    const { restic } = this.#deps;
+    const ids = (await this.#text({ args: ['list', 'locks', '--quiet'], what: 'list locks', signal, readOnly: true }))
+      .split('\n')
+      .filter((line) => /^[0-9a-f]{64}$/.test(line));
+    for (const id of ids) {
+      const text = await this.#text({ args: ['cat', 'lock', id], what: 'read a lock', signal, readOnly: true });
+      if (!(await restic.isDead(lockSchema.parse(JSON.parse(text)).hostname))) return 0;
+    }
+    if (ids.length > 0) await this.#run({ args: ['unlock', '--remove-all'], what: 'remove dead locks', signal });
+    return ids.length;
+  }
+
+  async #tag(resticId: string, change: readonly string[], signal: AbortSignal): Promise<void> {
+    await this.#run({ args: ['tag', ...change, resticId], what: 'mark the snapshot', signal });
+  }
+
+  async #text(request: Omit<ResticRun, 'repository' | 'key' | 'onLine' | 'program'>): Promise<string> {
+    const lines: string[] = [];
+    await this.#run({ ...request, onLine: (line) => lines.push(line) });
+    return lines.join('\n');
+  }
+
+  /** Runs restic; where a lock of a dead run of ours is in the way, it is removed first. */
+  async #run(request: Omit<ResticRun, 'repository' | 'key'> & { readonly key?: string }): Promise<number> {
+    const { restic, target, key } = this.#deps;
+    const run = async () => restic.run({ ...request, repository: target, key: request.key ?? (await key()) });
+    try {
+      return await run();
+    } catch (error) {
+      if (!(error instanceof ApplianceError) || error.code !== 'backup_locked') throw error;
+      if ((await this.unlockDead(request.signal)) === 0) throw error;
+      return run();
+    }
+  }
+}
+
+/** @returns the error that tells of a check that a repository has not passed */
+export function damagedRepository(target: string, { brokenPacks }: Checked): ApplianceError {
+  const what = brokenPacks.length > 0 ? `: ${brokenPacks.length} of its packs cannot be read back` : '';
+  return new ApplianceError('backup_damaged', `the repository ${target} does not pass its check${what}`, {
+    left: 'nothing of it was removed',
+    hint: 'appliance backup now repairs it and stores again what the sources still have; look for the cause: the disk, its cables, the memory',
+  });
+}
+
+/** `2026-11-21 02:00:00`: restic reads it in the zone of its container, which is UTC. */
+function resticTime(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 19).replace('T', ' ');
+}
+
+/** Reads JSON messages, a line each, and tells of progress. */
+function messages(progress: Call['progress'], onOther: (message: unknown) => void): (line: string) => void {
+  return (line) => {
+    if (!line.startsWith('{')) return;
+    let message: unknown;
+    try {
+      message = JSON.parse(line);
+    } catch {
+      return;
+    }
+    const status = statusSchema.safeParse(message).data;
+    if (!status) onOther(message);
+    else
+      progress?.({
+        share: status.percent_done,
+        done: status.bytes_done ?? status.bytes_restored ?? 0,
+        total: status.total_bytes,
+      });
+  };
+}

@@ -1,0 +1,189 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Finding } from '../../lib/verdict.ts';
+import { defineStep } from '../../operations/step.ts';
+import { type ConfigTargets, configFiles, placeConfig, unplaceConfig } from './restore-config.ts';
+import {
+  countRows,
+  dropDatabase,
+  loadDatabase,
+  namesBeside,
+  type RestoreServer,
+  swapBack,
+  swapDatabase,
+} from './restore-database.ts';
+import {
+  placeLoose,
+  placeRegistry,
+  placeVersion,
+  unplaceLoose,
+  unplaceRegistry,
+  unplaceVersion,
+  type VersionName,
+} from './restore-models.ts';
+import { clear, modelStagingOf, type StageDeps, stageRestore, stagingOf } from './restore-stage.ts';
+import { rowDifferences } from './rows.ts';
+
+interface Schema {
+  readonly version: number;
+  readonly readableFrom: number;
+}
+
+export interface RestoreDeps extends StageDeps {
+  /** The running database server of a core service. @throws ApplianceError `service_not_found`, `restore_failed` */
+  readonly server: (service: string, signal: AbortSignal) => Promise<RestoreServer>;
+  /** Remembers which schema the database has. */
+  readonly setSchema: (schema: Schema | null) => void;
+  /** Does something while nobody of this process has the registry of models open. */
+  readonly withoutRegistry: (work: () => void) => void;
+  readonly pointer: {
+    read(): Promise<VersionName | null>;
+    write(to: VersionName | null): Promise<void>;
+  };
+  /** Lets running processes load what is in force, and proves it. @returns what they say, for people */
+  readonly loadModel: (sha256: string, signal: AbortSignal, progress: (text: string) => void) => Promise<string>;
+  readonly config: ConfigTargets;
+}
+
+/** Milliseconds that pg_restore may take: a day, which only ends what hangs for ever. */
+const longestLoad = 86_400_000;
+
+const databaseSchema = z.object({ service: z.string(), database: z.string() });
+const schemaState = z.object({ version: z.number(), readableFrom: z.number() }).nullable();
+const version = z.object({ name: z.string(), version: z.string() });
+
+/**
+ * Steps of a restore (S1-63, S1-64). Until `swap-database`, `restore-models` and `restore-config` nothing in use is touched;
+ * each of them can be taken back, because what it replaces is kept until `finish-restore`.
+ */
+export function createRestoreSteps(deps: RestoreDeps) {
+  return {
+    stageRestore: stageRestore(deps),
+
+    loadDatabase: defineStep({
+      action: 'load-database',
+      args: databaseSchema.extend({
+        /** Dump, relative to the snapshot. */
+        path: z.string(),
+        /** Rows that it must have; null when nobody has counted them. */
+        rows: z.record(z.string(), z.number()).nullable(),
+      }),
+      async apply({ service, database, path }, context) {
+        const server = await deps.server(service, context.signal);
+        const { loaded } = namesBeside(database, context.operation);
+        const dump = join(stagingOf(deps.directory, context.operation), 'snapshot', path);
+        await loadDatabase(server, { database, loaded, dump, timeout: longestLoad, signal: context.signal });
+        return `${database} of the snapshot is loaded beside the one in use`;
+      },
+      async verify({ service, database, rows }, context): Promise<Finding> {
+        const server = await deps.server(service, context.signal);
+        const { loaded } = namesBeside(database, context.operation);
+        const seen = await countRows(server, loaded, context.signal);
+        const wrong = rows === null ? [] : rowDifferences(rows, seen);
+        const total = Object.values(seen).reduce((sum, count) => sum + count, 0);
+        return {
+          id: `rows-${service}-${database}`,
+          verdict: wrong.length === 0 ? 'pass' : 'fail',
+          observed:
+            wrong.length === 0 ? `${total} rows in ${Object.keys(seen).length} tables` : wrong.slice(0, 10).join('; '),
+          ...(wrong.length === 0 ? {} : { expected: 'the rows that were counted when the snapshot was made' }),
+          samples: total,
+        };
+      },
+      async undo({ service, database }, context) {
+        const { loaded } = namesBeside(database, context.operation);
+        await dropDatabase(await deps.server(service, context.signal), database, loaded, context.signal);
+      },
+    }),
+
+    swapDatabase: defineStep({
+      action: 'swap-database',
+      args: databaseSchema.extend({
+        /** Of the database in the snapshot, and of the one in use. */
+        schema: schemaState,
+        previous: schemaState,
+      }),
+      async apply({ service, database, schema }, context) {
+        const server = await deps.server(service, context.signal);
+        await swapDatabase(server, database, namesBeside(database, context.operation), context.signal);
+        deps.setSchema(schema);
+        return `${database} is the one of the snapshot; its clients connect again`;
+      },
+      async undo({ service, database, previous }, context) {
+        const server = await deps.server(service, context.signal);
+        await swapBack(server, database, namesBeside(database, context.operation), context.signal);
+        deps.setSchema(previous);
+      },
+    }),
+
+    restoreModels: defineStep({
+      action: 'restore-models',
+      args: z.object({
+        versions: z.array(version),
+        registry: z.boolean(),
+        /** The files that lie in the models directory itself. */
+        loose: z.boolean(),
+        /** What is to be in force; left out, the pointer stays. */
+        to: version.extend({ sha256: z.string() }).nullable(),
+        from: version.nullable(),
+      }),
+      async apply({ versions, registry, loose, to }, context) {
+        const staging = modelStagingOf(deps.models, context.operation);
+        for (const one of versions) await placeVersion(staging, one);
+        if (loose) await placeLoose(staging);
+        if (registry) deps.withoutRegistry(() => placeRegistry(staging));
+        if (to) await deps.pointer.write(to);
+        const sha256 = to?.sha256 ?? (loose ? await digestOf(join(deps.models, 'manifest.json')) : undefined);
+        if (sha256 === undefined) return `${versions.length} models are back`;
+        const said = await deps.loadModel(sha256, context.signal, (text) => context.progress(text));
+        return `${versions.length} models are back; ${said}`;
+      },
+      async undo({ versions, registry, loose, to, from }, context) {
+        const staging = modelStagingOf(deps.models, context.operation);
+        for (const one of versions) await unplaceVersion(staging, one);
+        if (loose) await unplaceLoose(staging);
+        if (registry) deps.withoutRegistry(() => unplaceRegistry(staging));
+        const now = to && (await deps.pointer.read());
+        if (to && (now?.name !== from?.name || now?.version !== from?.version)) await deps.pointer.write(from);
+      },
+    }),
+
+    restoreConfig: defineStep({
+      action: 'restore-config',
+      args: z.object({}),
+      async apply(_, { operation }) {
+        const directory = stagingOf(deps.directory, operation);
+        const files = await configFiles(join(directory, 'snapshot'), deps.config);
+        await placeConfig(files, join(directory, 'before'));
+        return `${files.length} files of the configuration are as in the snapshot`;
+      },
+      async undo(_, { operation }) {
+        const directory = stagingOf(deps.directory, operation);
+        const files = await configFiles(join(directory, 'snapshot'), deps.config);
+        await unplaceConfig(files, join(directory, 'before'));
+      },
+    }),
+
+    finishRestore: defineStep({
+      action: 'finish-restore',
+      args: z.object({ databases: z.array(databaseSchema) }),
+      async apply({ databases }, context) {
+        for (const { service, database } of databases) {
+          const server = await deps.server(service, context.signal);
+          for (const which of Object.values(namesBeside(database, context.operation)))
+            await dropDatabase(server, database, which, context.signal);
+        }
+        await clear(deps, context);
+        return 'what was replaced is in the safety snapshot';
+      },
+    }),
+  };
+}
+
+/** By this a running process says which model it has loaded; undefined where there is no manifest. */
+async function digestOf(manifest: string): Promise<string | undefined> {
+  const bytes = await readFile(manifest).catch(() => undefined);
+  return bytes && createHash('sha256').update(bytes).digest('hex');
+}

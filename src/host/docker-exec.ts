@@ -1,0 +1,134 @@
+import { once } from 'node:events';
+import { type Duplex, type Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { StringDecoder } from 'node:string_decoder';
+import type Docker from 'dockerode';
+import { z } from 'zod';
+import { ApplianceError } from '../lib/errors.ts';
+import { guard } from './docker-failures.ts';
+
+export interface ExecStream {
+  readonly argv: readonly string[];
+  /** What the program reads, to its end; nothing by default. */
+  readonly stdin?: Readable;
+  /** Where its output goes as it comes; by default the end of it is kept. */
+  readonly stdout?: Writable;
+  /** Milliseconds after which it is no longer awaited. */
+  readonly timeout: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface ExecStreamResult {
+  readonly exitCode: number;
+  /** Empty where `stdout` was given. */
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Characters at the end of an output that are kept. */
+const kept = 256 * 1024;
+/** Bytes before each frame. */
+const header = 8;
+const exitSchema = z.object({ ExitCode: z.number().nullable() });
+
+/**
+ * Runs a program inside of a container, with streams of any length on both sides. A caller that goes away closes its
+ * input, by which a program that reads to the end notices.
+ * @throws ApplianceError `timeout`, `engine_unreachable`; the signal's reason; what the streams throw
+ */
+export async function execStream(docker: Docker, id: string, request: ExecStream): Promise<ExecStreamResult> {
+  const { argv, stdin, signal: outer } = request;
+  const limit = AbortSignal.timeout(request.timeout);
+  const signal = AbortSignal.any([limit, ...(outer ? [outer] : [])]);
+  const exec = await guard('exec', () =>
+    docker
+      .getContainer(id)
+      .exec({ Cmd: [...argv], AttachStdin: stdin !== undefined, AttachStdout: true, AttachStderr: true }),
+  );
+  const connection = await guard('exec', () => exec.start({ hijack: true, stdin: stdin !== undefined }));
+  const stdout = new Tail();
+  const stderr = new Tail();
+  const stop = (): void => void connection.destroy();
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  // A program that ends before it has read everything closes the pipe; its exit status says why.
+  const fed = stdin ? pipeline(stdin, connection).catch(() => undefined) : undefined;
+  try {
+    await demultiplex(connection, { stdout: request.stdout ?? stdout, stderr }, signal);
+    outer?.throwIfAborted();
+    if (limit.aborted)
+      throw new ApplianceError(
+        'timeout',
+        `${argv[0] ?? 'exec'} in the container took longer than ${request.timeout / 1_000} s`,
+      );
+    return { exitCode: await ended(exec), stdout: stdout.text, stderr: stderr.text };
+  } finally {
+    signal.removeEventListener('abort', stop);
+    connection.destroy();
+    stdin?.destroy();
+    await fed;
+  }
+}
+
+/**
+ * Takes the two streams apart (docs.docker.com/reference/api/engine, "Stream format"), and waits for whoever takes them:
+ * dockerode's own does not, and would keep a large dump in memory.
+ */
+async function demultiplex(
+  connection: Duplex,
+  to: { readonly stdout: Writable; readonly stderr: Writable },
+  signal: AbortSignal,
+): Promise<void> {
+  let rest = Buffer.alloc(0);
+  /** Of the frame that is being read: where it goes, and how much of it is missing. */
+  let frame: { readonly sink: Writable; missing: number } | undefined;
+  try {
+    for await (const chunk of connection) {
+      rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+      for (;;) {
+        if (!frame) {
+          if (rest.length < header) break;
+          frame = { sink: rest[0] === 2 ? to.stderr : to.stdout, missing: rest.readUInt32BE(4) };
+          rest = rest.subarray(header);
+        }
+        const part = rest.subarray(0, frame.missing);
+        rest = rest.subarray(part.length);
+        frame.missing -= part.length;
+        if (part.length > 0 && !frame.sink.write(part)) await once(frame.sink, 'drain', { signal });
+        if (frame.missing > 0) break;
+        frame = undefined;
+      }
+    }
+  } catch (error) {
+    // A connection that was cut by its own deadline is told by whoever has set it.
+    if (!signal.aborted) throw error;
+  }
+  if (signal.aborted) {
+    to.stdout.destroy();
+    return;
+  }
+  const finished = once(to.stdout, 'finish');
+  to.stdout.end();
+  await finished;
+}
+
+/** The engine closes the stream a moment before it knows the exit status. */
+async function ended(exec: Docker.Exec): Promise<number> {
+  for (let tries = 0; tries < 50; tries += 1) {
+    const { ExitCode } = exitSchema.parse(await guard('exec', () => exec.inspect()));
+    if (ExitCode !== null) return ExitCode;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return -1;
+}
+
+/** The end of what was printed. */
+class Tail extends Writable {
+  readonly #decoder = new StringDecoder('utf8');
+  text = '';
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.text = `${this.text}${this.#decoder.write(chunk)}`.slice(-kept);
+    done();
+  }
+}

@@ -1,0 +1,149 @@
+import { createInterface } from 'node:readline';
+import { PassThrough, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type Docker from 'dockerode';
+import { z } from 'zod';
+import { ApplianceError } from '../lib/errors.ts';
+import { guard, tolerate } from './docker-failures.ts';
+
+/** A directory or file of the host in a container. */
+export interface TaskMount {
+  readonly from: string;
+  readonly to: string;
+  readonly writable?: boolean;
+}
+
+export interface Task {
+  readonly image: string;
+  readonly argv: readonly string[];
+  readonly mounts: readonly TaskMount[];
+  /** `none`, or the network of the host itself. */
+  readonly network: 'none' | 'host';
+  /** What the container takes for the name of its host. */
+  readonly hostname: string;
+  /** Linux capabilities that it keeps; all others are dropped. */
+  readonly capabilities: readonly string[];
+  /** Processors; beside others it gets an eighth of what they get. */
+  readonly cpus: number;
+  /** Bytes. */
+  readonly memory: number;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Milliseconds. */
+  readonly timeout: number;
+  readonly signal: AbortSignal;
+  /** Where standard output goes; otherwise each line of it is told. */
+  readonly stdout?: Writable;
+  readonly onLine?: (line: string) => void;
+}
+
+export interface TaskResult {
+  readonly exitCode: number;
+  readonly outOfMemory: boolean;
+  /** The end of standard error. */
+  readonly stderr: string;
+}
+
+/** Characters of standard error that are kept. */
+const kept = 64 * 1024;
+/** Bytes of the file system in memory that is its /tmp. */
+const temporary = 512 * 1024 * 1024;
+/** Milliseconds to end well after an interrupt: restic removes its lock then. */
+const grace = 5_000;
+const stateSchema = z.object({ State: z.object({ ExitCode: z.number(), OOMKilled: z.boolean().default(false) }) });
+
+/**
+ * Runs a program in a container of its own, to its end, and removes the container. Output goes by a stream, so that it
+ * may be of any length and stands in no log.
+ * @throws ApplianceError `timeout`, `engine_unreachable`; the signal's reason
+ */
+export async function runTask(docker: Docker, task: Task): Promise<TaskResult> {
+  task.signal.throwIfAborted();
+  const container = await guard('create', () => docker.createContainer(definition(task)));
+  const limit = AbortSignal.timeout(task.timeout);
+  const ended = AbortSignal.any([task.signal, limit]);
+  const interrupt = (): void => void stop(container);
+  ended.addEventListener('abort', interrupt, { once: true });
+  try {
+    const stream = await guard('attach', () =>
+      container.attach({ stream: true, stdout: true, stderr: true, hijack: true }),
+    );
+    const [out, err] = [new PassThrough(), new PassThrough()];
+    docker.modem.demuxStream(stream, out, err);
+    const close = (): void => {
+      out.end();
+      err.end();
+    };
+    stream.once('end', close).once('close', close).once('error', close);
+    const written = task.stdout ? pipeline(out, task.stdout) : lines(out, task.onLine);
+    // It is awaited below; until then a failure must not count as unhandled.
+    written.catch(interrupt);
+    const said = tail(err);
+    await guard('start', () => container.start());
+    if (ended.aborted) interrupt();
+    await guard('wait', () => container.wait());
+    close();
+    await written;
+    const stderr = await said;
+    task.signal.throwIfAborted();
+    if (limit.aborted)
+      throw new ApplianceError('timeout', `${task.argv[0] ?? 'it'} was not done after ${task.timeout / 1_000} s`);
+    const { State } = stateSchema.parse(await guard('inspect', () => container.inspect()));
+    return { exitCode: State.ExitCode, outOfMemory: State.OOMKilled, stderr };
+  } finally {
+    ended.removeEventListener('abort', interrupt);
+    await tolerate([404, 409], () => guard('remove', () => container.remove({ force: true, v: true })));
+  }
+}
+
+function definition(task: Task): Docker.ContainerCreateOptions {
+  return {
+    Image: task.image,
+    Cmd: [...task.argv],
+    Labels: { ...task.labels },
+    Hostname: task.hostname,
+    AttachStdout: true,
+    AttachStderr: true,
+    Healthcheck: { Test: ['NONE'] },
+    HostConfig: {
+      NetworkMode: task.network,
+      Mounts: task.mounts.map(({ from, to, writable }) => ({
+        Type: 'bind' as const,
+        Source: from,
+        Target: to,
+        ReadOnly: !writable,
+      })),
+      ReadonlyRootfs: true,
+      Tmpfs: { '/tmp': `rw,noexec,nosuid,size=${temporary}` },
+      Memory: task.memory,
+      MemorySwap: task.memory,
+      NanoCpus: Math.round(task.cpus * 1e9),
+      CpuShares: 128,
+      BlkioWeight: 50,
+      PidsLimit: 512,
+      CapDrop: ['ALL'],
+      CapAdd: [...task.capabilities],
+      SecurityOpt: ['no-new-privileges'],
+      RestartPolicy: { Name: 'no' },
+      LogConfig: { Type: 'none', Config: {} },
+    },
+  };
+}
+
+/** Interrupts it, and ends it when it does not end by itself. */
+async function stop(container: Docker.Container): Promise<void> {
+  await container.kill({ signal: 'SIGINT' }).catch(() => undefined);
+  setTimeout(() => {
+    container.kill({ signal: 'SIGKILL' }).catch(() => undefined);
+  }, grace).unref();
+}
+
+async function lines(stream: PassThrough, onLine: Task['onLine']): Promise<void> {
+  for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) onLine?.(line);
+}
+
+async function tail(stream: PassThrough): Promise<string> {
+  let text = '';
+  stream.setEncoding('utf8');
+  for await (const chunk of stream) text = `${text}${String(chunk)}`.slice(-kept);
+  return text;
+}

@@ -1,0 +1,211 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Writable } from 'node:stream';
+import { ApplianceError } from '../lib/errors.ts';
+import type { Engine } from './docker.ts';
+import type { TaskMount } from './docker-task.ts';
+import { readIfPresent, writeFileAtomic } from './files.ts';
+import { resticError } from './restic-errors.ts';
+
+const resticImage = 'appliance/restic:1';
+/** By this label the containers are found that a killed agent has left. They are no part of the stack. */
+const resticLabel = 'appliance.backup';
+
+/** Where a repository is. */
+export interface ResticTarget {
+  /** For people. */
+  readonly name: string;
+  /** A directory of this host, or a target of restic such as `s3:https://…`. */
+  readonly target: string;
+  /** File with credentials, KEY=VALUE a line. */
+  readonly environmentFile?: string | undefined;
+  /** Directory with rclone.conf or ssh_config. */
+  readonly credentials?: string | undefined;
+}
+
+export interface ResticDeps {
+  readonly engine: Engine;
+  /** Name of the appliance. */
+  readonly appliance: string;
+  /** Tells this host from others that write to the same target. */
+  readonly host: string;
+  /** Directory for what a run needs to know, secrets among it: best on a file system in memory. */
+  readonly scratch: string;
+  /** Directory of restic's cache. */
+  readonly cache: string;
+  readonly limits: {
+    readonly cpus: number;
+    readonly memory: number;
+    readonly upload?: number | undefined;
+    readonly timeout: number;
+  };
+}
+
+export interface ResticRun {
+  readonly repository: ResticTarget;
+  /** The password of the repository. */
+  readonly key: string;
+  /** Arguments of restic, without repository and password. */
+  readonly args: readonly string[];
+  /** Run instead of restic, in the same container; its arguments are all of it. */
+  readonly program?: readonly string[];
+  /** For the error: `store the snapshot`. */
+  readonly what: string;
+  /** Source of a copy; it has the same key. */
+  readonly from?: ResticTarget;
+  readonly mounts?: readonly TaskMount[];
+  readonly signal: AbortSignal;
+  /** Told of each line of output; with `--json` each is one message. */
+  readonly onLine?: (line: string) => void;
+  readonly stdout?: Writable;
+  /** Exit statuses that are an answer, not a failure. */
+  readonly answers?: readonly number[];
+  /** The whole repository is read only; no lock is taken. */
+  readonly readOnly?: boolean;
+}
+
+/** Reading all files, writing the repository, and giving restored files their owner; nothing else of root. */
+const capabilities = ['DAC_READ_SEARCH', 'DAC_OVERRIDE', 'CHOWN', 'FOWNER'];
+
+/**
+ * Runs restic from its image: limited in processors, memory and IO, without network unless the target needs it, with no
+ * secret in its arguments or its environment.
+ */
+export class Restic {
+  readonly #deps: ResticDeps;
+
+  constructor(deps: ResticDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * @returns the exit status: 0, or one of `answers`
+   * @throws ApplianceError `backup_not_found`, `backup_locked`, `backup_key` (restic's exit statuses 10, 11, 12), `disk_full`,
+   *   `backup_target`, `backup_damaged`, `backup_failed`, `timeout`, `engine_unreachable`; the signal's reason
+   */
+  async run(request: ResticRun): Promise<number> {
+    const { engine, appliance, host, scratch, cache, limits } = this.#deps;
+    const { repository, from, key, signal } = request;
+    const id = randomBytes(6).toString('hex');
+    const directory = join(scratch, id);
+    try {
+      await this.#assertImage();
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await mkdir(cache, { recursive: true, mode: 0o700 });
+      await this.#brief(directory, request);
+      const remote = [repository, from].some((target) => target !== undefined && !isLocal(target));
+      const result = await engine.runTask({
+        image: resticImage,
+        argv: request.program ? ['--', ...request.program] : arguments_(request, limits),
+        mounts: [
+          { from: directory, to: '/run/restic' },
+          { from: cache, to: '/cache', writable: true },
+          ...targetMounts(repository, '/repository', request.readOnly !== true),
+          ...(from ? targetMounts(from, '/from', true) : []),
+          ...(request.mounts ?? []),
+        ],
+        network: remote ? 'host' : 'none',
+        hostname: lockHost({ appliance, host, run: id }),
+        capabilities,
+        cpus: limits.cpus,
+        memory: limits.memory,
+        labels: { [resticLabel]: appliance, 'appliance.run': id },
+        timeout: limits.timeout,
+        signal,
+        ...(request.stdout ? { stdout: request.stdout } : {}),
+        ...(request.onLine ? { onLine: request.onLine } : {}),
+      });
+      const { exitCode } = result;
+      if (exitCode === 0 || request.answers?.includes(exitCode)) return exitCode;
+      throw resticError({
+        ...result,
+        stderr: result.stderr.replaceAll(key, '***'),
+        target: repository.name,
+        what: request.what,
+      });
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  }
+
+  /** Runs of this appliance that still go on, or have left their container. */
+  async runs(): Promise<{ readonly id: string; readonly run: string }[]> {
+    const { engine, appliance } = this.#deps;
+    const found = await engine.containers([`${resticLabel}=${appliance}`]);
+    return found.map(({ id, labels }) => ({ id, run: labels['appliance.run'] ?? '' }));
+  }
+
+  /** Ends what a killed agent has left running, and removes the secrets it had. Only the one writer may call it. */
+  async sweep(): Promise<void> {
+    for (const { id } of await this.runs()) await this.#deps.engine.remove(id);
+    await rm(this.#deps.scratch, { recursive: true, force: true });
+  }
+
+  /** Whether a lock of this name was taken by a run of this appliance on this host that is over. */
+  async isDead(lockHostname: string): Promise<boolean> {
+    const { appliance, host } = this.#deps;
+    const prefix = lockHost({ appliance, host, run: '' });
+    if (!lockHostname.startsWith(prefix)) return false;
+    const run = lockHostname.slice(prefix.length);
+    return !(await this.runs()).some((one) => one.run === run);
+  }
+
+  async #assertImage(): Promise<void> {
+    if (await this.#deps.engine.image(resticImage)) return;
+    throw new ApplianceError('backup_failed', `the image ${resticImage} is not on this host`, {
+      left: 'nothing was touched',
+      hint: 'make it: sudo ./install.sh --prepare, or compose/images/build.sh restic',
+    });
+  }
+
+  /** What the container reads instead of arguments and environment. */
+  async #brief(directory: string, { repository, from, key }: ResticRun): Promise<void> {
+    const write = (name: string, text: string) => writeFileAtomic(join(directory, name), text, 0o600);
+    await write('password', `${key}\n`);
+    await write('repository', isLocal(repository) ? '/repository' : repository.target);
+    if (from) await write('from', isLocal(from) ? '/from' : from.target);
+    const environments = [];
+    for (const target of [repository, from]) {
+      if (!target?.environmentFile) continue;
+      const text = await readIfPresent(target.environmentFile);
+      if (text === undefined)
+        throw new ApplianceError('backup_target', `the environment file ${target.environmentFile} is not there`, {
+          left: 'the other targets are not touched by this',
+          hint: `write it with the credentials of ${target.name}, or correct backups.offsite in appliance.yaml`,
+        });
+      environments.push(text);
+    }
+    if (environments.length > 0) await write('environment', environments.join('\n'));
+  }
+}
+
+/** Whether a target is a directory of this host. */
+export function isLocal({ target }: ResticTarget): boolean {
+  return target.startsWith('/');
+}
+
+function lockHost({ appliance, host, run }: { appliance: string; host: string; run: string }): string {
+  return `${appliance}-${host}-${run}`;
+}
+
+function arguments_({ args, from, repository, readOnly }: ResticRun, { upload }: ResticDeps['limits']): string[] {
+  return [
+    '--repository-file=/run/restic/repository',
+    '--password-file=/run/restic/password',
+    ...(readOnly ? ['--no-lock'] : []),
+    ...(upload !== undefined && !isLocal(repository) ? [`--limit-upload=${upload}`] : []),
+    ...(repository.credentials && repository.target.startsWith('sftp:')
+      ? ['-o', 'sftp.args=-F /credentials/ssh_config -o BatchMode=yes']
+      : []),
+    ...args,
+    ...(from ? ['--from-repository-file=/run/restic/from', '--from-password-file=/run/restic/password'] : []),
+  ];
+}
+
+function targetMounts(target: ResticTarget, at: string, writable: boolean): TaskMount[] {
+  return [
+    ...(isLocal(target) ? [{ from: target.target, to: at, writable }] : []),
+    ...(target.credentials ? [{ from: target.credentials, to: '/credentials' }] : []),
+  ];
+}

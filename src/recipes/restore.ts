@@ -1,0 +1,217 @@
+import type { PlannedStep, StepType } from '../operations/step.ts';
+import type { Side, Steps } from './steps.ts';
+
+interface Schema {
+  readonly version: number;
+  readonly readableFrom: number;
+}
+
+interface DatabaseName {
+  readonly service: string;
+  readonly database: string;
+}
+
+interface VersionName {
+  readonly name: string;
+  readonly version: string;
+}
+
+/** What the recipes of a restore put in order. */
+export interface RestoreSteps {
+  readonly stageRestore: StepType<{
+    readonly resticId: string;
+    readonly paths: string[];
+    readonly hashes: Record<string, string>;
+    readonly versions: { readonly name: string; readonly version: string; readonly sha256: string }[];
+    readonly loose: boolean;
+    readonly registry: string | null;
+    readonly bytes: number;
+  }>;
+  readonly loadDatabase: StepType<
+    DatabaseName & { readonly path: string; readonly rows: Record<string, number> | null }
+  >;
+  readonly swapDatabase: StepType<DatabaseName & { readonly schema: Schema | null; readonly previous: Schema | null }>;
+  readonly restoreModels: StepType<{
+    readonly versions: VersionName[];
+    readonly registry: boolean;
+    readonly loose: boolean;
+    readonly to: (VersionName & { readonly sha256: string }) | null;
+    readonly from: VersionName | null;
+  }>;
+  readonly restoreConfig: StepType<Record<string, never>>;
+  readonly finishRestore: StepType<{ readonly databases: DatabaseName[] }>;
+}
+
+/** A database as a snapshot has it. */
+export interface SnapshotDatabase extends DatabaseName {
+  /** Dump, relative to the snapshot. */
+  readonly path: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly rows: Readonly<Record<string, number>> | null;
+}
+
+/** What is brought back of a snapshot, after a look at what is there. */
+export interface RestoreFacts {
+  readonly snapshot: { readonly id: string; readonly resticId: string };
+  readonly databases: readonly SnapshotDatabase[];
+  /** Schema of the databases in the snapshot, and of those in use. */
+  readonly schema: Schema | null;
+  readonly previous: Schema | null;
+  /** Null when models are left alone. */
+  readonly models: {
+    /** Versions that are not here as the snapshot has them. */
+    readonly versions: readonly (VersionName & { readonly sha256: string; readonly bytes: number })[];
+    /** Whether the snapshot has its model in the directory itself, as a release without a registry brings it. */
+    readonly loose: boolean;
+    /** SHA-256 of the registry; null when it stays. */
+    readonly registry: string | null;
+    /** What is to be in force; null when the pointer stays. */
+    readonly to: (VersionName & { readonly sha256: string }) | null;
+    readonly from: VersionName | null;
+    /** Milliseconds that running processes may take to load it, restarts included. */
+    readonly confirm: number;
+  } | null;
+  readonly config: boolean;
+  /** What serves, and must serve afterwards; null when nothing is live. */
+  readonly live: Side | null;
+  /** Milliseconds. */
+  readonly healthTimeout: number;
+  /** The snapshot of today, which is made first; none when a person does without. */
+  readonly safety: readonly PlannedStep[];
+}
+
+/** Two weeks, in milliseconds: timers of Node.js end at 24.8 days. */
+const longest = 14 * 86_400_000;
+/** Bytes per second that a slow disk and a slow network still manage; only for deadlines. */
+const slowest = 1_000_000;
+
+const deadlineFor = (bytes: number): number => Math.min(longest, 600_000 + (bytes / slowest) * 1_000);
+const sizeOf = ({ databases, models }: Pick<RestoreFacts, 'databases' | 'models'>): number =>
+  [...databases, ...(models?.versions ?? [])].reduce((sum, { bytes }) => sum + bytes, 0);
+
+/**
+ * From a snapshot back to the data that it holds (S1-63, S1-64): a snapshot of today, everything staged and proven beside
+ * what is in use, then the exchange, then the proof by what serves. Pure. What is exchanged is kept until the proof, so a
+ * failure takes all of it back.
+ */
+export function planRestore(facts: RestoreFacts, steps: RestoreSteps & Pick<Steps, 'waitHealthy'>): PlannedStep[] {
+  const { live, healthTimeout } = facts;
+  const swaps = [...swapSteps(facts, steps), ...fileSteps(facts, steps)];
+  // A crash from the first exchange on is finished.
+  const exchange = swaps.map((step, index) => ({ ...step, pivot: index === 0 }));
+  return [
+    ...facts.safety,
+    ...besideSteps(facts, steps),
+    ...exchange,
+    ...(live
+      ? [
+          steps.waitHealthy.plan(
+            { release: live.release, colour: live.colour, timeout: healthTimeout },
+            {
+              title: `prove that ${live.tag} serves with what was restored`,
+              cause: 'a restore that nothing can work with is taken back',
+              deadline: healthTimeout + 30_000,
+            },
+          ),
+        ]
+      : []),
+    finishStep(facts, steps),
+  ];
+}
+
+/** Everything that can be done while what is in use stays in use. */
+export function besideSteps(facts: RestoreFacts, steps: RestoreSteps): PlannedStep[] {
+  const { snapshot, databases, models, config } = facts;
+  const bytes = sizeOf(facts);
+  return [
+    steps.stageRestore.plan(
+      {
+        resticId: snapshot.resticId,
+        paths: [...databases.map(({ path }) => path), ...(config ? ['config', 'certificates'] : [])],
+        hashes: Object.fromEntries(databases.map(({ path, sha256 }) => [path, sha256])),
+        versions: (models?.versions ?? []).map(({ name, version, sha256 }) => ({ name, version, sha256 })),
+        loose: models?.loose ?? false,
+        registry: models?.registry ?? null,
+        bytes,
+      },
+      {
+        title: `stage ${snapshot.id} and compare its hashes`,
+        cause: 'nothing is touched before all of it is here and proven',
+        deadline: deadlineFor(bytes),
+      },
+    ),
+    ...databases.map(({ service, database, path, rows, bytes: size }) =>
+      steps.loadDatabase.plan(
+        { service, database, path, rows },
+        {
+          title: `load ${database} beside the one in use and count its rows`,
+          cause: 'the one in use goes on serving meanwhile',
+          deadline: deadlineFor(size),
+        },
+      ),
+    ),
+  ];
+}
+
+/** The moment at which clients get the other database. */
+export function swapSteps({ databases, schema, previous }: RestoreFacts, steps: RestoreSteps): PlannedStep[] {
+  return databases.map(({ service, database }) =>
+    steps.swapDatabase.plan(
+      { service, database, schema, previous },
+      {
+        title: `put ${database} of the snapshot in place`,
+        cause: 'two renames in one transaction; the old one is kept until the proof',
+        deadline: 180_000,
+      },
+    ),
+  );
+}
+
+function fileSteps({ models, config }: RestoreFacts, steps: RestoreSteps): PlannedStep[] {
+  return [
+    ...(models
+      ? [
+          steps.restoreModels.plan(
+            {
+              versions: models.versions.map(({ name, version }) => ({ name, version })),
+              registry: models.registry !== null,
+              loose: models.loose,
+              to: models.to,
+              from: models.from,
+            },
+            {
+              title: `put ${models.loose ? 'the model' : `${models.versions.length} models`}${models.registry === null ? '' : ' and the registry'} in place`,
+              cause: models.to
+                ? `${models.to.name}@${models.to.version} was in force; running processes prove that they have loaded it`
+                : 'by renames; what is replaced is kept until the proof',
+              deadline: models.confirm + 120_000,
+            },
+          ),
+        ]
+      : []),
+    ...(config
+      ? [
+          steps.restoreConfig.plan(
+            {},
+            {
+              title: 'put the configuration in place',
+              cause: 'each file in one rename; the agent reads it when this operation has ended',
+            },
+          ),
+        ]
+      : []),
+  ];
+}
+
+export function finishStep({ databases }: Pick<RestoreFacts, 'databases'>, steps: RestoreSteps): PlannedStep {
+  return steps.finishRestore.plan(
+    { databases: databases.map(({ service, database }) => ({ service, database })) },
+    {
+      title: 'remove what was replaced',
+      cause: 'the proof has come; today is in the safety snapshot',
+      optional: true,
+      deadline: 600_000,
+    },
+  );
+}

@@ -1,0 +1,157 @@
+import { createWriteStream } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  countRows,
+  dropDatabase,
+  loadDatabase,
+  namesBeside,
+  type RestoreServer,
+  swapBack,
+  swapDatabase,
+} from '../../src/capabilities/backups/restore-database.ts';
+import { Engine } from '../../src/host/docker.ts';
+
+// S1-63: the database of a snapshot takes the place of the one in use, on a real PostgreSQL, and goes back again.
+const container = 'restoredatabase-postgres';
+const engine = new Engine();
+const signal = AbortSignal.timeout(600_000);
+const names = namesBeside('app', 'restore-0a1b2c3d4e');
+let directory: string;
+let dump: string;
+
+const server: RestoreServer = {
+  service: 'postgres',
+  user: 'app',
+  exec: (argv, options) => engine.execStream(container, { argv, ...options }),
+};
+
+async function sql(text: string, database = 'app'): Promise<string> {
+  const argv = ['psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-U', 'app', '-d', database, '-c', text];
+  const { exitCode, stdout, stderr } = await server.exec(argv, { timeout: 60_000, signal });
+  if (exitCode !== 0) throw new Error(stderr);
+  return stdout.trim();
+}
+
+const databases = () => sql('SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1', 'postgres');
+const load = (file = dump) =>
+  loadDatabase(server, { database: 'app', loaded: names.loaded, dump: file, timeout: 120_000, signal });
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'restoredatabase-'));
+  dump = join(directory, 'app.dump');
+  await execa('docker', ['rm', '--force', '--volumes', container]);
+  const environment = ['-e', 'POSTGRES_USER=app', '-e', 'POSTGRES_PASSWORD=not-a-secret', '-e', 'POSTGRES_DB=app'];
+  await execa('docker', [
+    'run',
+    '--detach',
+    '--network',
+    'none',
+    '--name',
+    container,
+    ...environment,
+    'appliance/postgres:17',
+  ]);
+  for (let tries = 0; tries < 200 && (await sql('SELECT 1').catch(() => '')) !== '1'; tries += 1) await delay(300);
+  await sql('CREATE TABLE orders (id int PRIMARY KEY, text text)');
+  await sql("INSERT INTO orders SELECT n, repeat('x', 100) FROM generate_series(1, 50000) n");
+  const { exitCode } = await engine.execStream(container, {
+    argv: ['pg_dump', '-Fc', '-Z0', '-U', 'app', 'app'],
+    stdout: createWriteStream(dump),
+    timeout: 60_000,
+  });
+  expect(exitCode).toBe(0);
+  expect((await readFile(dump)).subarray(0, 5).toString()).toBe('PGDMP');
+}, 180_000);
+afterAll(async () => {
+  await execa('docker', ['rm', '--force', '--volumes', container]);
+  await rm(directory, { recursive: true, force: true });
+});
+
+describe('a database of a snapshot', () => {
+  it('is loaded beside the one in use, which stays as it is', async () => {
+    await sql('DELETE FROM orders WHERE id > 10');
+    await load();
+    expect(await databases()).toBe(['app', names.loaded, 'postgres'].join('\n'));
+    expect(await sql('SELECT count(*) FROM orders')).toBe('10');
+    expect(await countRows(server, names.loaded, signal)).toEqual({ 'public.orders': 50_000 });
+  });
+
+  it('takes its place although clients are connected, and done again changes nothing', async () => {
+    const client = execa('docker', ['exec', container, 'psql', '-U', 'app', '-d', 'app', '-c', 'SELECT pg_sleep(60)'], {
+      reject: false,
+    });
+    await expect
+      .poll(
+        () => sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"),
+        {
+          timeout: 30_000,
+        },
+      )
+      .toBe('1');
+    await swapDatabase(server, 'app', names, signal);
+    expect((await client).exitCode).not.toBe(0);
+    expect(await sql('SELECT count(*) FROM orders')).toBe('50000');
+    await swapDatabase(server, 'app', names, signal);
+    expect(await databases()).toBe(['app', names.before, 'postgres'].join('\n'));
+  });
+
+  it('goes back, also when done again, and can be put in place once more', async () => {
+    await swapBack(server, 'app', names, signal);
+    await swapBack(server, 'app', names, signal);
+    expect(await sql('SELECT count(*) FROM orders')).toBe('10');
+    await swapDatabase(server, 'app', names, signal);
+    expect(await sql('SELECT count(*) FROM orders')).toBe('50000');
+  });
+
+  it('replaces one that somebody has dropped', async () => {
+    await dropDatabase(server, 'app', names.before, signal);
+    await dropDatabase(server, 'app', 'app', signal);
+    await load();
+    await swapDatabase(server, 'app', names, signal);
+    expect(await databases()).toBe('app\npostgres');
+    expect(await sql('SELECT count(*) FROM orders')).toBe('50000');
+  });
+
+  it('is refused when its dump is cut off, and the one in use stays', async () => {
+    const cut = join(directory, 'cut.dump');
+    const whole = await readFile(dump);
+    await writeFile(cut, whole.subarray(0, Math.floor(whole.length / 2)));
+    await expect(load(cut)).rejects.toMatchObject({
+      code: 'restore_failed',
+      message: expect.stringContaining('pg_restore'),
+    });
+    expect(await sql('SELECT count(*) FROM orders')).toBe('50000');
+  });
+
+  it('is loaded again after pg_restore was killed', async () => {
+    const dying = load();
+    const kill = async (): Promise<void> => {
+      for (let tries = 0; tries < 400; tries += 1) {
+        const { exitCode } = await execa(
+          'docker',
+          ['exec', container, 'bash', '-c', 'kill -9 $(grep -lx pg_restore /proc/[0-9]*/comm | tr -dc "0-9\\n")'],
+          { reject: false },
+        );
+        if (exitCode === 0) return;
+        await delay(5);
+      }
+    };
+    const killed = kill();
+    await dying.catch((error: unknown) => expect(error).toMatchObject({ code: 'restore_failed' }));
+    await killed;
+    await load();
+    expect(await sql('SELECT count(*) FROM orders', names.loaded)).toBe('50000');
+    await dropDatabase(server, 'app', names.loaded, signal);
+  });
+});
+
+it('names of databases beside fit, however long the name is', () => {
+  const { loaded, before } = namesBeside('ä'.repeat(31), 'rollback-0a1b2c3d4e');
+  for (const name of [loaded, before]) expect(Buffer.byteLength(name)).toBeLessThanOrEqual(63);
+  expect(loaded).not.toBe(before);
+});
