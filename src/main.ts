@@ -31,6 +31,7 @@ const wiring: Wiring = {
     (await import('./agent/memory.ts')).preferSmall();
     return (await import('./agent/main.ts')).runAgent({ root });
   },
+  recoverHost: async (options) => (await import('./agent/recover-host.ts')).recoverHost(options),
   openScreens: async ({ root, color }) => {
     const { openScreens } = await import('./tui/open.tsx');
     return openScreens({ connect: () => connect({ root, allowInProcess: false }), color });

@@ -258,6 +258,19 @@ export const catalog = {
     about:
       'backup list says which. The newest, the last that was proven and protected ones always stay; after a failed backup, and while the repository is damaged, nothing is forgotten.',
   },
+  'backup recover': {
+    summary: 'make a bare host the appliance of a snapshot',
+    group: 'backups',
+    args: [{ name: 'repository', required: true, help: 'directory of the repository, or a target of restic' }],
+    options: {
+      'key-file': { value: 'FILE', help: 'file with the recovery key' },
+      snapshot: { value: 'ID', help: 'which one; default: the latest' },
+      name: { value: 'NAME', help: 'whose snapshots, where the repository holds those of several appliances' },
+    },
+    about:
+      'Brings configuration, secrets, state, releases, models and certificates back, then starts the core, loads the databases and brings the release that was live into service; its images are built again from the sources that the snapshot holds. Refuses on a host that has an appliance. Cut short, it goes on where it was when it is typed again. install.sh --restore installs the program first and then does this.',
+    examples: ['appliance backup recover /mnt/disk/repository --key-file /root/recovery-key'],
+  },
   'backup restore': {
     summary: 'put data of a snapshot in the place of those in use',
     group: 'backups',
