@@ -19,6 +19,9 @@ Usage: sudo ./install.sh [options]
       --no-engine      of these, only packages and Node.js
       --with PKG       one more Debian package; may be repeated
   --stop-engine  stop an engine that --prepare or an install has started
+  --restore REPOSITORY   make this host the appliance of a snapshot: a directory, or a target of restic
+      --key-file FILE    file with the recovery key
+      --snapshot ID      which one; default: the latest
   --uninstall    stop and remove everything except data; engine and packages stay
       --purge          data, volumes and images as well; asks, or takes --yes
   --yes          answer every question with yes
@@ -60,7 +63,7 @@ set_root() {
 
 parse() {
   local root=''
-  MODE=install PREFIX=/opt/appliance WITH_DEMO=no WITH_ENGINE=yes CHECK=no PURGE=no ASSUME_YES=no EXTRA_PACKAGES=()
+  MODE=install PREFIX=/opt/appliance WITH_DEMO=no WITH_ENGINE=yes CHECK=no PURGE=no ASSUME_YES=no EXTRA_PACKAGES=() RESTORE='' KEY_FILE='' SNAPSHOT=latest
   while (($# > 0)); do
     case $1 in
       --demo) WITH_DEMO=yes ;;
@@ -70,11 +73,14 @@ parse() {
       --purge) PURGE=yes ;;
       --yes) ASSUME_YES=yes ;;
       --help) usage; exit 0 ;;
-      --prefix | --root | --with)
+      --prefix | --root | --with | --restore | --key-file | --snapshot)
         [[ -n ${2:-} && $2 != --* ]] || usage_error "$1 needs a value"
         case $1 in
           --prefix) PREFIX=$(absolute "$2") || exit 2 ;;
           --root) root=$(absolute "$2") || exit 2 ;;
+          --restore) RESTORE=$2 ;;
+          --key-file) KEY_FILE=$2 ;;
+          --snapshot) SNAPSHOT=$2 ;;
           --with)
             [[ $2 =~ ^[a-z0-9][a-z0-9+.-]+$ ]] || usage_error "'$2' is not the name of a package"
             EXTRA_PACKAGES+=("$2")
@@ -90,11 +96,16 @@ parse() {
   [[ $WITH_DEMO == no || $MODE == install ]] || usage_error "--demo does not go with --$MODE"
   [[ $CHECK == no || $MODE == install || $MODE == prepare ]] || usage_error "--check does not go with --$MODE"
   [[ $WITH_ENGINE == yes || $MODE == prepare ]] || usage_error '--no-engine goes with --prepare'
+  if [[ -n $RESTORE ]]; then
+    [[ $MODE == install && $WITH_DEMO == no ]] || usage_error '--restore goes with an install, without --demo'
+    [[ -r $KEY_FILE ]] || usage_error '--restore needs --key-file FILE, a file that can be read'
+  fi
+  [[ -n $RESTORE || (-z $KEY_FILE && $SNAPSHOT == latest) ]] || usage_error '--key-file and --snapshot go with --restore'
   WITH_PROGRAM=no WITH_IMAGES=no
   if [[ $MODE == install ]]; then WITH_PROGRAM=yes; fi
   # Without the edge no application can be deployed, whoever it belongs to.
   if [[ $MODE == install ]]; then WITH_IMAGES=edge; fi
-  if [[ $WITH_DEMO == yes || ($MODE == prepare && $WITH_ENGINE == yes) ]]; then WITH_IMAGES=all; fi
+  if [[ $WITH_DEMO == yes || -n $RESTORE || ($MODE == prepare && $WITH_ENGINE == yes) ]]; then WITH_IMAGES=all; fi
   set_root "$root"
 }
 
@@ -151,9 +162,19 @@ install() {
 
 start() {
   [[ $WITH_PROGRAM == yes ]] || return 0
+  restore_host
   start_agent
   start_stack
   deploy_demo
+}
+
+# Before the agent: without configuration there is nothing that it could look after. Typed again, it goes on where it was.
+restore_host() {
+  [[ -n $RESTORE ]] || return 0
+  STEP='making this host the appliance of a snapshot'
+  local options=(--key-file "$KEY_FILE" --snapshot "$SNAPSHOT")
+  if [[ -n $ROOT ]]; then options+=(--root "$ROOT"); fi
+  "$PREFIX/bin/appliance" backup recover "$RESTORE" "${options[@]}" || die 1 'the host was not restored; when what is said above is repaired, run the same command again'
 }
 
 say_done() {
@@ -221,7 +242,7 @@ main() {
     ((${#PLAN[@]} == 0)) || printf '\nNothing was changed (--check).\n'
     exit 0
   fi
-  if ((${#PLAN[@]} > 0)); then
+  if ((${#PLAN[@]} > 0)) || [[ -n $RESTORE ]]; then
     begin_log "$LOG_DIR/install.log"
     install
     start

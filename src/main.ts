@@ -32,6 +32,7 @@ const wiring: Wiring = {
     (await import('./agent/memory.ts')).preferSmall();
     return (await import('./agent/main.ts')).runAgent({ root });
   },
+  recoverHost: async (options) => (await import('./agent/recover-host.ts')).recoverHost(options),
   openScreens: async ({ root, color }) => {
     const [{ openScreens }, { paletteVerbs }] = await Promise.all([
       import('./tui/open.tsx'),

@@ -108,6 +108,7 @@ export interface ApplianceOptions {
 
 /** Kinds of operations that are finished, not taken back, when they were cut short. */
 const urgentKinds: ReadonlySet<string> = new Set([
+  'recover',
   'rollback',
   'backup',
   'backup-prune',

@@ -98,6 +98,7 @@ export function createHandlers(
     planRollback: (input, { signal }) => previews.showRollback(input, signal),
     planRestore: (input, { signal }) => restores.show(input, signal),
     ...backupHandlers(a, operate),
+    backupRecover: (input, caller) => operate('recover', input, caller, () => plans.recover(caller.actor)),
     backupRestore: (input, caller) => operate('restore', input, caller, () => restores.restore(input, caller.signal)),
     deploy: (input, caller) => operate('deploy', input, caller, () => plans.deploy(input, caller.actor)),
     pause: async (_, { actor }) => a.rollouts.pause(actor),

@@ -180,6 +180,24 @@ export class ModelService {
     return closeLoop(loop, expected, signal, progress);
   }
 
+  /**
+   * Restarts processes, one after the other, whose directory of models is no longer the one of this host: a mount stays with
+   * a directory that was removed, whatever lies at its path by then.
+   * @returns how many were restarted
+   */
+  async remount(signal: AbortSignal, progress: (text: string) => void): Promise<number> {
+    let restarted = 0;
+    for (const replica of await this.#replicas()) {
+      const pid = (await this.#deps.engine.inspect(replica.id))?.pid;
+      const mounts = pid ? await readIfPresent(`/proc/${pid}/mountinfo`).catch(() => undefined) : undefined;
+      if (!mounts?.includes('//deleted ')) continue;
+      progress(`${replica.name} starts again: its directory of models was removed`);
+      await this.#restart(replica, signal);
+      restarted += 1;
+    }
+    return restarted;
+  }
+
   get bake(): number {
     return this.#models.bake;
   }

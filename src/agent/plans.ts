@@ -4,7 +4,7 @@ import { assertLiveKeepsReading, assertReadable, breaksLive } from '../capabilit
 import type { ReleaseRecord } from '../capabilities/releases/store.ts';
 import { assertTag } from '../host/git.ts';
 import { timestamp } from '../lib/clock.ts';
-import { ApplianceError, asApplianceError } from '../lib/errors.ts';
+import { ApplianceError } from '../lib/errors.ts';
 import type { Actor } from '../operations/journal.ts';
 import type { Planner } from '../operations/runner.ts';
 import { type DeployFacts, planDeploy, planResolve, type Strategy } from '../recipes/deploy.ts';
@@ -17,6 +17,7 @@ import { DataRollback } from './data-rollback.ts';
 import { backupBefore } from './deploy-backup.ts';
 import { ModelPlans } from './model-plans.ts';
 import type { Prepared } from './operations.ts';
+import { RestorePlans } from './restore-plans.ts';
 import { type Way, wayOf } from './rollout-policy.ts';
 
 /** Turns wishes into plans: gathers the facts, asks the pure planners. */
@@ -54,6 +55,13 @@ export class Plans {
     const restoring = await new ModelPlans(this.#a).restoring(target.tag, actor).catch(withoutRegistry);
     const steps = [...planRollback(facts, this.#a.steps), ...restoring];
     return { kind: 'rollback', target: target.tag, origin: this.#liveTag(), phases: [async () => steps] };
+  }
+
+  /** What makes the machine what the records say, for a host that was made from a snapshot. */
+  async recover(actor: Actor): Promise<Prepared> {
+    const up = await this.up({ core: false, wait: 0 }, actor);
+    const [plan] = up.phases;
+    return new RestorePlans(this.#a).recover(plan ? await plan(AbortSignal.timeout(60_000)) : []);
   }
 
   async up(input: ParsedInput<'up'>, actor: Actor): Promise<Prepared> {

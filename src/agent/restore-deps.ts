@@ -14,6 +14,7 @@ import { formatDuration } from '../lib/units.ts';
 import type { Backups } from './backups.ts';
 import type { ModelService } from './model-service.ts';
 import type { Models } from './models.ts';
+import { recoveryPaths } from './recovery-paths.ts';
 
 export interface RestoreParts {
   readonly config: Config;
@@ -44,6 +45,7 @@ export function restoreDepsOf(parts: RestoreParts): RestoreDeps {
     loadModel: async (sha256, signal, progress) => {
       const service = parts.modelService();
       if (!service || !store.live()) return 'nothing runs that could load it';
+      await service.remount(signal, progress);
       const { by, replicas, elapsed } = await service.close(sha256, signal, progress);
       return `${replicas} processes report ${sha256.slice(0, 12)} after ${formatDuration(elapsed)} (${by})`;
     },
@@ -54,6 +56,8 @@ export function restoreDepsOf(parts: RestoreParts): RestoreDeps {
       certificates: join(paths.edge, 'certs'),
       acme: join(paths.lib, 'certificates'),
     },
+    recovered: join(recoveryPaths(paths).directory, 'snapshot'),
+    recoveryNote: recoveryPaths(paths).note,
   };
 }
 

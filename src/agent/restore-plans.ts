@@ -1,15 +1,16 @@
 import { join } from 'node:path';
 import type { ParsedInput } from '../api/routes.ts';
 import type { Plan } from '../api/schema.ts';
-import type { BackupManifest } from '../capabilities/backups/manifest.ts';
+import { type BackupManifest, parseManifest } from '../capabilities/backups/manifest.ts';
 import { readPointer } from '../capabilities/models/pointer.ts';
 import { assertRestorable } from '../capabilities/releases/schema-gate.ts';
-import { exists } from '../host/files.ts';
+import { exists, readIfPresent } from '../host/files.ts';
 import { ApplianceError } from '../lib/errors.ts';
 import type { PlannedStep } from '../operations/step.ts';
-import { planRestore, type RestoreFacts, type SnapshotDatabase } from '../recipes/restore.ts';
+import { planRecovery, planRestore, type RestoreFacts, type SnapshotDatabase } from '../recipes/restore.ts';
 import type { Appliance } from './appliance.ts';
 import type { Prepared } from './operations.ts';
+import { recoveryPaths } from './recovery-paths.ts';
 import { wrongVersion } from './restore-deps.ts';
 import { predictRestore, restoreChanges } from './restore-preview.ts';
 
@@ -32,6 +33,25 @@ export class RestorePlans {
     const live = store.live();
     const target = input.component === 'all' ? snapshot.id : `${snapshot.id} ${input.component}`;
     return { kind: 'restore', target, origin: live && store.get(live.release).tag, phases: [async () => plan] };
+  }
+
+  /**
+   * From the files that `recoverHost` has put in place to an appliance that serves.
+   * @throws ApplianceError `usage` where no recovery was begun
+   */
+  async recover(up: readonly PlannedStep[]): Promise<Prepared> {
+    const { paths, store, restoreSteps } = this.#a;
+    const { directory } = recoveryPaths(paths);
+    const text = await readIfPresent(join(directory, 'snapshot/manifest.json'));
+    if (text === undefined)
+      throw new ApplianceError('usage', 'no recovery was begun on this host', {
+        left: 'nothing was touched',
+        hint: 'begin with: ./install.sh --restore REPOSITORY --key-file FILE',
+      });
+    const snapshot = parseManifest(text);
+    const facts = { databases: databasesOf(snapshot), schema: snapshot.release?.schema ?? store.databaseSchema() };
+    const plan = planRecovery(facts, up, restoreSteps);
+    return { kind: 'recover', target: snapshot.id, origin: null, phases: [async () => plan] };
   }
 
   /** What a restore would do. Changes nothing. */

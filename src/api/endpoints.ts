@@ -37,6 +37,7 @@ export const endpoints = {
   backupExport: { method: 'POST', path: '/backups/export', access: 'operator', stream: false },
   backupPrune: { method: 'POST', path: '/backups/prune', access: 'operator', stream: true },
   backupDrill: { method: 'POST', path: '/backups/drill', access: 'operator', stream: true },
+  backupRecover: { method: 'POST', path: '/backups/recover', access: 'operator', stream: true },
   backupRestore: { method: 'POST', path: '/backups/restore', access: 'operator', stream: true },
   deploy: { method: 'POST', path: '/deploy', access: 'operator', stream: true },
   pause: { method: 'POST', path: '/rollout/pause', access: 'operator', stream: false },

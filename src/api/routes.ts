@@ -175,6 +175,8 @@ export const routes = {
   backupProve: route('backupProve', backupInputs.prove, z.object({ opens: z.boolean() })),
   backupExport: route('backupExport', backupInputs.export, backupExportSchema),
   backupPrune: route('backupPrune', backupInputs.prune, eventSchema),
+  /** The second half of making a bare host the appliance of a snapshot: core, databases, the live release. */
+  backupRecover: route('backupRecover', z.object({ ...operation }), eventSchema),
   backupRestore: route('backupRestore', restoreInput, eventSchema),
   up: route('up', upInput, eventSchema),
   down: route('down', downInput, eventSchema),

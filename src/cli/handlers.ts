@@ -31,6 +31,7 @@ export const handlers: { readonly [Name in HandledVerb]: () => Promise<Handler<N
   'backup key': async () => (await import('./verbs/backup-key.ts')).key,
   'backup export': async () => (await import('./verbs/backup.ts')).exportSnapshot,
   'backup prune': async () => (await import('./verbs/backup.ts')).prune,
+  'backup recover': async () => (await import('./verbs/backup-recover.ts')).recover,
   'backup restore': async () => (await import('./verbs/backup-restore.ts')).restore,
   follow: async () => (await import('./verbs/operations.ts')).follow,
   operations: async () => (await import('./verbs/operations.ts')).operations,

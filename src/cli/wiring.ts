@@ -10,6 +10,19 @@ export interface Wiring {
   readonly tools: () => Promise<LocalTools>;
   /** Runs the agent until it is told to stop. @returns the exit status */
   readonly runAgent: (options: { readonly root: string | undefined }) => Promise<number>;
+  /**
+   * Puts the files of a snapshot onto a bare host.
+   * @throws ApplianceError `usage` on a host that has an appliance already, and those of the repository
+   */
+  readonly recoverHost: (options: {
+    readonly root: string | undefined;
+    readonly repository: string;
+    readonly keyFile: string;
+    readonly snapshot: string;
+    readonly name: string | undefined;
+    readonly signal: AbortSignal;
+    readonly onProgress: (text: string) => void;
+  }) => Promise<{ readonly name: string; readonly id: string; readonly notes: readonly string[] }>;
   /** Opens the screens until they are closed. @returns the exit status */
   readonly openScreens: (options: { readonly root: string | undefined; readonly color: boolean }) => Promise<number>;
   readonly version: string;

@@ -35,8 +35,8 @@ export interface BackupFacts {
 
 const why: Readonly<Record<Kind, string>> = {
   nightly: 'every night (S1-46)',
-  'pre-deploy': 'a deploy begins with a way back for the data (S1-20)',
-  'pre-migration': 'a migration does not go backwards by itself (S1-11)',
+  'pre-deploy': 'a deploy begins with a way back for the data (S1-20); --skip-backup does without',
+  'pre-migration': 'a migration does not go backwards by itself (S1-11); --skip-backup does without',
   safety: 'what is replaced can be brought back',
   manual: 'asked for',
 };

@@ -39,6 +39,9 @@ export interface RestoreSteps {
     readonly from: VersionName | null;
   }>;
   readonly restoreConfig: StepType<Record<string, never>>;
+  /** On a bare host: the snapshot that its files were made from. */
+  readonly adoptRecovery: StepType<Record<string, never>>;
+  readonly endRecovery: StepType<Record<string, never>>;
   readonly finishRestore: StepType<{ readonly databases: DatabaseName[] }>;
 }
 
@@ -86,7 +89,7 @@ const longest = 14 * 86_400_000;
 /** Bytes per second that a slow disk and a slow network still manage; only for deadlines. */
 const slowest = 1_000_000;
 
-const deadlineFor = (bytes: number): number => Math.min(longest, 600_000 + (bytes / slowest) * 1_000);
+const deadlineFor = (bytes: number): number => Math.min(longest, 600_000 + Math.ceil(bytes / slowest) * 1_000);
 const sizeOf = ({ databases, models }: Pick<RestoreFacts, 'databases' | 'models'>): number =>
   [...databases, ...(models?.versions ?? [])].reduce((sum, { bytes }) => sum + bytes, 0);
 
@@ -141,17 +144,21 @@ export function besideSteps(facts: RestoreFacts, steps: RestoreSteps): PlannedSt
         deadline: deadlineFor(bytes),
       },
     ),
-    ...databases.map(({ service, database, path, rows, bytes: size }) =>
-      steps.loadDatabase.plan(
-        { service, database, path, rows },
-        {
-          title: `load ${database} beside the one in use and count its rows`,
-          cause: 'the one in use goes on serving meanwhile',
-          deadline: deadlineFor(size),
-        },
-      ),
-    ),
+    ...loadSteps(facts, steps),
   ];
+}
+
+function loadSteps({ databases }: Pick<RestoreFacts, 'databases'>, steps: RestoreSteps): PlannedStep[] {
+  return databases.map(({ service, database, path, rows, bytes }) =>
+    steps.loadDatabase.plan(
+      { service, database, path, rows },
+      {
+        title: `load ${database} beside the one in use and count its rows`,
+        cause: 'the one in use goes on serving meanwhile',
+        deadline: deadlineFor(bytes),
+      },
+    ),
+  );
 }
 
 /** The moment at which clients get the other database. */
@@ -201,6 +208,33 @@ function fileSteps({ models, config }: RestoreFacts, steps: RestoreSteps): Plann
           ),
         ]
       : []),
+  ];
+}
+
+/**
+ * From the files of a snapshot to an appliance that serves (S4-38): the core, its databases, then the release that was live.
+ * Pure. @param up the steps that make the machine what the records say
+ */
+export function planRecovery(
+  facts: Pick<RestoreFacts, 'databases' | 'schema'>,
+  up: readonly PlannedStep[],
+  steps: RestoreSteps,
+): PlannedStep[] {
+  const core = up.findIndex(({ action }) => action === 'start-core') + 1;
+  const { schema } = facts;
+  return [
+    ...up.slice(0, core),
+    steps.adoptRecovery.plan({}, { title: 'take the snapshot over', cause: 'its files are in place already' }),
+    ...loadSteps(facts, steps),
+    ...facts.databases.map(({ service, database }) =>
+      steps.swapDatabase.plan(
+        { service, database, schema, previous: schema },
+        { title: `put ${database} in place`, cause: 'the new server is empty', deadline: 180_000 },
+      ),
+    ),
+    ...up.slice(core),
+    finishStep(facts, steps),
+    steps.endRecovery.plan({}, { title: 'end the recovery', cause: 'everything is in place', deadline: 600_000 }),
   ];
 }
 

@@ -128,7 +128,6 @@ export async function swapDatabase(
     throw failed(server, `neither ${database} nor ${loaded} is there`, '');
   }
   await exchange(server, { from: database, aside: found.has(database) ? before : null, next: loaded }, signal);
-  await open(server, database, signal);
 }
 
 /** Takes `swapDatabase` back, however far it came. */
@@ -146,7 +145,6 @@ export async function swapBack(
   }
   const aside = found.has(database) && !found.has(loaded) ? loaded : null;
   await exchange(server, { from: database, aside, next: before }, signal);
-  await open(server, database, signal);
 }
 
 /** Renames `from` to `aside` and `next` to `from`, or only the latter where there is nothing to put aside. */
@@ -159,18 +157,19 @@ async function exchange(
     ...(aside === null ? [] : [`ALTER DATABASE ${name(from)} RENAME TO ${name(aside)}`]),
     `ALTER DATABASE ${name(next)} RENAME TO ${name(from)}`,
   ];
-  // Somebody who connects between the end of connections and the rename would make the rename fail.
-  for (const one of aside === null ? [next] : [from, next]) {
-    await statement(server, from, `ALTER DATABASE ${name(one)} WITH ALLOW_CONNECTIONS false`, signal);
-    await query(
-      server,
-      from,
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ${literal(one)} AND pid <> pg_backend_pid()`,
-      signal,
-    );
-  }
+  // One program for all of it: clients have no database meanwhile. Somebody who connects between the end of connections and
+  // the rename would make the rename fail, so nobody may.
+  const closed = aside === null ? [next] : [from, next];
+  const statements = [
+    ...closed.map((one) => `ALTER DATABASE ${name(one)} WITH ALLOW_CONNECTIONS false`),
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${closed.map(literal).join(', ')})`,
+    'SELECT pg_sleep(0.05)',
+    `BEGIN; ${renames.join('; ')}; COMMIT`,
+    `ALTER DATABASE ${name(from)} WITH ALLOW_CONNECTIONS true`,
+  ];
   for (let tries = 1; ; tries += 1) {
-    const result = await run(server, from, `BEGIN; ${renames.join('; ')}; COMMIT`, statementTimeout, signal);
+    const argv = [...psqlIn(server, maintenanceOf(from)), ...statements.flatMap((sql) => ['-c', sql])];
+    const result = await server.exec(argv, { timeout: statementTimeout, signal });
     if (result.exitCode === 0) return;
     // A backend that was told to end may take a moment.
     if (!/is being accessed by other users/.test(result.stderr) || tries >= 20)
@@ -211,8 +210,10 @@ async function query(
 
 /** Runs SQL in a database that is not the one it is about: a connection would hold that one open. */
 function run(server: RestoreServer, database: string, sql: string, timeout: number, signal: AbortSignal) {
-  return runIn(server, database === 'postgres' ? 'template1' : 'postgres', sql, timeout, signal);
+  return runIn(server, maintenanceOf(database), sql, timeout, signal);
 }
+
+const maintenanceOf = (database: string): string => (database === 'postgres' ? 'template1' : 'postgres');
 
 function runIn(server: RestoreServer, database: string, sql: string, timeout: number, signal: AbortSignal) {
   return server.exec([...psqlIn(server, database), '-c', sql], { timeout, signal });

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Finding } from '../../lib/verdict.ts';
@@ -45,6 +46,9 @@ export interface RestoreDeps extends StageDeps {
   /** Lets running processes load what is in force, and proves it. @returns what they say, for people */
   readonly loadModel: (sha256: string, signal: AbortSignal, progress: (text: string) => void) => Promise<string>;
   readonly config: ConfigTargets;
+  /** Where a bare host has the snapshot that it is made from, and the note of how far it is. */
+  readonly recovered: string;
+  readonly recoveryNote: string;
 }
 
 /** Milliseconds that pg_restore may take: a day, which only ends what hangs for ever. */
@@ -61,6 +65,31 @@ const version = z.object({ name: z.string(), version: z.string() });
 export function createRestoreSteps(deps: RestoreDeps) {
   return {
     stageRestore: stageRestore(deps),
+
+    adoptRecovery: defineStep({
+      action: 'adopt-recovery',
+      args: z.object({}),
+      async apply(_, { operation }) {
+        const staging = stagingOf(deps.directory, operation);
+        await mkdir(staging, { recursive: true, mode: 0o700 });
+        if (existsSync(deps.recovered)) await rename(deps.recovered, join(staging, 'snapshot'));
+        return 'the snapshot is on this host, its hashes were compared';
+      },
+      async undo(_, { operation }) {
+        const staged = join(stagingOf(deps.directory, operation), 'snapshot');
+        if (existsSync(staged)) await rename(staged, deps.recovered);
+      },
+    }),
+
+    endRecovery: defineStep({
+      action: 'end-recovery',
+      args: z.object({}),
+      async apply() {
+        await rm(join(deps.recovered, '..'), { recursive: true, force: true });
+        await rm(deps.recoveryNote, { force: true });
+        return 'this host is the appliance of the snapshot';
+      },
+    }),
 
     loadDatabase: defineStep({
       action: 'load-database',

@@ -82,12 +82,13 @@ function snapshotOf({ id: resticId, time, tags, summary }: z.output<typeof resti
 }
 
 /**
- * The snapshot that a person names: `latest`, an id, or the beginning of one.
+ * The snapshot that a person names: `latest` (the newest that is no safety snapshot), an id, or the beginning of one.
  * @throws ApplianceError `backup_not_found` with near matches; `usage` when several begin so
  */
 export function findSnapshot(snapshots: readonly Snapshot[], wanted: string): Snapshot {
   const [newest] = snapshots;
-  if (wanted === 'latest' && newest) return newest;
+  // A safety snapshot is of what somebody wanted to be rid of.
+  if (wanted === 'latest' && newest) return snapshots.find(({ kind }) => kind !== 'safety') ?? newest;
   const exact = snapshots.find(({ id }) => id === wanted);
   const [first, second] = exact ? [exact] : snapshots.filter(({ id }) => id.startsWith(wanted));
   if (first && !second) return first;

@@ -18,6 +18,7 @@ export type OperationRoute =
   | 'modelsPromote'
   | 'modelsRollback'
   | 'modelsRetrain'
+  | 'backupRecover'
   | 'backupRestore'
   | 'deploy'
   | 'rollback'

@@ -132,6 +132,7 @@ function wiringOf({ tools, inProcess, refused }: Surroundings): Wiring {
       ...tools,
     }),
     runAgent: missing,
+    recoverHost: async () => ({ name: 'demo', id: 'snapshot', notes: [] }),
     openScreens: missing,
   };
 }

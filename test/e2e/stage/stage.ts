@@ -122,6 +122,7 @@ class Stage {
     backupProve: async () => noBackups(),
     backupExport: async () => noBackups(),
     backupPrune: (_, caller) => this.#operate('backup-prune', null, caller),
+    backupRecover: (_, caller) => this.#operate('recover', null, caller),
     backupRestore: ({ snapshot }, caller) => this.#operate('restore', snapshot, caller),
     planRollback: async ({ tag }) => this.#plan('rollback', tag ?? 'v0.9'),
     deploy: (input, caller) => this.#operate('deploy', input.tag, caller),
