@@ -5,7 +5,11 @@ import { durationPattern, parseDuration } from '../lib/units.ts';
 const duration = z.string().regex(durationPattern, 'write a duration such as 30s or 5m').transform(parseDuration);
 const file = z.string().refine(isAbsolute, 'write an absolute path');
 const https = z.string().regex(/^https:\/\/[^\s]+$/, 'write an address that begins with https://');
-const setName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/, 'use lower-case letters, digits and dashes');
+const setName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,40}$/, 'use lower-case letters, digits and dashes')
+  // The edge keeps its own stand-in under that name.
+  .refine((name) => name !== 'self-signed', 'choose another name: the edge has one of that name itself');
 
 const profileName = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'write the name of a profile, for example shortlived');
 
