@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { docker, openLab, port, quietly } from '../integration/edge-lab.ts';
+import { docker, edgeImage, openLab, port, quietly } from '../integration/edge-lab.ts';
 import { main, median, middleHalf, type Row, range } from './row.ts';
 
 const wrkImage = 'appliance-bench/wrk:1';
@@ -145,17 +145,7 @@ async function startRival(root: string, name: string, address: string, text: str
   await quietly('rm', '-f', '-v', name);
   await docker(
     ...['run', '-d', '--name', name, '--network', 'edgetest-throughput-blue', '--ip', address],
-    ...[
-      '-v',
-      `${file}:/plain.conf:ro`,
-      '--entrypoint',
-      'nginx',
-      'appliance/edge:1',
-      '-c',
-      '/plain.conf',
-      '-g',
-      'daemon off;',
-    ],
+    ...['-v', `${file}:/plain.conf:ro`, '--entrypoint', 'nginx', edgeImage, '-c', '/plain.conf', '-g', 'daemon off;'],
   );
 }
 

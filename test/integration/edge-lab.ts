@@ -65,6 +65,9 @@ export interface EdgeLab {
 
 export const port = 9000;
 
+/** As nginx/build.sh names it. */
+export const edgeImage = process.env.EDGE_IMAGE ?? 'appliance/edge:1';
+
 export function context(timeout = 60_000): StepContext {
   return { operation: 'test', signal: AbortSignal.timeout(timeout), clock: systemClock, progress: () => {} };
 }
@@ -123,7 +126,7 @@ export async function openLab(options: LabOptions): Promise<EdgeLab> {
     await docker(
       ...['create', '--name', container, '--network', network('blue'), '--ip', `${subnet('blue')}.2`],
       ...['-v', `${paths.edge}:/edge`, '-v', `${join(paths.log, 'edge')}:/edge/log`],
-      ...['-p', `127.0.0.1:${options.http}:80`, '-p', `127.0.0.1:${options.https}:443`, 'appliance/edge:1'],
+      ...['-p', `127.0.0.1:${options.http}:80`, '-p', `127.0.0.1:${options.https}:443`, edgeImage],
     );
     await docker('network', 'connect', '--ip', `${subnet('green')}.2`, network('green'), container);
     await docker('start', container);
@@ -156,7 +159,7 @@ export async function openLab(options: LabOptions): Promise<EdgeLab> {
           `${file}:/release.conf:ro`,
           '--entrypoint',
           'nginx',
-          'appliance/edge:1',
+          edgeImage,
           '-c',
           '/release.conf',
           '-g',

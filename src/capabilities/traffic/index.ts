@@ -5,6 +5,8 @@ import type { DrainReport, DrainWish } from '../../lib/drain.ts';
 import type { StepContext, StepType } from '../../operations/step.ts';
 import { type RotateOptions, rotateLogs } from './access-log.ts';
 import { type BeginRolloutArgs, beginRollout } from './begin-rollout.ts';
+import { type InstallCertificateArgs, installCertificateStep } from './certificates/install.ts';
+import { servedSerial } from './certificates/proof.ts';
 import { type ConfigureEdgeArgs, configureEdgeStep } from './configure-edge.ts';
 import type { TrafficDeps, TrafficParts } from './deps.ts';
 import { drain } from './drain.ts';
@@ -21,6 +23,9 @@ export { renderEdge } from './render.ts';
 export { verdictOfStage } from './rollout-decision.ts';
 export type { Topologies } from './topologies.ts';
 
+/** Milliseconds for a look at one served certificate. */
+const servedTimeout = 10_000;
+
 export interface Traffic {
   /** Shares that requests get now: from the running nginx, else from the file it starts with; null before any shift. */
   weights(): Promise<Weights | null>;
@@ -32,6 +37,9 @@ export interface Traffic {
   drain(wish: DrainWish, context: StepContext): Promise<DrainReport>;
   readonly configureEdge: StepType<ConfigureEdgeArgs>;
   readonly shiftTraffic: StepType<ShiftTrafficArgs>;
+  readonly installCertificate: StepType<InstallCertificateArgs>;
+  /** Serial number of the certificate that a domain is served; undefined when there is no handshake. */
+  served(domain: string, signal?: AbortSignal): Promise<string | undefined>;
   /** Measures releases by the access log; reads it when it is asked. */
   readonly meter: Meter;
   /** What became of the requests that appliance.yaml declares. */
@@ -59,6 +67,8 @@ export function createTraffic(deps: TrafficDeps): Traffic {
     drain: (wish, context) => drain(parts, wish, context),
     configureEdge: configureEdgeStep(parts),
     shiftTraffic: shiftTrafficStep(parts),
+    installCertificate: installCertificateStep(parts),
+    served: (domain, signal = AbortSignal.timeout(servedTimeout)) => servedSerial(deps.config, domain, signal),
     meter,
     synthetic: new SyntheticSamples(deps.clock, () => meter.edges),
     rolloutSteps: (rollout, reports) => ({

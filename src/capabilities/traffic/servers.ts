@@ -1,14 +1,29 @@
 import type { Config } from '../../config/schema.ts';
 import { colours } from '../../lib/colour.ts';
+import { addressNames } from './addresses.ts';
 import { markerName } from './files.ts';
-import { addHeaders, hiddenHeaders, type Scheme } from './headers.ts';
-import { block } from './nginx-text.ts';
+import type { HeaderLines, Scheme } from './headers.ts';
+import type { LimitLines } from './limits.ts';
+import { edgeAccessLog } from './log-format.ts';
+import { block, map } from './nginx-text.ts';
 import { renderOwnAnswers } from './own-answers.ts';
 import { renderLocations } from './routes.ts';
 import type { ShadowLines } from './shadow/render.ts';
 import type { Targets } from './targets.ts';
+import { certificateLines, type ServedSet, servedSets } from './tls.ts';
 
-const acme = block('location ^~ /.well-known/acme-challenge/', ['alias /edge/acme/;', 'default_type text/plain;']);
+/** What all servers share. */
+export interface ServerParts {
+  readonly config: Config;
+  readonly targets: Targets;
+  readonly shadow: ShadowLines;
+  readonly headers: HeaderLines;
+  readonly limits: LimitLines;
+}
+
+/** HTTP-01 (RFC 8555 §8.3): asked over plain HTTP, for any name, and never led elsewhere. */
+const challengePath = '/.well-known/acme-challenge/';
+const challenges = block(`location ^~ ${challengePath}`, ['alias /edge/acme/;', 'default_type text/plain;']);
 
 /** For the agent alone: its Unix socket lies in a directory that only root enters. */
 export function renderControlServer(shadow: ShadowLines): string {
@@ -23,35 +38,114 @@ export function renderControlServer(shadow: ShadowLines): string {
   ]);
 }
 
-/** Names that the edge does not answer to; 421 is RFC 9110 §15.5.20. */
-export function renderStrangersServer(): string {
+/** All servers but that of the agent: one per scheme and certificate, so that nothing asks for either at run time. */
+export function renderServers(parts: ServerParts): string[] {
+  const [main, ...others] = servedSets(parts.config);
+  const sets = [main, ...others];
+  const redirected = sets.filter(({ redirect }) => redirect).flatMap(({ names }) => names);
+  const leading = redirected.filter((name) => !isAddress(name));
+  const plain = sets.flatMap(({ names }) => names).filter((name) => !leading.includes(name));
+  return [
+    ...renderStrangers(parts, main),
+    ...(leading.length > 0 ? [renderRedirectServer(parts, leading)] : []),
+    ...(plain.length > 0
+      ? [renderPublicServer(parts, plain, { scheme: 'http', redirectOutside: redirected.some(isAddress) })]
+      : []),
+    ...sets.map((set) => renderPublicServer(parts, set.names, { scheme: 'https', set: set.name })),
+  ];
+}
+
+/**
+ * What is not addressed to a name of the edge gets nothing: no answer over HTTP, no handshake over TLS. Two cases are not
+ * like that. Who asks for an address sends no name in the handshake and gets the main certificate, for tools on the spot.
+ * And a browser may use a connection that it has for another name of the certificate: 421 (RFC 9110 §15.5.20) sends it away
+ * without ending what else runs on that connection.
+ */
+function renderStrangers({ headers }: ServerParts, main: ServedSet): string[] {
+  const misdirected = [
+    edgeAccessLog,
+    ...headers.add('https', [['X-Appliance-Edge', 'unknown-host']], 'none'),
+    'location / { return 421; }',
+  ];
+  return [
+    block('server', [
+      'listen 80 default_server backlog=4096;',
+      edgeAccessLog,
+      challenges,
+      'location / { return 444; }',
+    ]),
+    block('server', [
+      'listen 443 ssl default_server backlog=4096;',
+      'http2 on;',
+      ...certificateLines(main.name),
+      ...misdirected,
+    ]),
+    block('server', [
+      'listen 443 ssl;',
+      'http2 on;',
+      // Any name: the last that nginx tries are expressions, in their order.
+      'server_name "~^";',
+      'ssl_reject_handshake on;',
+      ...misdirected,
+    ]),
+  ];
+}
+
+/** Where HTTPS is published, as the end of a host in an address. */
+function securePort({ edge }: Config): string {
+  const port = edge.https.slice(edge.https.lastIndexOf(':') + 1);
+  return port === '443' ? '' : `:${port}`;
+}
+
+/** 308 keeps method and body (RFC 9110 §15.4.9). */
+function redirect(config: Config): string {
+  return `return 308 https://$host${securePort(config)}$request_uri;`;
+}
+
+/** HTTP for names with a certificate: nothing but the way to HTTPS, the challenge, and the pages for internal addresses. */
+function renderRedirectServer({ config, headers }: ServerParts, names: readonly string[]): string {
+  const kind = ['X-Appliance-Edge', 'redirect'] as const;
   return block('server', [
-    'listen 80 default_server backlog=4096;',
-    'listen 443 ssl default_server backlog=4096;',
-    'http2 on;',
-    ...addHeaders('http', [['X-Appliance-Edge', 'unknown-host']], 'none'),
-    acme,
+    'listen 80;',
+    `server_name ${names.join(' ')};`,
+    edgeAccessLog,
+    ...headers.add('http', [kind], 'none'),
+    challenges,
+    ...renderInternalReadings(),
     block('location /', [
-      'default_type text/plain;',
-      'return 421 "This host name is not among edge.domains of appliance.yaml.\\n";',
+      // Browsers keep a 308 for ever unless told otherwise, and whoever takes it back needs them to ask again.
+      ...headers.add('http', [kind, ['Cache-Control', 'max-age=3600']], 'none'),
+      redirect(config),
     ]),
   ]);
 }
 
-/** The server that forwards to the application, one per scheme, so that nothing asks for the scheme at run time. */
-export function renderPublicServer(
-  { config, targets, shadow }: { config: Config; targets: Targets; shadow: ShadowLines },
+/** How a server is reached: over HTTP, or over TLS with a certificate. */
+type Entrance =
+  | { readonly scheme: 'http'; readonly redirectOutside: boolean }
+  | { readonly scheme: 'https'; readonly set: string };
+
+/** A server that forwards to the application. */
+function renderPublicServer(
+  { config, targets, shadow, headers, limits }: ServerParts,
   names: readonly string[],
-  scheme: Scheme,
+  entrance: Entrance,
 ): string {
+  const { scheme } = entrance;
   return block('server', [
-    ...(scheme === 'https' ? ['listen 443 ssl;', 'http2 on;'] : ['listen 80;']),
+    ...(entrance.scheme === 'https'
+      ? ['listen 443 ssl;', 'http2 on;', ...certificateLines(entrance.set)]
+      : ['listen 80;']),
     `server_name ${names.join(' ')};`,
+    // In plain text for tools on the spot alone.
+    ...(entrance.scheme === 'http' && entrance.redirectOutside
+      ? [`if ($appliance_outside) { ${redirect(config)} }`]
+      : []),
     ...shadow.server,
     // Relative to working_directory: one short look-up, against a script call for each request.
     'set $appliance_steady "";',
     ...colours.map((colour) => `if (-f ${markerName(colour)}) { set $appliance_steady ${colour}; break; }`),
-    ...addHeaders(scheme, [
+    ...headers.add(scheme, [
       ['Set-Cookie', '$appliance_sticky_cookie'],
       ['X-Appliance-Upstream-Release', '$appliance_upstream_release'],
     ]),
@@ -65,36 +159,59 @@ export function renderPublicServer(
     `proxy_set_header X-Forwarded-Proto ${scheme};`,
     'proxy_set_header X-Request-Id $appliance_request_id;',
     'proxy_set_header X-Appliance-Preview "";',
-    ...hiddenHeaders.map((name) => `proxy_hide_header ${name};`),
+    ...headers.hidden.map((name) => `proxy_hide_header ${name};`),
     'proxy_connect_timeout 2s;',
     // Another replica of the same colour gets its chance after a failed connect; a request that is not idempotent and
     // was sent is never repeated (nginx's default).
     'proxy_next_upstream error timeout;',
     'proxy_next_upstream_tries 3;',
-    ...renderOwnAnswers(scheme),
-    acme,
-    ...renderInternalPages(scheme),
-    ...renderLocations(config, targets, shadow),
+    ...renderOwnAnswers(scheme, headers, limits),
+    challenges,
+    ...renderInternalReadings(),
+    ...renderPreviews(scheme, headers),
+    ...renderLocations(config, targets, { shadow, limits }),
   ]);
 }
 
-/** Pages of the edge for internal addresses; to all others they do not exist. */
-function renderInternalPages(scheme: Scheme): string[] {
-  const internalOnly = 'if ($appliance_internal = 0) { return 404; }';
-  const redirect = (name: string, cookie: string) =>
+const internalOnly = 'if ($appliance_internal = 0) { return 404; }';
+
+/** What the edge tells internal addresses about itself (S2-32); to all others these pages do not exist. */
+function renderInternalReadings(): string[] {
+  return [
+    'location ^~ /_appliance/ { return 404; }',
+    block('location = /_appliance/health', [internalOnly, 'default_type text/plain;', 'return 200 "ok\\n";']),
+    block('location = /_appliance/status', [internalOnly, 'js_content edge.status;']),
+    block('location = /_appliance/metrics', [internalOnly, 'js_content edge.metrics;']),
+  ];
+}
+
+/** By which internal addresses look at a colour with a browser. */
+function renderPreviews(scheme: Scheme, headers: HeaderLines): string[] {
+  const attributes = `Path=/; HttpOnly; SameSite=Lax${scheme === 'https' ? '; Secure' : ''}`;
+  const page = (name: string, cookie: string) =>
     block(`location = /_appliance/preview/${name}`, [
       internalOnly,
-      ...addHeaders(scheme, [
-        ['Set-Cookie', `"appliance_preview=${cookie}; Path=/; HttpOnly; SameSite=Lax"`],
+      ...headers.add(scheme, [
+        ['Set-Cookie', `"appliance_preview=${cookie}; ${attributes}"`],
         ['Cache-Control', 'no-store'],
       ]),
       'return 302 /;',
     ]);
+  return [...colours.map((colour) => page(colour, colour)), page('off', '; Max-Age=0')];
+}
+
+/** Who is led from plain HTTP to HTTPS although no name was asked for: a map, for the http block. */
+export function outsideMap(config: Config): string[] {
+  if (!servedSets(config).some(({ redirect, names }) => redirect && names.some(isAddress))) return [];
   return [
-    'location ^~ /_appliance/ { return 404; }',
-    block('location = /_appliance/status', [internalOnly, 'js_content edge.status;']),
-    block('location = /_appliance/metrics', [internalOnly, 'js_content edge.metrics;']),
-    ...colours.map((colour) => redirect(colour, colour)),
-    redirect('off', '; Max-Age=0'),
+    map('"$appliance_internal$uri"', 'appliance_outside', [
+      ['~^1', '""'],
+      [`"~^0${challengePath.replaceAll('.', '\\.')}"`, '""'],
+      ['default', '1'],
+    ]),
   ];
+}
+
+function isAddress(name: string): boolean {
+  return addressNames.includes(name);
 }
