@@ -44,7 +44,8 @@ function normaliseName(name: string, { challenge, addresses }: NameRules): strin
   }
   const wildcard = name.startsWith('*.');
   const bare = (wildcard ? name.slice(2) : name).replace(/\.$/, '');
-  const ascii = domainToASCII(bare);
+  // The URL parser behind it would cut a path off.
+  const ascii = /[\s/\\:?#@%]/.test(bare) ? '' : domainToASCII(bare);
   const labels = ascii.split('.');
   if (ascii === '' || isIP(ascii) !== 0 || ascii.length > longestName || !labels.every((part) => label.test(part)))
     throw refused(`${JSON.stringify(name)} is no host name`, 'write one such as shop.example.com');

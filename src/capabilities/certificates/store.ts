@@ -115,9 +115,11 @@ export class CertificateStore {
     return version === undefined ? undefined : this.read(set, version);
   }
 
+  /** Undefined also where the edge has put its own stand-in in place of a version that was missing or damaged. */
   async currentVersion(set: string): Promise<string | undefined> {
     try {
-      return await readlink(join(certificateDirectory(this.#paths, set), currentLink));
+      const version = await readlink(join(certificateDirectory(this.#paths, set), currentLink));
+      return versionPattern.test(version) ? version : undefined;
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return undefined;
       throw error;
@@ -133,12 +135,11 @@ export class CertificateStore {
 
   /** Points at a version where none is in force yet, so that nginx finds one when it starts. */
   async adoptFirst({ set, version }: Pick<Stored, 'set' | 'version'>): Promise<void> {
+    if ((await this.currentVersion(set)) !== undefined) return;
     const directory = certificateDirectory(this.#paths, set);
-    try {
-      await symlink(version, join(directory, currentLink));
-    } catch (error) {
-      if (systemCode(error) !== 'EEXIST') throw error;
-    }
+    const temporary = join(directory, `.${randomBytes(6).toString('hex')}.new`);
+    await symlink(version, temporary);
+    await rename(temporary, join(directory, currentLink));
     await syncDirectory(directory);
   }
 
