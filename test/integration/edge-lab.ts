@@ -48,6 +48,8 @@ export interface EdgeLab {
   readonly root: string;
   readonly paths: Paths;
   readonly config: Config;
+  /** The same as it would stand in appliance.yaml. */
+  readonly written: Record<string, unknown>;
   readonly traffic: Traffic;
   readonly container: string;
   readonly url: string;
@@ -84,7 +86,7 @@ export async function openLab(options: LabOptions): Promise<EdgeLab> {
   const subnet = (colour: Colour) => `10.214.${colour === 'blue' ? net : net + 1}`;
   const started: string[] = [container];
 
-  const parse = (overrides: Record<string, unknown> = {}) => {
+  const write = (overrides: Record<string, unknown> = {}) => {
     const edge = { http: `127.0.0.1:${options.http}`, https: `127.0.0.1:${options.https}` };
     const base = {
       name: `edgetest-${name}`,
@@ -92,13 +94,14 @@ export async function openLab(options: LabOptions): Promise<EdgeLab> {
       services: { backend: { role: 'app' } },
       routes: [{ path: '/', service: 'backend', port }],
     };
-    return configSchema.parse({
+    return {
       ...base,
       ...options.config,
       ...overrides,
       edge: { ...edge, ...sub(options.config, 'edge'), ...sub(overrides, 'edge') },
-    });
+    };
   };
+  const parse = (overrides?: Record<string, unknown>) => configSchema.parse(write(overrides));
   const trafficOf = (config: Config) =>
     createTraffic({
       config,
@@ -141,6 +144,7 @@ export async function openLab(options: LabOptions): Promise<EdgeLab> {
     root,
     paths,
     config,
+    written: write(),
     traffic,
     container,
     url: `http://127.0.0.1:${options.http}`,
