@@ -14,6 +14,8 @@ export interface AskOptions {
   readonly body?: string | Buffer;
   readonly agent?: Agent;
   readonly timeout?: number;
+  /** Name that is asked for in the handshake; by default that of the header Host. Empty: none. */
+  readonly servername?: string;
 }
 
 /** One request that is never repeated. Rejects on any error of the connection. */
@@ -29,6 +31,7 @@ export function ask(url: string, options: AskOptions = {}): Promise<Answer> {
         signal: AbortSignal.timeout(options.timeout ?? 20_000),
         // The edge makes its own certificate.
         ...(url.startsWith('https:') ? { rejectUnauthorized: false } : {}),
+        ...(options.servername === undefined ? {} : { servername: options.servername }),
       },
       (incoming) => {
         const chunks: Buffer[] = [];

@@ -41,8 +41,8 @@ export function limitLines({ edge }: Pick<Config, 'edge'>): LimitLines {
       const wait = Math.max(1, ...mine.map(({ limit }) => waitOf(limit)));
       return [
         ...(wait > 1 ? [`set $appliance_wait ${wait};`] : []),
-        ...(rateLimit ? [`limit_req zone=appliance_rate burst=${rateLimit.burst} nodelay;`] : []),
-        ...mine.map(({ limit, name }) => `limit_req zone=${name} burst=${limit.burst} nodelay;`),
+        ...(rateLimit ? [limitLine('appliance_rate', rateLimit.burst)] : []),
+        ...mine.map(({ limit, name }) => limitLine(name, limit.burst)),
       ];
     },
     retryAfter: waits ? '$appliance_retry_after' : '1',
@@ -51,6 +51,11 @@ export function limitLines({ edge }: Pick<Config, 'edge'>): LimitLines {
 
 function zoneLine(name: string, size: string, rate: string): string {
   return `limit_req_zone $binary_remote_addr zone=${name}:${size} rate=${rate};`;
+}
+
+/** nginx refuses a burst of 0, which is what it means without one. */
+function limitLine(name: string, burst: number): string {
+  return burst === 0 ? `limit_req zone=${name};` : `limit_req zone=${name} burst=${burst} nodelay;`;
 }
 
 function rateText({ perSecond, perMinute }: PathLimit): string {
