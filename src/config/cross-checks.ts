@@ -1,5 +1,6 @@
 import { didYouMean } from '../lib/near.ts';
 import { alertsIssues } from './alerts-checks.ts';
+import { certificateIssues } from './certificates-checks.ts';
 import type { CrossIssue } from './cross-issue.ts';
 import { edgeIssues } from './edge-checks.ts';
 import { monitoringIssues } from './monitoring-checks.ts';
@@ -17,6 +18,7 @@ export function crossCheck(config: Config): CrossIssue[] {
     ...monitoringIssues(config),
     ...syntheticIssues(config),
     ...modelIssues(config),
+    ...certificateIssues(config),
   ];
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { covers, normaliseNames } from '../../src/capabilities/certificates/names.ts';
+import { covers, normaliseNames } from '../../src/config/certificate-names.ts';
 
 const rules = { challenge: 'http-01' } as const;
 

@@ -1,8 +1,8 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { domainToASCII } from 'node:url';
+import { covers } from '../../config/certificate-names.ts';
 import { serialText } from '../../lib/certificates.ts';
 import { ApplianceError, messageOf } from '../../lib/errors.ts';
-import { covers } from './names.ts';
 
 /** What a chain says of itself. Times are milliseconds since 1970. */
 export interface ChainFacts {

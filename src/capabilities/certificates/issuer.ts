@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { normaliseNames } from '../../config/certificate-names.ts';
 import { type AcmeConfig, type CertificateSet, type CertificatesConfig, stagingOf } from '../../config/certificates.ts';
 import { type AcmeDirectory, AcmeError, AcmeServer, type AcmeTransport, acmeTransport } from '../../host/acme.ts';
 import type { NameService } from '../../host/dns.ts';
@@ -11,7 +12,6 @@ import { type AttemptLog, exactSet } from './attempts.ts';
 import { allowance } from './budget.ts';
 import type { Responder } from './challenges.ts';
 import { limited, toldOf } from './failures.ts';
-import { normaliseNames } from './names.ts';
 import { completeOrder, withdraw } from './order.ts';
 import { OrderFile, type OrderState } from './order-state.ts';
 import { preflight } from './preflight.ts';
@@ -65,16 +65,21 @@ export class AcmeIssuer {
   }
 
   /**
-   * A new certificate, on disk but not in force. After a failure it is tried against the staging directory first.
+   * A new certificate, on disk but not in force.
+   * @param careful try the staging directory first, as after a failure
    * @param replaced the one in force, if it is from the same authority
    * @throws ApplianceError `certificate_limited` with when it may be tried again; `certificate_refused`, `certificate_invalid`,
    *   `authority_unreachable`, `config_invalid`
    */
-  async issue(set: CertificateSet, replaced: Stored | undefined, context: IssueContext): Promise<Stored> {
+  async issue(
+    set: CertificateSet,
+    { replaced, careful }: { readonly replaced: Stored | undefined; readonly careful?: boolean },
+    context: IssueContext,
+  ): Promise<Stored> {
     const { log, clock, store } = this.#deps;
     const names = this.namesOf(set);
     this.assertAllowed(names);
-    if (log.state(set.name).failures > 0 && this.staging !== undefined && !(await this.#underWay(set))) {
+    if (careful && this.staging !== undefined && !(await this.#underWay(set))) {
       context.progress('the last attempt failed: rehearsing against the staging directory first');
       await this.rehearse(set, context);
     }

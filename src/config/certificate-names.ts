@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
-import type { ChallengeType } from '../../config/certificates.ts';
-import { ApplianceError } from '../../lib/errors.ts';
+import { ApplianceError } from '../lib/errors.ts';
+import type { ChallengeType } from './certificates.ts';
 
 /** Most names that Let's Encrypt puts into a certificate; other authorities take no more either. */
 const mostNames = 100;
