@@ -7,6 +7,7 @@ import { ApplianceError } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
 import { combine } from '../lib/verdict.ts';
 import type { Appliance } from './appliance.ts';
+import { CertificatePlans } from './certificate-plans.ts';
 import { colourOf, serviceName } from './containers.ts';
 import { logLines } from './logs.ts';
 import { modelHandlers } from './model-handlers.ts';
@@ -32,6 +33,7 @@ export function createHandlers(
   const plans = new Plans(a);
   const previews = new Previews(a, plans);
   const models = new ModelPlans(a);
+  const certs = new CertificatePlans(a);
   const operate = (
     kind: string,
     input: { readonly wait: number },
@@ -175,6 +177,13 @@ export function createHandlers(
         files: files.map((file) => ({ ...file, globals: [...file.globals] })),
       };
     },
+    certs: async (_, { signal }) => a.certificates.status(signal),
+    certsIssue: (input, caller) =>
+      operate('certs-issue', input, caller, () => certs.issue('certs-issue', input.set, 'asked for')),
+    certsRenew: (input, caller) =>
+      operate('certs-renew', input, caller, () => certs.issue('certs-renew', input.set, 'asked for')),
+    certsImport: (input, caller) => operate('certs-import', input, caller, () => certs.import(input, caller.actor)),
+    certsDryRun: (input, caller) => operate('certs-dry-run', input, caller, () => certs.rehearse(input.set)),
     configShow: async () => effective(a.config),
     audit: async ({ since, limit }) => a.audit.entries(since, limit),
     auditVerify: async () => a.audit.verify(),

@@ -18,6 +18,7 @@ import { groupId, userName } from './identity.ts';
 import { takeWriterLock } from './in-process.ts';
 import { giveBack } from './memory.ts';
 import { Reporter } from './metrics/reporter.ts';
+import { Renewals } from './renewals.ts';
 import { openState } from './state.ts';
 import { tidy } from './tidy.ts';
 
@@ -92,6 +93,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       );
       const alerting = appliance.alerting.follow(signal);
       const models = appliance.modelService?.follow(signal);
+      const renewals = new Renewals(appliance, log).follow(signal);
       // A status before the first look at the engine would say that nothing runs.
       const looked = Promise.race([watch.known, clock.sleep(firstLook)]);
       const handlers = createHandlers(appliance, {
@@ -107,6 +109,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
           await following;
           await alerting;
           await models;
+          await renewals;
         },
       };
     };

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { alertMigrations } from '../capabilities/alerts/index.ts';
+import { certificateMigrations } from '../capabilities/certificates/attempts.ts';
 import { secretMigrations } from '../capabilities/checks/upkeep/secret-ages.ts';
 import { releaseMigrations } from '../capabilities/releases/store.ts';
 import { rolloutMigrations } from '../capabilities/traffic/rollout-store.ts';
@@ -19,6 +20,7 @@ export const stateModules = [
   releaseMigrations,
   secretMigrations,
   rolloutMigrations,
+  certificateMigrations,
   reportMigrations,
 ];
 

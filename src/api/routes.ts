@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { alertSchema, alertsSchema, alertsTestSchema, silenceSchema } from './alerts.ts';
+import { certificateInputs, certificateSchema } from './certificates.ts';
 import { type Endpoint, type EndpointName, endpoints } from './endpoints.ts';
 import {
   modelAddedSchema,
@@ -172,6 +173,13 @@ export const routes = {
   modelsRetrain: route('modelsRetrain', z.object(modelOperation), eventSchema),
   /** A registered version, or an absolute path of a directory that the caller may read. */
   modelsScan: route('modelsScan', z.object({ target: z.string() }), modelScan),
+  certs: route('certs', nothing, z.array(certificateSchema)),
+  certsIssue: route('certsIssue', certificateInputs.issue, eventSchema),
+  /** The face chooses those that are due. */
+  certsRenew: route('certsRenew', certificateInputs.renew, eventSchema),
+  certsImport: route('certsImport', certificateInputs.import, eventSchema),
+  /** Everything that an attempt takes, and nothing is kept. */
+  certsDryRun: route('certsDryRun', certificateInputs.dryRun, eventSchema),
   configShow: route('configShow', nothing, z.record(z.string(), z.unknown())),
   audit: route(
     'audit',

@@ -51,6 +51,12 @@ const acme = z
       .min(0)
       .default(5)
       .describe('failed validations of a name within an hour; 0: the authority has no such limit'),
+    port: z
+      .int()
+      .min(1)
+      .max(65_535)
+      .default(80)
+      .describe('http-01: port where the authority looks; other than 80 only where an internal one does'),
     preflight: z.boolean().default(true).describe('look at DNS, CAA and port 80 before an attempt is spent'),
   })
   .prefault({});

@@ -128,6 +128,11 @@ class Stage {
     modelsPromote: ({ version }, caller) => this.#operate('model-promote', version, caller),
     modelsRollback: ({ version }, caller) => this.#operate('model-rollback', version ?? '2026.1', caller),
     modelsRetrain: (_, caller) => this.#operate('model-retrain', null, caller),
+    certs: async () => [],
+    certsIssue: (input, caller) => this.#operate('certs-issue', input.set ?? null, caller),
+    certsRenew: (input, caller) => this.#operate('certs-renew', input.set ?? null, caller),
+    certsImport: (input, caller) => this.#operate('certs-import', input.set ?? null, caller),
+    certsDryRun: (input, caller) => this.#operate('certs-dry-run', input.set ?? null, caller),
     modelsScan: async () => ({ verdict: 'inconclusive', observed: 'there is no file', hint: null, files: [] }),
     configShow: async () => ({ name: 'routing-ml' }),
     audit: async () => [
