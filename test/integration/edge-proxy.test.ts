@@ -199,6 +199,8 @@ describe('what passes through the edge', () => {
 
   test('answers to its own names alone', async () => {
     await expect(ask(`${lab.url}/`, { headers: { host: 'evil.example.org' } })).rejects.toThrow(/hang up|ECONNRESET/);
+    for (const host of ['10.1.2.3', '[fd00::1]:8443'])
+      expect((await ask(`${lab.secureUrl}/`, { headers: { host }, servername: '' })).status).toBe(200);
     const misdirected = await ask(`${lab.secureUrl}/`, { headers: { host: 'evil.example.org' }, servername: '' });
     expect([misdirected.status, misdirected.headers['x-appliance-edge']]).toEqual([421, 'unknown-host']);
     expect((await ask(`${lab.url}/`, { headers: { host: 'localhost:8080' } })).status).toBe(200);

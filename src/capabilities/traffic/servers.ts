@@ -1,16 +1,24 @@
 import type { Config } from '../../config/schema.ts';
 import { colours } from '../../lib/colour.ts';
-import { addressNames } from './addresses.ts';
 import { markerName } from './files.ts';
 import type { HeaderLines, Scheme } from './headers.ts';
 import type { LimitLines } from './limits.ts';
-import { edgeAccessLog } from './log-format.ts';
-import { block, map } from './nginx-text.ts';
+import { block } from './nginx-text.ts';
+import {
+  challenges,
+  internalOnly,
+  isAddress,
+  redirect,
+  renderInternalReadings,
+  renderNobody,
+  renderRedirectServer,
+  renderStrangers,
+} from './other-servers.ts';
 import { renderOwnAnswers } from './own-answers.ts';
 import { renderLocations } from './routes.ts';
 import type { ShadowLines } from './shadow/render.ts';
 import type { Targets } from './targets.ts';
-import { certificateLines, type ServedSet, servedSets } from './tls.ts';
+import { certificateLines, servedSets } from './tls.ts';
 
 /** What all servers share. */
 export interface ServerParts {
@@ -20,10 +28,6 @@ export interface ServerParts {
   readonly headers: HeaderLines;
   readonly limits: LimitLines;
 }
-
-/** HTTP-01 (RFC 8555 §8.3): asked over plain HTTP, for any name, and never led elsewhere. */
-const challengePath = '/.well-known/acme-challenge/';
-const challenges = block(`location ^~ ${challengePath}`, ['alias /edge/acme/;', 'default_type text/plain;']);
 
 /** For the agent alone: its Unix socket lies in a directory that only root enters. */
 export function renderControlServer(shadow: ShadowLines): string {
@@ -52,72 +56,8 @@ export function renderServers(parts: ServerParts): string[] {
       ? [renderPublicServer(parts, plain, { scheme: 'http', redirectOutside: redirected.some(isAddress) })]
       : []),
     ...sets.map((set) => renderPublicServer(parts, set.names, { scheme: 'https', set: set.name })),
+    renderNobody(parts),
   ];
-}
-
-/**
- * What is not addressed to a name of the edge gets nothing: no answer over HTTP, no handshake over TLS. Two cases are not
- * like that. Who asks for an address sends no name in the handshake and gets the main certificate, for tools on the spot.
- * And a browser may use a connection that it has for another name of the certificate: 421 (RFC 9110 §15.5.20) sends it away
- * without ending what else runs on that connection.
- */
-function renderStrangers({ headers }: ServerParts, main: ServedSet): string[] {
-  const misdirected = [
-    edgeAccessLog,
-    ...headers.add('https', [['X-Appliance-Edge', 'unknown-host']], 'none'),
-    'location / { return 421; }',
-  ];
-  return [
-    block('server', [
-      'listen 80 default_server backlog=4096;',
-      edgeAccessLog,
-      challenges,
-      'location / { return 444; }',
-    ]),
-    block('server', [
-      'listen 443 ssl default_server backlog=4096;',
-      'http2 on;',
-      ...certificateLines(main.name),
-      ...misdirected,
-    ]),
-    block('server', [
-      'listen 443 ssl;',
-      'http2 on;',
-      // Any name: the last that nginx tries are expressions, in their order.
-      'server_name "~^";',
-      'ssl_reject_handshake on;',
-      ...misdirected,
-    ]),
-  ];
-}
-
-/** Where HTTPS is published, as the end of a host in an address. */
-function securePort({ edge }: Config): string {
-  const port = edge.https.slice(edge.https.lastIndexOf(':') + 1);
-  return port === '443' ? '' : `:${port}`;
-}
-
-/** 308 keeps method and body (RFC 9110 §15.4.9). */
-function redirect(config: Config): string {
-  return `return 308 https://$host${securePort(config)}$request_uri;`;
-}
-
-/** HTTP for names with a certificate: nothing but the way to HTTPS, the challenge, and the pages for internal addresses. */
-function renderRedirectServer({ config, headers }: ServerParts, names: readonly string[]): string {
-  const kind = ['X-Appliance-Edge', 'redirect'] as const;
-  return block('server', [
-    'listen 80;',
-    `server_name ${names.join(' ')};`,
-    edgeAccessLog,
-    ...headers.add('http', [kind], 'none'),
-    challenges,
-    ...renderInternalReadings(),
-    block('location /', [
-      // Browsers keep a 308 for ever unless told otherwise, and whoever takes it back needs them to ask again.
-      ...headers.add('http', [kind, ['Cache-Control', 'max-age=3600']], 'none'),
-      redirect(config),
-    ]),
-  ]);
 }
 
 /** How a server is reached: over HTTP, or over TLS with a certificate. */
@@ -173,18 +113,6 @@ function renderPublicServer(
   ]);
 }
 
-const internalOnly = 'if ($appliance_internal = 0) { return 404; }';
-
-/** What the edge tells internal addresses about itself (S2-32); to all others these pages do not exist. */
-function renderInternalReadings(): string[] {
-  return [
-    'location ^~ /_appliance/ { return 404; }',
-    block('location = /_appliance/health', [internalOnly, 'default_type text/plain;', 'return 200 "ok\\n";']),
-    block('location = /_appliance/status', [internalOnly, 'js_content edge.status;']),
-    block('location = /_appliance/metrics', [internalOnly, 'js_content edge.metrics;']),
-  ];
-}
-
 /** By which internal addresses look at a colour with a browser. */
 function renderPreviews(scheme: Scheme, headers: HeaderLines): string[] {
   const attributes = `Path=/; HttpOnly; SameSite=Lax${scheme === 'https' ? '; Secure' : ''}`;
@@ -198,20 +126,4 @@ function renderPreviews(scheme: Scheme, headers: HeaderLines): string[] {
       'return 302 /;',
     ]);
   return [...colours.map((colour) => page(colour, colour)), page('off', '; Max-Age=0')];
-}
-
-/** Who is led from plain HTTP to HTTPS although no name was asked for: a map, for the http block. */
-export function outsideMap(config: Config): string[] {
-  if (!servedSets(config).some(({ redirect, names }) => redirect && names.some(isAddress))) return [];
-  return [
-    map('"$appliance_internal$uri"', 'appliance_outside', [
-      ['~^1', '""'],
-      [`"~^0${challengePath.replaceAll('.', '\\.')}"`, '""'],
-      ['default', '1'],
-    ]),
-  ];
-}
-
-function isAddress(name: string): boolean {
-  return addressNames.includes(name);
 }
