@@ -56,7 +56,7 @@ export async function newAuthority(): Promise<Authority> {
       subject: `CN=${names[0]}`,
       issuer: root.subject,
       notBefore: new Date(now - day),
-      notAfter: new Date(now + 60 * day),
+      notAfter: new Date(now + 90 * day),
       signingAlgorithm: signing,
       signingKey: keys.privateKey,
       publicKey: mine.publicKey,
@@ -68,6 +68,7 @@ export async function newAuthority(): Promise<Authority> {
           names.map((value) => ({ type: isIP(value) === 0 ? 'dns' : 'ip', value }) as const),
         ),
         await x509.AuthorityKeyIdentifierExtension.create(keys.publicKey),
+        new x509.CRLDistributionPointsExtension(['http://crl.example.org/1.crl']),
       ],
     });
     const exported = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', mine.privateKey));
