@@ -81,4 +81,3 @@ export const edgeSchema = z
     rateLimits: z.array(pathLimit).default([]).describe('tighter limits for some paths'),
   })
   .prefault({});
-export type EdgeConfig = z.output<typeof edgeSchema>;

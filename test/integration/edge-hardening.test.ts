@@ -116,7 +116,15 @@ describe('what the edge grants its clients', () => {
     test('whoever is not internal is led there by an address as well', async () => {
       const { status, headers } = await ask(`${lab.url}/x`);
       expect([status, headers.location]).toEqual([308, `https://127.0.0.1:${lab.options.https}/x`]);
+      expect(headers).toMatchObject({ 'x-appliance-edge': 'redirect', 'x-appliance-release': 'none' });
       expect((await ask(`${lab.url}/.well-known/acme-challenge/absent`)).status).toBe(404);
+      // A shift is proven by what clients get, also where this host is not internal.
+      const { shiftTraffic } = lab.withConfig({ edge: { redirect: 'always', internal: ['192.0.2.0/24'] } }).traffic;
+      const all = { blue: 100, green: 0 };
+      await shiftTraffic.bind({ from: all, to: all, release: 'v1' }).apply(context());
+      await expect(shiftTraffic.bind({ from: all, to: all, release: 'v9' }).apply(context())).rejects.toThrow(
+        /came from v1/,
+      );
     });
 
     test('tools on the spot ask by address, and shifts are proven', async () => {

@@ -63,8 +63,25 @@ function securePort({ edge }: Config): string {
 }
 
 /** 308 keeps method and body (RFC 9110 §15.4.9). */
-export function redirect(config: Config): string {
+function redirect(config: Config): string {
   return `return 308 https://$host${securePort(config)}$request_uri;`;
+}
+
+/** The location that leads to HTTPS. */
+function renderRedirect(name: string, config: Config, headers: HeaderLines): string {
+  return block(`location ${name}`, [
+    edgeAccessLog,
+    ...headers.add(
+      'http',
+      [
+        ['X-Appliance-Edge', 'redirect'],
+        // Browsers keep a 308 for ever unless told otherwise, and whoever takes it back needs them to ask again.
+        ['Cache-Control', 'max-age=3600'],
+      ],
+      'none',
+    ),
+    redirect(config),
+  ]);
 }
 
 /** HTTP for names with a certificate: nothing but the way to HTTPS, the challenge, and the pages for internal addresses. */
@@ -72,20 +89,24 @@ export function renderRedirectServer(
   { config, headers }: Pick<ServerParts, 'config' | 'headers'>,
   names: readonly string[],
 ): string {
-  const kind = ['X-Appliance-Edge', 'redirect'] as const;
   return block('server', [
     'listen 80;',
     `server_name ${names.join(' ')};`,
     edgeAccessLog,
-    ...headers.add('http', [kind], 'none'),
+    ...headers.add('http', [['X-Appliance-Edge', 'redirect']], 'none'),
     challenges,
     ...renderInternalReadings(),
-    block('location /', [
-      // Browsers keep a 308 for ever unless told otherwise, and whoever takes it back needs them to ask again.
-      ...headers.add('http', [kind, ['Cache-Control', 'max-age=3600']], 'none'),
-      redirect(config),
-    ]),
+    renderRedirect('/', config, headers),
   ]);
+}
+
+/** In plain text for tools on the spot alone: all others are led to HTTPS. The status never leaves nginx. */
+export function renderOutside(config: Config, headers: HeaderLines): string[] {
+  return [
+    'if ($appliance_outside) { return 418; }',
+    'error_page 418 = @appliance_secure;',
+    renderRedirect('@appliance_secure', config, headers),
+  ];
 }
 
 export const internalOnly = 'if ($appliance_internal = 0) { return 404; }';

@@ -8,9 +8,9 @@ import {
   challenges,
   internalOnly,
   isAddress,
-  redirect,
   renderInternalReadings,
   renderNobody,
+  renderOutside,
   renderRedirectServer,
   renderStrangers,
 } from './other-servers.ts';
@@ -77,10 +77,7 @@ function renderPublicServer(
       ? ['listen 443 ssl;', 'http2 on;', ...certificateLines(entrance.set)]
       : ['listen 80;']),
     `server_name ${names.join(' ')};`,
-    // In plain text for tools on the spot alone.
-    ...(entrance.scheme === 'http' && entrance.redirectOutside
-      ? [`if ($appliance_outside) { ${redirect(config)} }`]
-      : []),
+    ...(entrance.scheme === 'http' && entrance.redirectOutside ? renderOutside(config, headers) : []),
     ...shadow.server,
     // Relative to working_directory: one short look-up, against a script call for each request.
     'set $appliance_steady "";',

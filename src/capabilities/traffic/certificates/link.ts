@@ -9,7 +9,7 @@ import type { Paths } from '../../../lib/paths.ts';
 type EdgePaths = Pick<Paths, 'edge'>;
 
 /** What the edge makes for itself when it starts (nginx/entrypoint.sh); seen from the directory of a set. */
-export const ownPair = '../self-signed';
+const ownPair = '../self-signed';
 
 /** Where the link of a set leads: a version, or `ownPair`; undefined where there is none. */
 export async function target(paths: EdgePaths, set: string): Promise<string | undefined> {
