@@ -165,6 +165,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     database,
     alerting,
     served: (domain, signal) => traffic.served(domain, signal),
+    busy: () => operations.reports.running()?.kind.startsWith('certs-') ?? false,
   });
   // nginx finds a certificate for each of its servers whenever it starts.
   if (!database.readonly && !database.memory) await certificates.ensure();

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Certificate } from '../api/certificates.ts';
-import { AttemptLog } from '../capabilities/certificates/attempts.ts';
+import { AttemptLog, cutShort } from '../capabilities/certificates/attempts.ts';
 import { dnsResponder, httpResponder } from '../capabilities/certificates/challenges.ts';
 import { AcmeIssuer } from '../capabilities/certificates/issuer.ts';
 import { drawPoint, isSensible, renewalTime } from '../capabilities/certificates/renewal.ts';
@@ -27,6 +27,8 @@ export interface CertificatesDeps {
   readonly alerting: Pick<Alerting, 'raise' | 'resolve'>;
   /** Serial number that a handshake with the edge shows; undefined when there is none. */
   readonly served: (domain: string, signal?: AbortSignal) => Promise<string | undefined>;
+  /** Whether an attempt is under way right now. */
+  readonly busy: () => boolean;
 }
 
 /** What is known of the certificate in force; times are milliseconds since 1970. */
@@ -168,7 +170,8 @@ export class Certificates {
           renewAfter: renewAfter === null ? null : timestamp(renewAfter),
           due: this.#due(set, stored),
           lastAttempt: lastAttempt === null ? null : timestamp(lastAttempt),
-          lastError,
+          // So it stands on disk while an attempt runs, for whoever comes after a crash.
+          lastError: this.#deps.busy() && lastError === cutShort ? null : lastError,
           nextAttempt: nextAttempt === null ? null : timestamp(nextAttempt),
         };
       }),

@@ -77,7 +77,12 @@ export class Renewals {
         (await traffic.served(domain.replace(/^\*\./, 'appliance-check.'), signal).catch(() => undefined)) === undefined
       )
         continue;
-      await this.#run('certs-renew', set.name, () => this.#plans.issue('certs-renew', set.name, due), signal);
+      // Somebody may have asked for it while this waited for its turn.
+      const stillDue = async (): Promise<Prepared> =>
+        (await certificates.due(set)) === null
+          ? { kind: 'certs-renew', target: set.name, origin: null, phases: [] }
+          : this.#plans.issue('certs-renew', set.name, due);
+      await this.#run('certs-renew', set.name, stillDue, signal);
     }
   }
 

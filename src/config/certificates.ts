@@ -13,12 +13,12 @@ const setName = z
 
 const profileName = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'write the name of a profile, for example shortlived');
 
-export const issuers = ['acme', 'imported', 'self-signed'] as const;
-export type Issuer = (typeof issuers)[number];
-export const challengeTypes = ['http-01', 'dns-01'] as const;
+const issuers = ['acme', 'imported', 'self-signed'] as const;
+type Issuer = (typeof issuers)[number];
+const challengeTypes = ['http-01', 'dns-01'] as const;
 export type ChallengeType = (typeof challengeTypes)[number];
 
-export const letsEncrypt = 'https://acme-v02.api.letsencrypt.org/directory';
+const letsEncrypt = 'https://acme-v02.api.letsencrypt.org/directory';
 const letsEncryptStaging = 'https://acme-staging-v02.api.letsencrypt.org/directory';
 
 const acme = z

@@ -1,7 +1,7 @@
 import { lookup, Resolver } from 'node:dns/promises';
 import { systemCode } from '../lib/errors.ts';
 
-export interface CaaRecord {
+interface CaaRecord {
   readonly tag: string;
   readonly value: string;
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Paths } from './paths.ts';
 
 export const certificateKinds = ['acme', 'imported', 'self-signed'] as const;
-export type CertificateKind = (typeof certificateKinds)[number];
+type CertificateKind = (typeof certificateKinds)[number];
 
 /** A key and its chain as one unit on disk. Times are milliseconds since 1970. */
 export interface CertificatePair {
@@ -20,13 +20,6 @@ export interface CertificatePair {
   /** Common name of whoever signed it. */
   readonly issuer: string;
   readonly kind: CertificateKind;
-}
-
-/** What a real handshake has shown. */
-export interface ServedProof {
-  readonly domain: string;
-  readonly protocol: 'TLSv1.2' | 'TLSv1.3';
-  readonly serial: string;
 }
 
 /** Where nginx finds what is in force: a link to one version, so that key and chain change together. */

@@ -53,6 +53,9 @@ export interface SetState {
   readonly nextAttempt: number | null;
 }
 
+/** What is known of an attempt until it ends. */
+export const cutShort = 'cut short';
+
 const week = 7 * 86_400_000;
 
 /** Attempts in state.db: written before the network hears of them, so that a restart loop cannot spend them. */
@@ -77,7 +80,7 @@ export class AttemptLog {
   begin(set: string, at: number, nextAttempt: number): void {
     this.#write(set, 'last_attempt = ?, last_error = ?, failures = failures + 1, next_attempt = ?', [
       at,
-      'cut short',
+      cutShort,
       nextAttempt,
     ]);
   }

@@ -10,7 +10,6 @@ import { checkPair, readChain } from './chain.ts';
 
 /** Files that a version was brought by, to notice when somebody brings newer ones. */
 const sourceSchema = z.object({ key: z.string(), chain: z.string(), digest: z.string() });
-export type Source = z.output<typeof sourceSchema>;
 
 const metaSchema = z.object({
   kind: z.enum(certificateKinds),
