@@ -99,7 +99,8 @@ function renderBody(config: Config, topologies: Topologies): string {
 
 /**
  * From request to colour: a preview by header or cookie for internal addresses, else the marker, else what the script
- * picks. A map costs as much as writing a header, so an ordinary request takes one, and all others the rare path.
+ * picks, which keeps a client on its side (S3-25). A map costs as much as writing a header, so an ordinary request takes
+ * one, and all others the rare path.
  */
 function renderChoice(config: Config): string[] {
   // Connections are counted across all workers, so this names one request of this edge; `$request_id` would cost a
