@@ -15,6 +15,7 @@ class LongestFirst extends BaseSequencer {
 }
 
 const longest = [
+  'edge-testssl',
   'crash-deploy',
   'crash-rollback',
   'crash-rollout',

@@ -6,6 +6,7 @@ umask 022
 
 edge=/edge
 conf=$edge/conf/nginx.conf
+own=$edge/certs/self-signed
 
 say() { printf 'edge: %s\n' "$*" >&2; }
 
@@ -17,13 +18,32 @@ install_file() {
   mv -f -- "$2.tmp" "$2"
 }
 
+# belongs DIRECTORY: true when a key and a chain lie there, and belong together.
+belongs() {
+  [ -s "$1/chain.pem" ] && [ -s "$1/key.pem" ] || return 1
+  [ "$(openssl x509 -in "$1/chain.pem" -noout -pubkey 2>/dev/null)" = "$(openssl pkey -in "$1/key.pem" -pubout 2>/dev/null)" ]
+}
+
 make_certificate() {
-  say 'no certificate in /edge/certs: making a self-signed one'
+  say 'making a self-signed certificate'
+  mkdir -p "$own"
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 825 -subj /CN=appliance \
-    -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' -keyout "$edge/certs/.key" -out "$edge/certs/.crt" 2>/dev/null
-  install_file "$edge/certs/.key" "$edge/certs/tls.key" 600
-  install_file "$edge/certs/.crt" "$edge/certs/tls.crt" 644
-  rm -f -- "$edge/certs/.key" "$edge/certs/.crt"
+    -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' -keyout "$own/.key" -out "$own/.chain" 2>/dev/null
+  install_file "$own/.key" "$own/key.pem" 600
+  install_file "$own/.chain" "$own/chain.pem" 644
+  rm -f -- "$own/.key" "$own/.chain"
+}
+
+# Each certificate of appliance.yaml has a directory with a link to the version in force. One that cannot be used must not
+# keep nginx from starting: the self-signed one takes its place until the next is installed.
+check_certificates() {
+  for set in "$edge"/certs/*/; do
+    set=${set%/}
+    if [ "$set" = "$own" ] || belongs "$set/current"; then continue; fi
+    say "$set/current cannot be used: the self-signed certificate takes its place"
+    ln -sfn ../self-signed "$set/current.tmp"
+    mv -fT -- "$set/current.tmp" "$set/current"
+  done
 }
 
 for directory in conf state log acme run certs; do mkdir -p "$edge/$directory"; done
@@ -33,7 +53,8 @@ chmod 755 "$edge" "$edge/conf" "$edge/state" "$edge/log" "$edge/acme"
 # nginx that was killed leaves its socket behind and would not bind to it again.
 rm -f -- "$edge/run/control.sock"
 
-if [ ! -s "$edge/certs/tls.crt" ] || [ ! -s "$edge/certs/tls.key" ]; then make_certificate; fi
+belongs "$own" || make_certificate
+check_certificates
 if [ ! -s "$conf" ]; then install_file /usr/share/appliance/bootstrap.conf "$conf" 644; fi
 if ! complaint=$(nginx -t -q 2>&1); then
   say 'nginx refuses the configuration; it is kept as nginx.conf.refused and the maintenance page serves until the next:'

@@ -16,3 +16,7 @@ printf '# What this nginx (%s) understands, found when the image was built.\n' "
 for directives in 'keepalive_min_timeout 10s;' 'js_engine qjs; js_context_reuse 128;'; do
   if understands "$directives"; then printf '%s\n' "$directives"; fi
 done
+# OpenSSL >= 3.5: key exchange that a quantum computer of some day cannot undo, where the client knows it as well.
+hybrid=''
+if openssl list -tls-groups 2>/dev/null | grep -q X25519MLKEM768; then hybrid=X25519MLKEM768:; fi
+printf 'ssl_ecdh_curve %sX25519:prime256v1:secp384r1;\n' "$hybrid"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the images that releases share: one per directory here, named by the first line of its Dockerfile.
 #
-# usage: build.sh [DIRECTORY…]   (default: all; the base image and appliance/base come first in any case)
+# usage: build.sh [DIRECTORY…]   (default: all but those with a line "# tests only"; the base image and appliance/base
+# come first in any case)
 # An image whose directory and base are unchanged since it was built is left alone, so a second run takes a second.
 # Exit: 0 all are there, 1 a build failed (its last lines are shown; the images built so far stay), 2 usage.
 set -euo pipefail
@@ -69,7 +70,9 @@ main() {
   if [ $# -gt 0 ]; then
     wanted=("$@")
   else
-    for directory in "$here"/*/Dockerfile; do wanted+=("$(basename "$(dirname "$directory")")"); done
+    for directory in "$here"/*/Dockerfile; do
+      grep -q '^# tests only$' "$directory" || wanted+=("$(basename "$(dirname "$directory")")")
+    done
   fi
   for directory in "${wanted[@]}"; do
     [ "$directory" = base ] || build "$directory"

@@ -170,9 +170,9 @@ export class Alerting {
     this.#own.raise(draft, this.#deps.clock.now());
   }
 
-  /** What the alerts of a name told of is over. */
-  resolve(name: string): void {
-    this.#own.resolve(name, this.#deps.clock.now());
+  /** What the alerts of a name told of is over. @param about labels that they must bear */
+  resolve(name: string, about: Readonly<Record<string, string>> = {}): void {
+    this.#own.resolve(name, this.#deps.clock.now(), about);
   }
 
   /** A rollout was looked at: what it does to the traffic, and what is odd about it, is told. */

@@ -11,7 +11,7 @@ import { bake, createStackSteps, type StackRelease } from '../capabilities/stack
 import { createTraffic } from '../capabilities/traffic/index.ts';
 import { RolloutStore } from '../capabilities/traffic/rollout-store.ts';
 import type { ShadowReports } from '../capabilities/traffic/shadow/step.ts';
-import { loadConfig, readEnvironment } from '../config/index.ts';
+import { loadConfigUnderPolicy, readEnvironment } from '../config/index.ts';
 import { latencyLimits } from '../config/policy-load.ts';
 import type { Config } from '../config/schema.ts';
 import { Ballast } from '../host/ballast.ts';
@@ -30,12 +30,14 @@ import { Reports } from '../operations/reports.ts';
 import { Runner, type RunnerEvent } from '../operations/runner.ts';
 import type { StepType } from '../operations/step.ts';
 import type { ModelSteps } from '../recipes/models.ts';
+import type { CertificateSteps } from '../recipes/renew-certificates.ts';
 import { createResolveStep, type ResolveDeps } from '../recipes/resolve.ts';
 import type { RestoreSteps } from '../recipes/restore.ts';
 import type { Steps } from '../recipes/steps.ts';
 import { alertRules } from './alert-rules.ts';
 import { Alerting } from './alerting.ts';
 import { Backups } from './backups.ts';
+import { Certificates } from './certificates.ts';
 import { ContainerWatch } from './containers.ts';
 import { Drills } from './drills.ts';
 import { execInEdge } from './edge-exec.ts';
@@ -83,6 +85,8 @@ export interface Appliance {
   /** Repository, key and records of backups, and the steps that make them. */
   readonly backups: Backups;
   readonly restoreSteps: RestoreSteps;
+  readonly certificates: Certificates;
+  readonly certificateSteps: CertificateSteps;
   /** The models directory and its registry. */
   readonly models: Models;
   /** Models beside running processes; undefined without a section `models` in appliance.yaml. */
@@ -106,6 +110,9 @@ export interface ApplianceOptions {
   readonly onError?: (error: ApplianceError) => void;
 }
 
+/** Kinds of operations whose failure leaves a certificate old. */
+const certificateKinds: ReadonlySet<string> = new Set(['certs-issue', 'certs-renew', 'certs-import']);
+
 /** Kinds of operations that are finished, not taken back, when they were cut short. */
 const urgentKinds: ReadonlySet<string> = new Set([
   'recover',
@@ -128,7 +135,7 @@ const finishedKinds: ReadonlySet<string> = new Set(['nightly']);
  */
 export async function openAppliance(options: ApplianceOptions): Promise<Appliance> {
   const { paths, clock, database, onError = () => undefined } = options;
-  const config = await loadConfig(paths.config);
+  const config = await loadConfigUnderPolicy(paths.config);
   mkdirSync(paths.lib, { recursive: true, mode: 0o755 });
   const engine = new Engine();
   const journal = new Journal(database);
@@ -178,6 +185,22 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     topologies: (id) => observer.topologies(id),
     rules: () => alertRules(config, paths.config, runningRules()),
   });
+  const certificates = new Certificates({
+    config,
+    paths,
+    clock,
+    database,
+    alerting,
+    served: (domain, signal) => traffic.served(domain, signal),
+    busy: () => operations.reports.running()?.kind.startsWith('certs-') ?? false,
+  });
+  // nginx finds a certificate for each of its servers whenever it starts.
+  if (!database.readonly && !database.memory) await certificates.ensure();
+  const certificateSteps: CertificateSteps = {
+    ...certificates.steps(),
+    installCertificate: traffic.installCertificate,
+    configureEdge: traffic.configureEdge,
+  };
   const stackDeps = stackDepsOf({
     config,
     paths,
@@ -206,7 +229,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     clock,
     engine,
     ages: new SecretAges(database),
-    certificate: join(paths.edge, 'certs', 'tls.crt'),
+    certificates: () => certificates.ends(),
     live: async () => {
       const live = store.live();
       return live ? release(live.release) : undefined;
@@ -302,7 +325,14 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
   const runner: Runner = new Runner({
     journal,
     clock,
-    steps: registry({ ...steps, ...backups.steps, ...drills.steps, ...restoreSteps, ...modelSteps }),
+    steps: registry({
+      ...steps,
+      ...backups.steps,
+      ...drills.steps,
+      ...restoreSteps,
+      ...modelSteps,
+      ...certificateSteps,
+    }),
     onEvent: async (event) => {
       operations.onRunnerEvent(event);
       await options.onTransition?.(event);
@@ -311,7 +341,12 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
   });
   const ballast = new Ballast(paths.lib);
   const operations: Operations = new Operations({
-    onEnded: (result) => alerting.ended(result),
+    onEnded: (result) => {
+      alerting.ended(result);
+      const { kind, to, error } = result;
+      if (certificateKinds.has(kind) && to !== null && error && error.code !== 'interrupted')
+        certificates.failed(to, error);
+    },
     journal,
     audit,
     hub,
@@ -357,6 +392,8 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     upkeep,
     backups,
     restoreSteps,
+    certificates,
+    certificateSteps,
     models,
     modelService,
     modelSteps,

@@ -8,6 +8,7 @@ import { didYouMean } from '../lib/near.ts';
 import { combine } from '../lib/verdict.ts';
 import type { Appliance } from './appliance.ts';
 import { backupHandlers } from './backup-handlers.ts';
+import { CertificatePlans } from './certificate-plans.ts';
 import { colourOf, serviceName } from './containers.ts';
 import { logLines } from './logs.ts';
 import { modelHandlers } from './model-handlers.ts';
@@ -37,6 +38,7 @@ export function createHandlers(
   const previews = new Previews(a, plans);
   const restores = new RestorePlans(a);
   const models = new ModelPlans(a);
+  const certs = new CertificatePlans(a);
   const operate = (
     kind: string,
     input: { readonly wait: number },
@@ -188,6 +190,13 @@ export function createHandlers(
     },
     schedule: async () => a.schedule.list(),
     scheduleRun: ({ job, wait }, { actor, signal }) => a.schedule.run(job, actor, wait, signal),
+    certs: async (_, { signal }) => a.certificates.status(signal),
+    certsIssue: (input, caller) =>
+      operate('certs-issue', input, caller, () => certs.issue('certs-issue', input.set, 'asked for')),
+    certsRenew: (input, caller) =>
+      operate('certs-renew', input, caller, () => certs.issue('certs-renew', input.set, 'asked for')),
+    certsImport: (input, caller) => operate('certs-import', input, caller, () => certs.import(input, caller.actor)),
+    certsDryRun: (input, caller) => operate('certs-dry-run', input, caller, () => certs.rehearse(input.set)),
     configShow: async () => effective(a.config),
     audit: async ({ since, limit }) => a.audit.entries(since, limit),
     auditVerify: async () => a.audit.verify(),

@@ -20,6 +20,7 @@ import { takeWriterLock } from './in-process.ts';
 import { giveBack } from './memory.ts';
 import { Reporter } from './metrics/reporter.ts';
 import { watchRegistry } from './registry-watch.ts';
+import { Renewals } from './renewals.ts';
 import { openState } from './state.ts';
 import { everyMinute } from './ticker.ts';
 import { tidy } from './tidy.ts';
@@ -96,6 +97,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       const alerting = appliance.alerting.follow(signal);
       const models = appliance.modelService?.follow(signal);
       const registry = watchRegistry(appliance, signal);
+      const renewals = new Renewals(appliance, log).follow(signal);
       // A status before the first look at the engine would say that nothing runs.
       const looked = Promise.race([watch.known, clock.sleep(firstLook)]);
       const handlers = createHandlers(appliance, {
@@ -112,6 +114,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
           await alerting;
           await models;
           await registry;
+          await renewals;
         },
       };
     };

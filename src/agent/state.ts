@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { alertMigrations } from '../capabilities/alerts/index.ts';
 import { drillMigrations } from '../capabilities/backups/drill-report.ts';
 import { backupMigrations } from '../capabilities/backups/store.ts';
+import { certificateMigrations } from '../capabilities/certificates/attempts.ts';
 import { secretMigrations } from '../capabilities/checks/upkeep/secret-ages.ts';
 import { releaseMigrations } from '../capabilities/releases/store.ts';
 import { rolloutMigrations } from '../capabilities/traffic/rollout-store.ts';
@@ -23,6 +24,7 @@ export const stateModules = [
   releaseMigrations,
   secretMigrations,
   rolloutMigrations,
+  certificateMigrations,
   reportMigrations,
   scheduleMigrations,
   drillMigrations,

@@ -37,6 +37,7 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
     ...edge.findings,
     ...(await serviceFindings(a, live)),
     ...(await a.monitoring.findings()),
+    ...(await a.certificates.findings()),
   ];
   if (configProblem) {
     findings.push({
@@ -75,7 +76,12 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
     rollout,
     models: { active: (await a.modelService?.current()) ?? null },
     backup: backupStatus(a),
-    certificates: [],
+    certificates: (await a.certificates.inForce()).map(({ names, notAfter, issuer }) => ({
+      domains: [...names],
+      notAfter: timestamp(notAfter),
+      issuer,
+      daysLeft: Math.floor((notAfter - a.clock.now()) / 86_400_000),
+    })),
     alerts: alerting.alerts
       .filter(({ state }) => state === 'firing' || state === 'acknowledged')
       .map(({ id, severity, summary, since }) => ({ id, severity, summary, since })),

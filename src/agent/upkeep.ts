@@ -1,4 +1,3 @@
-import { type CertificateEnd, certificateEnd } from '../capabilities/checks/upkeep/certificates.ts';
 import { type ConnectionUse, connectionUse } from '../capabilities/checks/upkeep/connections.ts';
 import type { SecretAges } from '../capabilities/checks/upkeep/secret-ages.ts';
 import { heldSecrets, type SecretFile } from '../capabilities/checks/upkeep/secrets.ts';
@@ -8,6 +7,7 @@ import type { Config } from '../config/schema.ts';
 import type { Engine } from '../host/docker.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
+import type { CertificateEnd } from './certificates.ts';
 
 /** Milliseconds that the database gets to answer. */
 const patience = 5_000;
@@ -17,8 +17,8 @@ export interface UpkeepDeps {
   readonly clock: Pick<Clock, 'now'>;
   readonly engine: Pick<Engine, 'containers' | 'exec'>;
   readonly ages: SecretAges;
-  /** Path of the certificate that the edge serves. */
-  readonly certificate: string;
+  /** When the certificate of each domain ends. */
+  readonly certificates: () => Promise<readonly CertificateEnd[]>;
   /** The live release; undefined before the first deploy. */
   readonly live: () => Promise<Pick<StackRelease, 'project'> | undefined>;
 }
@@ -27,12 +27,12 @@ export interface UpkeepDeps {
 export interface UpkeepReading {
   /** Name of a secret → milliseconds since 1970 since when it has its value. */
   readonly secrets: ReadonlyMap<string, number>;
-  readonly certificate: CertificateEnd | undefined;
+  readonly certificates: readonly CertificateEnd[];
   readonly connections: (ConnectionUse & { readonly service: string }) | undefined;
   readonly problems: readonly ApplianceError[];
 }
 
-/** Looks at what grows old or runs out by itself: secrets (S0-17, S2-28), the certificate (S1-60), connections (S1-59). */
+/** Looks at what grows old or runs out by itself: secrets (S0-17, S2-28), certificates (S1-60), connections (S1-59). */
 export class Upkeep {
   readonly #deps: UpkeepDeps;
 
@@ -42,7 +42,7 @@ export class Upkeep {
 
   /** Never throws. */
   async look(): Promise<UpkeepReading> {
-    const { config, clock, ages, certificate, live } = this.#deps;
+    const { config, clock, ages, certificates, live } = this.#deps;
     const problems: ApplianceError[] = [];
     const seen = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
       try {
@@ -52,12 +52,12 @@ export class Upkeep {
         return undefined;
       }
     };
-    const [secrets, end, connections] = await Promise.all([
+    const [secrets, ends, connections] = await Promise.all([
       seen(async () => ages.look(await heldSecrets(config, mountedSecrets(await live())), clock.now())),
-      seen(() => certificateEnd(certificate)),
+      seen(certificates),
       seen(() => this.#connections()),
     ]);
-    return { secrets: secrets ?? new Map(), certificate: end, connections, problems };
+    return { secrets: secrets ?? new Map(), certificates: ends ?? [], connections, problems };
   }
 
   async #connections(): Promise<UpkeepReading['connections']> {

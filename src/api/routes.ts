@@ -9,6 +9,7 @@ import {
   backupSchema,
   backupVerifySchema,
 } from './backups.ts';
+import { certificateInputs, certificateSchema } from './certificates.ts';
 import { type Endpoint, type EndpointName, endpoints } from './endpoints.ts';
 import {
   modelAddedSchema,
@@ -235,6 +236,13 @@ export const routes = {
   /** What runs by the clock. */
   schedule: route('schedule', nothing, jobsSchema),
   scheduleRun: route('scheduleRun', z.object({ job: z.string(), ...operation }), eventSchema),
+  certs: route('certs', nothing, z.array(certificateSchema)),
+  certsIssue: route('certsIssue', certificateInputs.issue, eventSchema),
+  /** The face chooses those that are due. */
+  certsRenew: route('certsRenew', certificateInputs.renew, eventSchema),
+  certsImport: route('certsImport', certificateInputs.import, eventSchema),
+  /** Everything that an attempt takes, and nothing is kept. */
+  certsDryRun: route('certsDryRun', certificateInputs.dryRun, eventSchema),
   configShow: route('configShow', nothing, z.record(z.string(), z.unknown())),
   audit: route(
     'audit',

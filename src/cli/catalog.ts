@@ -1,6 +1,7 @@
 import { alertsVerbs } from './catalog/alerts.ts';
 import { applianceVerbs } from './catalog/appliance.ts';
 import { backupsVerbs } from './catalog/backups.ts';
+import { certificatesVerbs } from './catalog/certificates.ts';
 import { modelsVerbs } from './catalog/models.ts';
 import { releasesVerbs } from './catalog/releases.ts';
 import type { ArgumentSpec, OptionSpec, VerbSpec } from './catalog/spec.ts';
@@ -16,6 +17,7 @@ export const catalog = {
   ...alertsVerbs,
   ...modelsVerbs,
   ...backupsVerbs,
+  ...certificatesVerbs,
   ...applianceVerbs,
 } as const satisfies Record<string, VerbSpec>;
 

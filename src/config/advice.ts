@@ -1,11 +1,14 @@
 import { formatDuration } from '../lib/units.ts';
-import type { CrossIssue } from './cross-checks.ts';
+import type { CrossIssue } from './cross-issue.ts';
+import { edgeAdvice } from './edge-checks.ts';
 import type { Config } from './schema.ts';
 import { safeMethods } from './shadow.ts';
 
 /** What works, but may not do what its owner wants. Pure. */
-export function adviseOn(config: Pick<Config, 'routes' | 'deploy' | 'shadow'>): CrossIssue[] {
-  return [...drainAdvice(config), ...shadowAdvice(config)];
+export function adviseOn(
+  config: Pick<Config, 'routes' | 'deploy' | 'shadow'> & Partial<Pick<Config, 'edge'>>,
+): CrossIssue[] {
+  return [...drainAdvice(config), ...shadowAdvice(config), ...(config.edge ? edgeAdvice({ edge: config.edge }) : [])];
 }
 
 /** A copy of a request that changes something changes it once more: both colours share the databases. */

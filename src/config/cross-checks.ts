@@ -1,26 +1,24 @@
 import { didYouMean } from '../lib/near.ts';
 import { alertsIssues } from './alerts-checks.ts';
+import { certificateIssues } from './certificates-checks.ts';
+import type { CrossIssue } from './cross-issue.ts';
+import { edgeIssues } from './edge-checks.ts';
 import { monitoringIssues } from './monitoring-checks.ts';
 import type { Config } from './schema.ts';
 import { syntheticIssues } from './synthetic-checks.ts';
-
-/** A mistake that needs more than one value to be seen. */
-export interface CrossIssue {
-  readonly path: readonly PropertyKey[];
-  readonly message: string;
-}
 
 /** Everything in a configuration that is well-formed but cannot work. Pure. */
 export function crossCheck(config: Config): CrossIssue[] {
   return [
     ...routeIssues(config),
     ...roleIssues(config),
-    ...portIssues(config),
+    ...edgeIssues(config),
     ...pathIssues(config),
     ...alertsIssues(config.alerts),
     ...monitoringIssues(config),
     ...syntheticIssues(config),
     ...modelIssues(config),
+    ...certificateIssues(config),
   ];
 }
 
@@ -72,23 +70,6 @@ function roleIssues({ services }: Config): CrossIssue[] {
   return Object.values(services).some(({ role }) => role === 'app')
     ? issues
     : [...issues, { path: ['services'], message: 'no service has the role app: there is nothing to deploy' }];
-}
-
-function portIssues({ edge }: Config): CrossIssue[] {
-  const parse = (listen: string) => {
-    const colon = listen.lastIndexOf(':');
-    return { address: listen.slice(0, Math.max(colon, 0)), port: Number(listen.slice(colon + 1)) };
-  };
-  const issues: CrossIssue[] = [];
-  for (const key of ['http', 'https'] as const) {
-    const { address, port } = parse(edge[key]);
-    if (port < 1 || port > 65_535) issues.push({ path: ['edge', key], message: `${port} is no port (1 to 65535)` });
-    if (!address.startsWith('[') && address.split('.').some((octet) => Number(octet) > 255))
-      issues.push({ path: ['edge', key], message: `${address} is no IPv4 address` });
-  }
-  if (parse(edge.http).port === parse(edge.https).port)
-    issues.push({ path: ['edge', 'https'], message: 'http and https need ports of their own' });
-  return issues;
 }
 
 function pathIssues({ persistent, network, source }: Config): CrossIssue[] {

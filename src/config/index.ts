@@ -3,3 +3,4 @@ export { effective } from './effective.ts';
 export { readEnvironment, secretValues } from './environment.ts';
 export { keepLastGood, loadConfig } from './load.ts';
 export { configJsonSchema } from './outline.ts';
+export { loadConfigUnderPolicy } from './under-policy.ts';

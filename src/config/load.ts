@@ -5,6 +5,7 @@ import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
 import { formatBytes } from '../lib/units.ts';
 import { adviseOn } from './advice.ts';
 import { crossCheck } from './cross-checks.ts';
+import type { CrossIssue } from './cross-issue.ts';
 import { configOutline } from './outline.ts';
 import { parseText } from './parse.ts';
 import type { ConfigProblem } from './problems.ts';
@@ -19,9 +20,17 @@ export type ParsedConfig =
   | { readonly config: Config; readonly problems: readonly []; readonly warnings: readonly ConfigProblem[] }
   | { readonly config: null; readonly problems: readonly ConfigProblem[] };
 
-/** Reads the text of an appliance.yaml. Pure; finds all mistakes, not just the first. */
-export function parseConfig(text: string): ParsedConfig {
-  const parsed = parseText(text, { schema: configSchema, outline: configOutline, crossCheck, advise: adviseOn });
+/**
+ * Reads the text of an appliance.yaml. Pure; finds all mistakes, not just the first.
+ * @param more further mistakes that need more than the text to be seen
+ */
+export function parseConfig(text: string, more: (config: Config) => readonly CrossIssue[] = () => []): ParsedConfig {
+  const parsed = parseText(text, {
+    schema: configSchema,
+    outline: configOutline,
+    crossCheck: (config) => [...crossCheck(config), ...more(config)],
+    advise: adviseOn,
+  });
   if (parsed.value === null) return { config: null, problems: parsed.problems };
   return { config: parsed.value, problems: [], warnings: parsed.warnings };
 }
@@ -76,7 +85,11 @@ export function problemText(file: string, { line, column, path, message }: Confi
  * @throws ApplianceError `config_missing`, or `config_invalid` with file, line and column of every mistake
  */
 export async function loadConfig(path: string): Promise<Config> {
-  const { config, problems } = parseConfig(await readConfigText(path));
+  return configOf(path, parseConfig(await readConfigText(path)));
+}
+
+/** @throws ApplianceError `config_invalid` with file, line and column of every mistake */
+export function configOf(path: string, { config, problems }: ParsedConfig): Config {
   if (config) return config;
   throw new ApplianceError('config_invalid', problems.map((problem) => problemText(path, problem)).join('\n'), {
     left: 'nothing was touched',

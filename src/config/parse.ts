@@ -1,7 +1,7 @@
 import { LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { messageOf } from '../lib/errors.ts';
-import type { CrossIssue } from './cross-checks.ts';
+import type { CrossIssue } from './cross-issue.ts';
 import { explodingAlias, explosionText } from './expansion.ts';
 import { locate } from './locate.ts';
 import type { Outline } from './outline.ts';

@@ -1,5 +1,5 @@
 import { formatDuration } from '../lib/units.ts';
-import type { CrossIssue } from './cross-checks.ts';
+import type { CrossIssue } from './cross-issue.ts';
 import { metricOf } from './metrics.ts';
 import { limitNames, type Policy, type PolicyAlert, type PolicyRule } from './policy.ts';
 

@@ -120,6 +120,10 @@ export const policySchema = z.strictObject({
     .describe(
       'requests that appliance.yaml declares may fill up what users send too little of; left out: users alone count',
     ),
+  tls: z
+    .strictObject({ minVersion: z.enum(['1.2', '1.3']).describe('oldest version that the edge speaks'), ids })
+    .optional()
+    .describe('what clients must speak, where appliance.yaml deploys by this policy; left out: TLS 1.2 or 1.3'),
   verifyRollback: z
     .strictObject({
       attempts: z.int().min(1).max(1_000).default(30).describe('how often the old release is asked'),

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { bytesPattern, durationPattern, parseBytes, parseDuration } from '../lib/units.ts';
 import { alertsSchema } from './alerts.ts';
 import { backupsSchema } from './backups.ts';
+import { certificatesSchema } from './certificates.ts';
+import { edgeSchema } from './edge.ts';
 import { modelsSchema } from './models.ts';
 import { monitoringSchema } from './monitoring.ts';
 import { shadowSchema } from './shadow.ts';
@@ -16,10 +18,6 @@ const duration = z
 const bytes = z.string().regex(bytesPattern, 'write a size such as 512MB or 20GiB').transform(parseBytes);
 const port = z.int().min(1).max(65_535);
 const serviceName = z.string().regex(/^[a-zA-Z0-9._-]+$/, 'write the name of a service of the Compose file');
-/** `127.0.0.1:8080` or `8080` (all addresses). */
-const listen = z
-  .string()
-  .regex(/^(?:[0-9.]+:|\[[0-9a-fA-F:]+\]:)?\d{1,5}$/, 'write ADDRESS:PORT, for example 127.0.0.1:8080');
 
 export const probeSchema = z
   .strictObject({
@@ -78,25 +76,7 @@ export const configSchema = z.strictObject({
   }),
   services: z.record(serviceName, service).describe('what each service of the Compose file is'),
   routes: z.array(route).min(1).describe('which requests go to which service'),
-  edge: z
-    .strictObject({
-      http: listen.default('127.0.0.1:8080').describe('where the edge listens for HTTP'),
-      https: listen.default('127.0.0.1:8443').describe('where the edge listens for HTTPS'),
-      domains: z.array(z.string().min(1)).default(['localhost']).describe('host names that the edge answers to'),
-      internal: z
-        .array(z.string().min(1))
-        .default(['127.0.0.0/8', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'])
-        .describe('addresses that may see previews and metrics'),
-      image: z.string().min(1).default('appliance/edge:1').describe('image of the edge: nginx with njs'),
-      rateLimit: z
-        .strictObject({
-          perSecond: z.int().min(1).describe('requests per second that each address may send'),
-          burst: z.int().min(0).describe('how many more may come at once'),
-        })
-        .optional()
-        .describe('requests per second and address beyond which the edge answers 429'),
-    })
-    .prefault({}),
+  edge: edgeSchema,
   network: z
     .strictObject({
       pool: z
@@ -166,6 +146,7 @@ export const configSchema = z.strictObject({
   synthetic: syntheticSchema.optional(),
   models: modelsSchema.optional(),
   backups: backupsSchema.prefault({}),
+  certificates: certificatesSchema.optional(),
   agent: z
     .strictObject({
       operators: z.string().default('appliance').describe('group that may use the operator socket'),

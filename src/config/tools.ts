@@ -9,11 +9,12 @@ import { count } from '../lib/text.ts';
 import { readSecret, secretOf } from './alert-secrets.ts';
 import { effective } from './effective.ts';
 import { type ConfigDraft, initFrom } from './init.ts';
-import { loadConfig, parseConfig, problemText, readConfigText } from './load.ts';
+import { parseConfig, problemText, readConfigText } from './load.ts';
 import { configJsonSchema } from './outline.ts';
 import { checkPolicy, listPolicies, loadPolicy, type PolicyPlace } from './policy-load.ts';
 import type { ConfigProblem } from './problems.ts';
 import type { Config } from './schema.ts';
+import { loadConfigUnderPolicy, parseUnderPolicy } from './under-policy.ts';
 import { unwatchedOf } from './unwatched.ts';
 
 /** What the command line does with configuration files by itself, without agent or engine. */
@@ -27,14 +28,14 @@ export const localTools = {
     readonly warnings: readonly ConfigProblem[];
   }> => {
     const file = options.file ?? pathsFor(options.root).config;
-    const parsed = parseConfig(await readConfigText(file));
+    const { parsed } = await parseUnderPolicy(file, await readConfigText(file));
     if (!parsed.config) return { file, problems: parsed.problems, warnings: [] };
     const { config, warnings } = parsed;
     const beside = [unwatchedWarnings(config, file), secretWarnings(config), policyWarnings(file)];
     return { file, problems: [], warnings: [...warnings, ...(await Promise.all(beside)).flat()] };
   },
   showConfig: async (options: { readonly root: string | undefined }) =>
-    effective(await loadConfig(pathsFor(options.root).config)),
+    effective(await loadConfigUnderPolicy(pathsFor(options.root).config)),
   configSchema: async () => configJsonSchema(),
   listPolicies: async (options: { readonly root: string | undefined }) =>
     Promise.all((await listPolicies(pathsFor(options.root).config)).map(policySummary)),

@@ -39,7 +39,8 @@ export async function recover(
 
 /** Next step after an operation that was cut short. */
 export function againHint({ kind, target }: OperationRecord): string {
-  return `type it again: appliance ${kind}${target ? ` ${target}` : ''}`;
+  const verb = kind.replace(/^certs-/, 'certs ').replace(/^model-/, 'models ');
+  return `type it again: appliance ${verb}${target ? ` ${target}` : ''}`;
 }
 
 /** Why it is taken back: because a step has failed, which the journal knows, or because it was cut short. */

@@ -1,6 +1,7 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { docker, openLab, port, quietly } from '../integration/edge-lab.ts';
+import { docker, edgeImage, openLab, port, quietly } from '../integration/edge-lab.ts';
+import { cpuCounter } from './cpu-counter.ts';
 import { main, median, middleHalf, type Row, range } from './row.ts';
 
 const wrkImage = 'appliance-bench/wrk:1';
@@ -100,27 +101,6 @@ async function load(url: string): Promise<{ requests: number; perSecond: number 
   return { requests: Number(requests), perSecond: Number(perSecond) };
 }
 
-/** Reads the CPU time that containers have used together, in microseconds, from version 1 or 2 of control groups. */
-async function cpuCounter(...containers: string[]): Promise<() => Promise<number>> {
-  const readers = await Promise.all(
-    containers.map(async (container) => {
-      const pid = await docker('inspect', '--format', '{{.State.Pid}}', container);
-      const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8');
-      const old = /^\d+:(?:[^:]*,)?cpuacct(?:,[^:]*)?:(.*)$/m.exec(groups)?.[1];
-      if (old !== undefined) {
-        return async () => Number(await readFile(`/sys/fs/cgroup/cpuacct${old}/cpuacct.usage`, 'utf8')) / 1_000;
-      }
-      const path = /^0::(.*)$/m.exec(groups)?.[1] ?? '';
-      return async () => {
-        const usage = /^usage_usec (\d+)$/m.exec(await readFile(`/sys/fs/cgroup${path}/cpu.stat`, 'utf8'))?.[1];
-        if (usage === undefined) throw new Error(`the control group of ${container} has no usage_usec`);
-        return Number(usage);
-      };
-    }),
-  );
-  return async () => (await Promise.all(readers.map((read) => read()))).reduce((sum, value) => sum + value, 0);
-}
-
 async function startGenerator(): Promise<void> {
   if ((await quietly('image', 'inspect', wrkImage)).exitCode !== 0) {
     await docker('build', '--tag', wrkImage, join(import.meta.dirname, 'wrk'));
@@ -145,17 +125,7 @@ async function startRival(root: string, name: string, address: string, text: str
   await quietly('rm', '-f', '-v', name);
   await docker(
     ...['run', '-d', '--name', name, '--network', 'edgetest-throughput-blue', '--ip', address],
-    ...[
-      '-v',
-      `${file}:/plain.conf:ro`,
-      '--entrypoint',
-      'nginx',
-      'appliance/edge:1',
-      '-c',
-      '/plain.conf',
-      '-g',
-      'daemon off;',
-    ],
+    ...['-v', `${file}:/plain.conf:ro`, '--entrypoint', 'nginx', edgeImage, '-c', '/plain.conf', '-g', 'daemon off;'],
   );
 }
 

@@ -66,6 +66,7 @@ const applianceCases: AlertCase[] = [
     [counter('appliance_container_restarts_total{container="backend-1"}', 0, 1, 0)],
     600,
   ),
+  ...[20, 10, 3].map((days) => applianceCase(`CertificateEndsIn${days}Days`, certificates(days))),
   applianceCase('StatusFails', [gauge('appliance_check_verdict{id="edge"}', 1, -1, 0)]),
   applianceCase('TargetDown', [gauge('up{job="alertmanager"}', 1, 0, 1)]),
   applianceCase('MonitoringConfigurationRefused', [gauge('prometheus_config_last_reload_successful', 1, 0, 1)]),
@@ -90,6 +91,22 @@ const applianceCases: AlertCase[] = [
     600,
   ),
 ];
+
+/** Of 90 days, with a day more than an alert allows, half a day less, and renewed; beside one of six days that is well. */
+function certificates(days: number): Series[] {
+  const day = 86_400;
+  const series = (domain: string, lifetime: number, left: readonly number[]): Series[] => [
+    gauge(`appliance_certificate_not_after_timestamp_seconds{domain="${domain}"}`, ...left),
+    gauge(
+      `appliance_certificate_not_before_timestamp_seconds{domain="${domain}"}`,
+      ...left.map((seconds) => seconds - lifetime * day),
+    ),
+  ];
+  return [
+    ...series('shop.example', 90, [(days + 1) * day, (days - 0.5) * day, 90 * day]),
+    ...series('short.example', 6, [2 * day, 2 * day, 2 * day]),
+  ];
+}
 
 /** Free space that stands still, falls by an amount each step, and stands still again. */
 function falling(name: string, from: number, perStep: number): Series[] {

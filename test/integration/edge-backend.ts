@@ -13,7 +13,7 @@ export interface Backend {
 
 /**
  * Answers: `/echo` what it was sent, `/stream` three chunks 200 ms apart, `/status/<n>` that status, `/policy` its own
- * content policy, `/hang-up` nothing at all, `/slow/<n>` its release after n milliseconds, `/endless` without an end, anything else its release. Upgrades to `echo`: sends back what it gets.
+ * content policy, `/cors/echo` and `/cors/all` what any page may read, `/hang-up` nothing at all, `/slow/<n>` its release after n milliseconds, `/endless` without an end, anything else its release. Upgrades to `echo`: sends back what it gets.
  */
 export async function startBackend(release: string, address: string): Promise<Backend> {
   const seen: string[] = [];
@@ -47,6 +47,10 @@ async function answer(incoming: IncomingMessage, outgoing: ServerResponse, relea
   const slow = /^\/slow\/(\d+)$/.exec(path)?.[1];
   if (slow) {
     await delay(Number(slow));
+    outgoing.end(release);
+  } else if (path.startsWith('/cors/')) {
+    outgoing.setHeader('access-control-allow-origin', path === '/cors/all' ? '*' : (incoming.headers.origin ?? ''));
+    outgoing.setHeader('access-control-allow-credentials', 'true');
     outgoing.end(release);
   } else if (path === '/hang-up') {
     incoming.socket.destroy();

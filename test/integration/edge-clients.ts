@@ -1,5 +1,5 @@
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
-import { request as secureRequest } from 'node:https';
+import { Agent as SecureAgent, request as secureRequest } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Answer {
@@ -14,6 +14,8 @@ export interface AskOptions {
   readonly body?: string | Buffer;
   readonly agent?: Agent;
   readonly timeout?: number;
+  /** Name that is asked for in the handshake; by default that of the header Host. Empty: none. */
+  readonly servername?: string;
 }
 
 /** One request that is never repeated. Rejects on any error of the connection. */
@@ -29,6 +31,7 @@ export function ask(url: string, options: AskOptions = {}): Promise<Answer> {
         signal: AbortSignal.timeout(options.timeout ?? 20_000),
         // The edge makes its own certificate.
         ...(url.startsWith('https:') ? { rejectUnauthorized: false } : {}),
+        ...(options.servername === undefined ? {} : { servername: options.servername }),
       },
       (incoming) => {
         const chunks: Buffer[] = [];
@@ -64,6 +67,12 @@ export interface Crowd {
   stop(): Promise<Tally>;
 }
 
+/** Keeps one connection. */
+function newAgent(url: string): Agent {
+  const options = { keepAlive: true, maxSockets: 1 };
+  return url.startsWith('https:') ? new SecureAgent(options) : new Agent(options);
+}
+
 /**
  * Clients that ask without a pause and never repeat a request: some keep their connection, some open a new one each
  * time. An answer counts as lost when it does not come, or not with 200.
@@ -89,7 +98,7 @@ export function startCrowd(url: string, clients: { kept: number; fresh: number }
     agent?.destroy();
   };
   const running = [
-    ...Array.from({ length: clients.kept }, () => client(new Agent({ keepAlive: true, maxSockets: 1 }))),
+    ...Array.from({ length: clients.kept }, () => client(newAgent(url))),
     ...Array.from({ length: clients.fresh }, () => client(undefined)),
   ];
   return {

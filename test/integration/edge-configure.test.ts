@@ -49,7 +49,7 @@ describe('configuring the edge', () => {
 
   test('what passes the test but fails in the running nginx is taken back from disk too', async () => {
     const before = await readFile(conf(), 'utf8');
-    const key = join(lab.paths.edge, 'certs', 'tls.key');
+    const key = join(lab.paths.edge, 'certs', 'self-signed', 'key.pem');
     const step = lab.traffic.configureEdge.bind({ topologies: only('v3') });
     const kept = await readFile(key);
     // Between `nginx -t` and the reload the key becomes unusable.
@@ -147,7 +147,7 @@ describe('configuring the edge', () => {
     for (const directory of ['run', 'certs']) {
       expect((await stat(join(lab.paths.edge, directory))).mode & 0o777).toBe(0o700);
     }
-    expect((await stat(join(lab.paths.edge, 'certs', 'tls.key'))).mode & 0o777).toBe(0o600);
+    expect((await stat(join(lab.paths.edge, 'certs', 'self-signed', 'key.pem'))).mode & 0o777).toBe(0o600);
   });
 
   test('serves challenges of a certificate authority from /edge/acme, on any host name', async () => {

@@ -48,6 +48,8 @@ export interface EdgeLab {
   readonly root: string;
   readonly paths: Paths;
   readonly config: Config;
+  /** The same as it would stand in appliance.yaml. */
+  readonly written: Record<string, unknown>;
   readonly traffic: Traffic;
   readonly container: string;
   readonly url: string;
@@ -65,6 +67,9 @@ export interface EdgeLab {
 
 export const port = 9000;
 
+/** As nginx/build.sh names it. */
+export const edgeImage = process.env.EDGE_IMAGE ?? 'appliance/edge:1';
+
 export function context(timeout = 60_000): StepContext {
   return { operation: 'test', signal: AbortSignal.timeout(timeout), clock: systemClock, progress: () => {} };
 }
@@ -81,7 +86,7 @@ export async function openLab(options: LabOptions): Promise<EdgeLab> {
   const subnet = (colour: Colour) => `10.214.${colour === 'blue' ? net : net + 1}`;
   const started: string[] = [container];
 
-  const parse = (overrides: Record<string, unknown> = {}) => {
+  const write = (overrides: Record<string, unknown> = {}) => {
     const edge = { http: `127.0.0.1:${options.http}`, https: `127.0.0.1:${options.https}` };
     const base = {
       name: `edgetest-${name}`,
@@ -89,13 +94,14 @@ export async function openLab(options: LabOptions): Promise<EdgeLab> {
       services: { backend: { role: 'app' } },
       routes: [{ path: '/', service: 'backend', port }],
     };
-    return configSchema.parse({
+    return {
       ...base,
       ...options.config,
       ...overrides,
       edge: { ...edge, ...sub(options.config, 'edge'), ...sub(overrides, 'edge') },
-    });
+    };
   };
+  const parse = (overrides?: Record<string, unknown>) => configSchema.parse(write(overrides));
   const trafficOf = (config: Config) =>
     createTraffic({
       config,
@@ -123,7 +129,7 @@ export async function openLab(options: LabOptions): Promise<EdgeLab> {
     await docker(
       ...['create', '--name', container, '--network', network('blue'), '--ip', `${subnet('blue')}.2`],
       ...['-v', `${paths.edge}:/edge`, '-v', `${join(paths.log, 'edge')}:/edge/log`],
-      ...['-p', `127.0.0.1:${options.http}:80`, '-p', `127.0.0.1:${options.https}:443`, 'appliance/edge:1'],
+      ...['-p', `127.0.0.1:${options.http}:80`, '-p', `127.0.0.1:${options.https}:443`, edgeImage],
     );
     await docker('network', 'connect', '--ip', `${subnet('green')}.2`, network('green'), container);
     await docker('start', container);
@@ -138,6 +144,7 @@ export async function openLab(options: LabOptions): Promise<EdgeLab> {
     root,
     paths,
     config,
+    written: write(),
     traffic,
     container,
     url: `http://127.0.0.1:${options.http}`,
@@ -156,7 +163,7 @@ export async function openLab(options: LabOptions): Promise<EdgeLab> {
           `${file}:/release.conf:ro`,
           '--entrypoint',
           'nginx',
-          'appliance/edge:1',
+          edgeImage,
           '-c',
           '/release.conf',
           '-g',

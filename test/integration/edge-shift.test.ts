@@ -88,7 +88,7 @@ describe('shifting traffic', () => {
     await lab.shift('blue', 'green', 'v2');
   });
 
-  test('a colour that the edge cannot reach gets no request, however healthy it is', async () => {
+  test('a colour that the edge cannot reach gets no request, however healthy it is (S0-27)', async () => {
     await docker('network', 'disconnect', 'edgetest-shift-blue', lab.container);
     try {
       const crowd = startCrowd(`${lab.url}/`, { kept: 4, fresh: 2 });
@@ -153,7 +153,7 @@ describe('shifting traffic', () => {
     expect((await ask(`${lab.url}/`)).status).toBe(200);
   });
 
-  test('a canary gives its share of clients to green, and a client stays where it was as the share grows', async () => {
+  test('a canary gives its share of clients to green, and a client stays where it was as the share grows (S3-25)', async () => {
     const at = async (green: number) => {
       const to = { blue: 100 - green, green };
       await lab.traffic.shiftTraffic.bind({ from: to, to, release: 'v2' }).apply(context());

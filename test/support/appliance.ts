@@ -56,10 +56,8 @@ export class Lab {
       .replace(/^name: .*$/m, `name: ${options.name}`)
       .replace('@REPOSITORY@', lab.repository)
       .replace('@ENV_FILE@', join(etc, 'routing-ml.env'))
-      .concat(
-        `\nedge: { http: "127.0.0.1:${options.port}", https: "127.0.0.1:${options.port + 1}" }\n`,
-        `network: { pool: ${options.pool} }\n`,
-      );
+      .replace(/^edge: \{/m, `$& http: "127.0.0.1:${options.port}", https: "127.0.0.1:${options.port + 1}",`)
+      .concat(`\nnetwork: { pool: ${options.pool} }\n`);
     await writeFile(lab.config, options.edit?.(yaml) ?? yaml);
     return lab;
   }

@@ -39,6 +39,30 @@ describe('renderEdge', () => {
     await expect(text).toMatchFileSnapshot('golden/edge.conf');
   });
 
+  test('with everything that can be asked for, too', async () => {
+    const edge = {
+      domains: ['a.example.org', '*.example.net', 'b.example.org', '192.0.2.7'],
+      https: '443',
+      tls: { minVersion: '1.3' },
+      headers: { hsts: { includeSubDomains: true }, contentPolicy: { mode: 'enforce' }, frame: 'off' },
+      cors: { origins: ['https://app.example.org'], credentials: true },
+      limits: { headerTimeout: '5s', requestsPerAddress: 100 },
+      rateLimit: { perSecond: 50, burst: 0 },
+      rateLimits: [
+        { path: '/api/login', perMinute: 6 },
+        { path: '/health', perSecond: 2, burst: 2 },
+      ],
+    };
+    const sets = [
+      { name: 'main', domains: ['a.example.org', '*.example.net'] },
+      { name: 'inside', domains: ['b.example.org', '192.0.2.7'], issuer: 'self-signed' },
+    ];
+    const text = renderEdge(config({ edge, certificates: { issuer: 'imported', sets } }), both);
+    await expect(text).toMatchFileSnapshot('golden/edge-hardened.conf');
+    // nginx tries expressions in their order: what matches everything comes last.
+    expect(text.indexOf('"~^\\[";')).toBeLessThan(text.indexOf('server_name "~^";'));
+  });
+
   test('has nothing of shadow traffic but where appliance.yaml asks for it', () => {
     const plain = renderEdge(config(), both);
     expect(plain).not.toMatch(/shadow/i);

@@ -1,10 +1,7 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { certificateEnd } from '../../src/capabilities/checks/upkeep/certificates.ts';
 import { connectionUse } from '../../src/capabilities/checks/upkeep/connections.ts';
 import { SecretAges, secretMigrations } from '../../src/capabilities/checks/upkeep/secret-ages.ts';
 import { heldSecrets } from '../../src/capabilities/checks/upkeep/secrets.ts';
@@ -96,26 +93,6 @@ describe('the age of secrets (S0-17, S2-28)', () => {
       message: expect.stringContaining('/nowhere cannot be read'),
       hint: 'it holds the secret secrets.gone',
     });
-  });
-});
-
-describe('the end of a certificate (S1-60)', () => {
-  test('is read from the file that the edge serves', async () => {
-    const path = join(directory, 'tls.crt');
-    expect(await certificateEnd(path)).toBeUndefined();
-    await promisify(execFile)('openssl', [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '13'],
-      ...['-subj', '/CN=shop', '-addext', 'subjectAltName=DNS:shop.example', '-keyout', '/dev/null', '-out', path],
-    ]);
-    const end = await certificateEnd(path);
-    expect(end?.domain).toBe('shop.example');
-    expect(((end?.notAfter ?? 0) - Date.now()) / day).toBeCloseTo(13, 1);
-  });
-
-  test('is not made up for a file that holds none', async () => {
-    const path = join(directory, 'tls.crt');
-    await writeFile(path, 'garbage');
-    await expect(certificateEnd(path)).rejects.toMatchObject({ code: 'state_corrupt' });
   });
 });
 

@@ -5,6 +5,7 @@ import type { UpkeepReading } from '../upkeep.ts';
 export class UpkeepMetrics {
   readonly #secrets;
   readonly #certificates;
+  readonly #begun;
   readonly #connections;
   readonly #limit;
 
@@ -18,7 +19,13 @@ export class UpkeepMetrics {
     });
     this.#certificates = new Gauge({
       name: 'appliance_certificate_not_after_timestamp_seconds',
-      help: 'When the certificate of the edge ends.',
+      help: 'When the certificate of a domain ends.',
+      labelNames: ['domain'],
+      registers,
+    });
+    this.#begun = new Gauge({
+      name: 'appliance_certificate_not_before_timestamp_seconds',
+      help: 'When the certificate of a domain began; what is late depends on how long it lives.',
       labelNames: ['domain'],
       registers,
     });
@@ -36,10 +43,14 @@ export class UpkeepMetrics {
     });
   }
 
-  set({ secrets, certificate, connections }: UpkeepReading): void {
-    for (const metric of [this.#secrets, this.#certificates, this.#connections, this.#limit]) metric.reset();
+  set({ secrets, certificates, connections }: UpkeepReading): void {
+    for (const metric of [this.#secrets, this.#certificates, this.#begun, this.#connections, this.#limit])
+      metric.reset();
     for (const [secret, since] of secrets) this.#secrets.set({ secret }, since / 1_000);
-    if (certificate) this.#certificates.set({ domain: certificate.domain }, certificate.notAfter / 1_000);
+    for (const { domain, notBefore, notAfter } of certificates) {
+      this.#certificates.set({ domain }, notAfter / 1_000);
+      this.#begun.set({ domain }, notBefore / 1_000);
+    }
     if (!connections) return;
     const { service, used, limit } = connections;
     this.#connections.set({ service }, used);

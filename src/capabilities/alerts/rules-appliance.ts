@@ -4,6 +4,8 @@ import type { AlertingRule } from './rule.ts';
 const textfile = 'node_textfile_mtime_seconds{file="/textfile/appliance.prom"}';
 const free = 'node_filesystem_avail_bytes';
 const size = 'node_filesystem_size_bytes';
+const ends = 'appliance_certificate_not_after_timestamp_seconds';
+const begins = 'appliance_certificate_not_before_timestamp_seconds';
 
 function rule(
   alert: string,
@@ -19,6 +21,19 @@ function rule(
     labels: { severity, requirement },
     annotations: { summary, hint },
   };
+}
+
+/**
+ * A certificate that ends within so many days although somebody should have renewed it: of every kind, brought ones too
+ * (S1-29). One that lives for less than 90 days is measured against its own lifetime, or each would fire before its time.
+ */
+function certificateRule(days: number, severity: 'critical' | 'warning' | 'info'): AlertingRule {
+  const left = `(${ends} - time())`;
+  return rule(`CertificateEndsIn${days}Days`, severity, 'S1-29', {
+    expr: `${left} < ${days * 86_400} and ${left} < (${ends} - ${begins}) * ${days} / 90`,
+    summary: 'the certificate of {{ $labels.domain }} ends in {{ $value | humanizeDuration }} and was not renewed',
+    hint: 'appliance certs status',
+  });
 }
 
 /**
@@ -72,6 +87,9 @@ export const applianceRules: readonly AlertingRule[] = [
     summary: '{{ $labels.container }} was restarted {{ $value | humanize }} times within ten minutes',
     hint: 'appliance logs {{ $labels.service }}',
   }),
+  certificateRule(20, 'info'),
+  certificateRule(10, 'warning'),
+  certificateRule(3, 'critical'),
   rule('StatusFails', 'warning', 'S1-60', {
     expr: 'appliance_check_verdict < 0',
     for: '5m',

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { isDomain, isRange } from '../../config/edge-checks.ts';
 import type { Config } from '../../config/schema.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 
@@ -11,45 +12,38 @@ export function reachable(listen: string): { host: string; port: number } {
 }
 
 /** @throws ApplianceError `config_invalid` when a range of `edge.internal` is no address or CIDR range */
-export function internalRanges(config: Config): string[] {
-  return config.edge.internal.map((range) => {
-    const [address = '', prefix, ...rest] = range.split('/');
-    const family = isIP(address);
-    const bits = prefix === undefined ? 0 : Number(prefix);
-    const valid =
-      family !== 0 &&
-      rest.length === 0 &&
-      (prefix === undefined || /^\d+$/.test(prefix)) &&
-      bits <= (family === 4 ? 32 : 128);
-    if (!valid) {
-      throw new ApplianceError('config_invalid', `edge.internal: "${range}" is no address range`, {
-        left: 'the edge was not touched',
-        hint: 'write for example 10.0.0.0/8',
-      });
-    }
-    return range;
+export function internalRanges({ edge }: Config): readonly string[] {
+  const bad = edge.internal.find((range) => !isRange(range));
+  if (bad === undefined) return edge.internal;
+  throw new ApplianceError('config_invalid', `edge.internal: "${bad}" is no address range`, {
+    left: 'the edge was not touched',
+    hint: 'write for example 10.0.0.0/8',
   });
 }
 
 /**
- * Names that the edge answers to: the configured ones, this host's own and any literal address. A page of another
- * site that lets its name point here (DNS rebinding) is refused.
+ * Names of `edge.domains` as nginx compares them. Addresses are no names: see `addressNames`.
  * @throws ApplianceError `config_invalid` when a domain is no host name
  */
-export function serverNames(config: Config): string[] {
-  for (const domain of config.edge.domains) {
-    if (!/^(?:\*\.)?[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$/.test(domain)) {
-      throw new ApplianceError('config_invalid', `edge.domains: "${domain}" is no host name`, {
-        left: 'the edge was not touched',
-        hint: 'write for example appliance.example.org or *.example.org',
-      });
-    }
+export function domainNames({ edge }: Config): string[] {
+  const bad = edge.domains.find((domain) => !isDomain(domain));
+  if (bad !== undefined) {
+    throw new ApplianceError('config_invalid', `edge.domains: "${bad}" is no host name`, {
+      left: 'the edge was not touched',
+      hint: 'write for example appliance.example.org or *.example.org',
+    });
   }
-  const names = new Set([
-    ...config.edge.domains.map((domain) => domain.toLowerCase()),
-    'localhost',
-    '127.0.0.1',
-    'edge',
-  ]);
-  return [...names, '"~^\\d+\\.\\d+\\.\\d+\\.\\d+$"', '"~^\\["'];
+  const local: readonly string[] = localNames;
+  return [...new Set(edge.domains.map((domain) => domain.toLowerCase()))].filter(
+    (domain) => isIP(domain) === 0 && !local.includes(domain),
+  );
 }
+
+/** This host's own names: for its tools, and for Prometheus on the network of the edge. */
+const localNames = ['localhost', '127.0.0.1', 'edge'] as const;
+
+/**
+ * What clients call the edge that know no name of it: this host's own names, and any literal address. A page of another
+ * site that lets its name point here (DNS rebinding) comes with that name, and is refused.
+ */
+export const addressNames: readonly string[] = [...localNames, '"~^\\d+\\.\\d+\\.\\d+\\.\\d+$"', '"~^\\["'];

@@ -1,13 +1,16 @@
 import { Agent, request } from 'node:http';
+import { Agent as SecureAgent, request as secureRequest } from 'node:https';
 import type { Config } from '../../config/schema.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Colour } from '../../lib/colour.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { reachable } from './addresses.ts';
+import { servedSets } from './tls.ts';
 
 /** Answers in a row, over kept and over new connections, that prove where all requests go. */
 const wanted = 20;
 const pause = 100;
+const keptOptions = { keepAlive: true, maxSockets: 1 } as const;
 
 /** What one request through the edge got. */
 export interface Arrival {
@@ -63,8 +66,10 @@ export async function awaitPreview(
   return proven(about, headers, signal);
 }
 
+/** The way that clients go: where they are led to HTTPS, what is asked over HTTP proves nothing. */
 function targetOf({ config, path }: ArrivalRequest): Target {
-  return { ...reachable(config.edge.http), path };
+  const secure = servedSets(config).some(({ redirect }) => redirect);
+  return { ...reachable(secure ? config.edge.https : config.edge.http), path, secure };
 }
 
 async function proven(
@@ -74,7 +79,7 @@ async function proven(
 ): Promise<string | undefined> {
   const { clock, release, within } = about;
   const target = targetOf(about);
-  const kept = new Agent({ keepAlive: true, maxSockets: 1 });
+  const kept = target.secure ? new SecureAgent(keptOptions) : new Agent(keptOptions);
   const deadline = clock.monotonic() + within;
   let inRow = 0;
   let last: string | undefined;
@@ -105,6 +110,7 @@ interface Target {
   readonly host: string;
   readonly port: number;
   readonly path: string;
+  readonly secure: boolean;
 }
 
 /** One request through the edge. @param agent keeps connections; without one a new connection is opened */
@@ -114,10 +120,14 @@ function ask(
   headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
 ): Promise<Arrival> {
+  const { secure, ...where } = target;
+  const open = secure ? secureRequest : request;
   return new Promise((resolve, reject) => {
-    const outgoing = request(
+    const outgoing = open(
       {
-        ...target,
+        ...where,
+        // Which release answers is proven here; certificates are proven by whoever installs them.
+        ...(secure ? { rejectUnauthorized: false } : {}),
         method: 'GET',
         headers,
         agent: agent ?? false,

@@ -2,8 +2,10 @@ import { rename, rm } from 'node:fs/promises';
 import { ensureDirectory, readIfPresent, syncDirectory, writeFileAtomic } from '../../host/files.ts';
 import { nothingListens } from '../../host/nginx.ts';
 import { ApplianceError } from '../../lib/errors.ts';
+import { ensureTargets } from './certificates/link.ts';
 import type { TrafficParts } from './deps.ts';
 import { generationOf } from './render.ts';
+import { servedSets } from './tls.ts';
 
 /** Milliseconds for `nginx -t` and `nginx -s …` inside the container. */
 const nginxTimeout = 20_000;
@@ -40,20 +42,38 @@ export async function settle({ files }: TrafficParts): Promise<void> {
  */
 export async function install(parts: TrafficParts, text: string, signal: AbortSignal): Promise<void> {
   const { files } = parts;
+  await ensureTargets(
+    parts.paths,
+    servedSets(parts.config).map(({ name }) => name),
+  );
   await ensureDirectory(files.confDirectory);
-  await writeFileAtomic(files.next, text);
-  try {
-    await test(parts, signal);
-  } catch (error) {
-    await rm(files.next, { force: true });
-    throw error;
-  }
+  await writeCandidate(parts, text, signal);
   const current = await readIfPresent(files.conf);
   if (current !== undefined) await writeFileAtomic(files.previous, current);
   else await rm(files.previous, { force: true });
   await writeFileAtomic(files.pending, `${generationOf(text) ?? ''}\n`);
   await rename(files.next, files.conf);
   await syncDirectory(files.confDirectory);
+}
+
+/** Leaves a configuration beside the one in force, once nginx has accepted it. */
+async function writeCandidate(parts: TrafficParts, text: string, signal: AbortSignal): Promise<void> {
+  await writeFileAtomic(parts.files.next, text);
+  try {
+    await test(parts, signal);
+  } catch (error) {
+    await rm(parts.files.next, { force: true });
+    throw error;
+  }
+}
+
+/**
+ * Asks nginx in the container about a configuration that is not to be put in place.
+ * @throws ApplianceError as `install`
+ */
+export async function testCandidate(parts: TrafficParts, text: string, signal: AbortSignal): Promise<void> {
+  await writeCandidate(parts, text, signal);
+  await rm(parts.files.next, { force: true });
 }
 
 /** Puts the configuration before the last change back. @returns false when none is kept */
@@ -111,18 +131,28 @@ export async function runningGeneration({ control }: TrafficParts, signal: Abort
 }
 
 /**
+ * Tells nginx to read its configuration and certificates again. Its answer says nothing about the workers.
+ * @returns what nginx has complained of since, if it has
+ * @throws ApplianceError `edge_refused`, `edge_unreachable`
+ */
+export async function askReload(parts: TrafficParts, signal: AbortSignal): Promise<() => Promise<string | undefined>> {
+  const log = async () => (await readIfPresent(parts.files.errorLog)) ?? '';
+  const logged = (await log()).length;
+  const { exitCode, stdout, stderr } = await parts.exec(['nginx', '-s', 'reload'], { signal, timeout: nginxTimeout });
+  if (exitCode !== 0) {
+    const line = complaint(`${stderr}\n${stdout}`);
+    throw line === undefined ? notRunning(exitCode, `${stderr}${stdout}`) : refusedOnReload(line);
+  }
+  return async () => complaint((await log()).slice(logged));
+}
+
+/**
  * Makes nginx serve what stands on disk: reloads where it does not, and waits until the new workers answer.
  * @throws ApplianceError `edge_refused` when nginx goes on with the old one; `edge_unreachable` when it is not there
  */
 export async function reload(parts: TrafficParts, generation: string, signal: AbortSignal): Promise<void> {
-  const { clock, files } = parts;
-  const logged = (await readIfPresent(files.errorLog))?.length ?? 0;
-  const { exitCode, stdout, stderr } = await parts.exec(['nginx', '-s', 'reload'], { signal, timeout: nginxTimeout });
-  if (exitCode !== 0) {
-    const line = complaint(`${stderr}\n${stdout}`);
-    if (line === undefined) throw notRunning(exitCode, `${stderr}${stdout}`);
-    throw refusedOnReload(line);
-  }
+  const { clock } = parts;
+  const complained = await askReload(parts, signal);
   const deadline = clock.monotonic() + reloadTimeout;
   let steady = 0;
   let seen: string | undefined;
@@ -130,7 +160,7 @@ export async function reload(parts: TrafficParts, generation: string, signal: Ab
     seen = await runningGeneration(parts, signal);
     steady = seen === generation ? steady + 1 : 0;
     if (clock.monotonic() > deadline) {
-      const line = complaint(((await readIfPresent(files.errorLog)) ?? '').slice(logged));
+      const line = await complained();
       throw refusedOnReload(line ?? `after ${reloadTimeout / 1_000} s it still answers with ${seen ?? 'nothing'}`);
     }
     await clock.sleep(steadyPause, signal);

@@ -43,7 +43,8 @@ async function recordReleases(
   await parts.control.setReleases(releases, signal);
 }
 
-async function configure(
+/** Makes nginx serve the configuration of these topologies; a reload where it is another. @returns a line about it */
+export async function configure(
   parts: TrafficParts,
   { topologies }: ConfigureEdgeArgs,
   context: StepContext,

@@ -5,6 +5,8 @@ import type { DrainReport, DrainWish } from '../../lib/drain.ts';
 import type { StepContext, StepType } from '../../operations/step.ts';
 import { type RotateOptions, rotateLogs } from './access-log.ts';
 import { type BeginRolloutArgs, beginRollout } from './begin-rollout.ts';
+import { type InstallCertificateArgs, installCertificateStep } from './certificates/install.ts';
+import { servedSerial } from './certificates/proof.ts';
 import { type CloseEdgeArgs, closeEdgeStep } from './close-edge.ts';
 import { type ConfigureEdgeArgs, configureEdgeStep } from './configure-edge.ts';
 import type { TrafficDeps, TrafficParts } from './deps.ts';
@@ -22,6 +24,9 @@ export { renderEdge } from './render.ts';
 export { verdictOfStage } from './rollout-decision.ts';
 export type { Topologies } from './topologies.ts';
 
+/** Milliseconds for a look at one served certificate. */
+const servedTimeout = 10_000;
+
 export interface Traffic {
   /** Shares that requests get now: from the running nginx, else from the file it starts with; null before any shift. */
   weights(): Promise<Weights | null>;
@@ -34,6 +39,9 @@ export interface Traffic {
   readonly configureEdge: StepType<ConfigureEdgeArgs>;
   readonly closeEdge: StepType<CloseEdgeArgs>;
   readonly shiftTraffic: StepType<ShiftTrafficArgs>;
+  readonly installCertificate: StepType<InstallCertificateArgs>;
+  /** Serial number of the certificate that a domain is served; undefined when there is no handshake. */
+  served(domain: string, signal?: AbortSignal): Promise<string | undefined>;
   /** Measures releases by the access log; reads it when it is asked. */
   readonly meter: Meter;
   /** What became of the requests that appliance.yaml declares. */
@@ -63,6 +71,8 @@ export function createTraffic(deps: TrafficDeps): Traffic {
     configureEdge,
     closeEdge: closeEdgeStep(configureEdge),
     shiftTraffic: shiftTrafficStep(parts),
+    installCertificate: installCertificateStep(parts),
+    served: (domain, signal = AbortSignal.timeout(servedTimeout)) => servedSerial(deps.config, domain, signal),
     meter,
     synthetic: new SyntheticSamples(deps.clock, () => meter.edges),
     rolloutSteps: (rollout, reports) => ({

@@ -20,8 +20,22 @@ const fields: readonly (readonly [string, string])[] = [
   ['upstreamStatus', '"$upstream_status"'],
 ];
 
+/** The line that defines a format. */
+function format(name: string, values: typeof fields): string {
+  return `log_format ${name} escape=json '{${values.map(([field, value]) => `"${field}":${value}`).join(',')}}';`;
+}
+
 /** Where the lines go. */
 export const accessLog = 'access_log /edge/log/access.log appliance buffer=64k flush=1s;';
 
+/** The same for what the edge answers without looking for a release, so that it counts for none. */
+export const edgeAccessLog = accessLog.replace(' appliance ', ' appliance_edge ');
+
 /** The `log_format` line named `appliance`. */
-export const accessLogFormat = `log_format appliance escape=json '{${fields.map(([name, value]) => `"${name}":${value}`).join(',')}}';`;
+export const accessLogFormat = format('appliance', fields);
+
+/** The one named `appliance_edge`. */
+export const edgeAccessLogFormat = format(
+  'appliance_edge',
+  fields.map(([name, value]) => [name, { colour: '""', release: '"none"' }[name] ?? value] as const),
+);

@@ -34,3 +34,8 @@ export function map(source: string, target: string, entries: readonly (readonly 
     entries.map(([key, value]) => `${key} ${value};`),
   );
 }
+
+/** A time as people write it: `15s`, or `1500ms` where it is no whole second. @param ms milliseconds */
+export function time(ms: number): string {
+  return ms % 1_000 === 0 ? `${ms / 1_000}s` : `${Math.ceil(ms)}ms`;
+}

@@ -1,4 +1,5 @@
-import { addHeaders, type Scheme } from './headers.ts';
+import type { HeaderLines, Scheme } from './headers.ts';
+import type { LimitLines } from './limits.ts';
 import { block, quote } from './nginx-text.ts';
 
 interface OwnAnswer {
@@ -46,14 +47,14 @@ const answers: readonly OwnAnswer[] = [
  * Answers that nginx gives itself. What an application answers, 5xx included, passes untouched. They are named
  * locations, which any method reaches and which leave the request's path as it was for the log.
  */
-export function renderOwnAnswers(scheme: Scheme): string[] {
+export function renderOwnAnswers(scheme: Scheme, headers: HeaderLines, limits: LimitLines): string[] {
   return answers.flatMap(({ status, kind, title, text, retryAfter }) => {
     const html = `<!doctype html><html lang="en"><meta charset="utf-8"><title>${title}</title><h1>${title}</h1><p>${text}</p></html>`;
     const location = block(`location @appliance_${status}`, [
       'default_type text/html;',
-      ...addHeaders(scheme, [
+      ...headers.add(scheme, [
         ['X-Appliance-Edge', kind],
-        ['Retry-After', String(retryAfter)],
+        ['Retry-After', status === 429 ? limits.retryAfter : String(retryAfter)],
         ['Cache-Control', 'no-store'],
       ]),
       `return ${status} ${quote(html)};`,

@@ -1,14 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { Config } from '../../config/schema.ts';
 import { colours } from '../../lib/colour.ts';
-import { internalRanges, serverNames } from './addresses.ts';
-import { headerMaps } from './headers.ts';
-import { accessLog, accessLogFormat } from './log-format.ts';
-import { block, map } from './nginx-text.ts';
+import { internalRanges } from './addresses.ts';
+import { headersOf } from './headers.ts';
+import { limitLines } from './limits.ts';
+import { accessLog, accessLogFormat, edgeAccessLogFormat } from './log-format.ts';
+import { block, map, time } from './nginx-text.ts';
+import { outsideMap } from './other-servers.ts';
 import { renderPools } from './routes.ts';
-import { renderControlServer, renderPublicServer, renderStrangersServer } from './servers.ts';
+import { renderControlServer, renderServers } from './servers.ts';
 import { shadowLines } from './shadow/render.ts';
 import { targetsOf } from './targets.ts';
+import { tlsLines } from './tls.ts';
 import type { Topologies } from './topologies.ts';
 
 const generationLine = /^# generation (\S+)$/m;
@@ -32,7 +35,9 @@ export function renderEdge(config: Config, topologies: Topologies): string {
 }
 
 function renderBody(config: Config, topologies: Topologies): string {
-  const rate = config.edge.rateLimit;
+  const { limits: bounds } = config.edge;
+  const limits = limitLines(config);
+  const headers = headersOf(config);
   const targets = targetsOf(config, topologies);
   const shadow = shadowLines(config, accessLog);
   const http = block('http', [
@@ -46,11 +51,14 @@ function renderBody(config: Config, topologies: Topologies): string {
     'tcp_nodelay on;',
     // All that a request needs fits, so nginx asks for memory once: 2,000 of 41,500 instructions less (valgrind).
     'request_pool_size 16k;',
-    'client_header_timeout 15s;',
-    'client_body_timeout 30s;',
-    'send_timeout 60s;',
-    'keepalive_timeout 75s;',
-    'keepalive_requests 100000;',
+    `client_header_timeout ${time(bounds.headerTimeout)};`,
+    `client_body_timeout ${time(bounds.bodyTimeout)};`,
+    `send_timeout ${time(bounds.sendTimeout)};`,
+    // A client that was too slow is forgotten at once, with all that it still keeps in memory.
+    'reset_timedout_connection on;',
+    `large_client_header_buffers 4 ${bounds.headerLine};`,
+    `keepalive_timeout ${time(bounds.idleTimeout)};`,
+    `keepalive_requests ${bounds.requestsPerConnection};`,
     'server_names_hash_bucket_size 512;',
     'map_hash_bucket_size 512;',
     'variables_hash_max_size 4096;',
@@ -61,24 +69,17 @@ function renderBody(config: Config, topologies: Topologies): string {
     'js_set $appliance_recorded_release edge.release;',
     ...renderChoice(config),
     ...renderReleases(),
+    ...outsideMap(config),
     ...shadow.http,
-    ...headerMaps,
+    ...headers.maps,
     accessLogFormat,
+    edgeAccessLogFormat,
     accessLog,
-    rate !== undefined && `limit_req_zone $binary_remote_addr zone=appliance_rate:10m rate=${rate.perSecond}r/s;`,
-    rate !== undefined && 'limit_req_status 429;',
-    'ssl_certificate /edge/certs/tls.crt;',
-    'ssl_certificate_key /edge/certs/tls.key;',
-    'ssl_protocols TLSv1.2 TLSv1.3;',
-    'ssl_session_cache shared:appliance_tls:4m;',
-    'ssl_session_timeout 1h;',
-    'ssl_session_tickets off;',
+    ...limits.http,
+    ...tlsLines(config),
     ...renderPools(targets),
     renderControlServer(shadow),
-    renderStrangersServer(),
-    ...(['http', 'https'] as const).map((scheme) =>
-      renderPublicServer({ config, targets, shadow }, serverNames(config), scheme),
-    ),
+    ...renderServers({ config, targets, shadow, headers, limits }),
   ]);
   return `${[
     'load_module modules/ngx_http_js_module.so;',
@@ -98,7 +99,8 @@ function renderBody(config: Config, topologies: Topologies): string {
 
 /**
  * From request to colour: a preview by header or cookie for internal addresses, else the marker, else what the script
- * picks. A map costs as much as writing a header, so an ordinary request takes one, and all others the rare path.
+ * picks, which keeps a client on its side (S3-25). A map costs as much as writing a header, so an ordinary request takes
+ * one, and all others the rare path.
  */
 function renderChoice(config: Config): string[] {
   // Connections are counted across all workers, so this names one request of this edge; `$request_id` would cost a
@@ -135,10 +137,11 @@ function renderChoice(config: Config): string[] {
     map('$appliance_rare_choice', 'appliance_rare_cookie', [
       [
         '"~ (?<appliance_bucket>[0-9]+)$"',
-        '"appliance_bucket=$appliance_bucket; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax"',
+        '"appliance_bucket=$appliance_bucket; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax$appliance_secure"',
       ],
       ['default', '""'],
     ]),
+    'map $https $appliance_secure { on "; Secure"; default ""; }',
     map('$http_x_request_id', 'appliance_request_id', [
       ['""', ownId],
       ['"~^[0-9A-Za-z._-]{8,64}$"', '$http_x_request_id'],

@@ -1,6 +1,7 @@
 import type { Config } from '../../config/schema.ts';
 import { colours } from '../../lib/colour.ts';
 import { type Fork, routesOf } from './forks.ts';
+import type { LimitLines } from './limits.ts';
 import { block, quote } from './nginx-text.ts';
 import type { ShadowLines } from './shadow/render.ts';
 import type { End, Targets } from './targets.ts';
@@ -49,16 +50,15 @@ function renderWays(fork: Fork, targets: Targets, shadow: ShadowLines): string[]
 }
 
 /** What nginx cannot make depend on the colour, time and size, is the larger of both. */
-function proxyLines(config: Config, fork: Fork): string[] {
+function proxyLines(fork: Fork, limits: LimitLines): string[] {
   const routes = routesOf(fork);
   if (routes.length === 0) return [];
   const timeout = Math.max(...routes.map((route) => route.timeout));
   const maxBody = Math.max(...routes.map((route) => route.maxBody));
-  const rate = config.edge.rateLimit;
   // A read that takes longer than this is not repeated on another replica: only a failed connect is that quick.
   const retryWithin = Math.min(5_000, Math.max(1, timeout - 1));
   return [
-    ...(rate ? [`limit_req zone=appliance_rate burst=${rate.burst} nodelay;`] : []),
+    ...limits.location(fork.path),
     // nginx takes 0 for "no limit".
     `client_max_body_size ${Math.max(1, maxBody)};`,
     `proxy_read_timeout ${Math.ceil(timeout)}ms;`,
@@ -71,12 +71,16 @@ function proxyLines(config: Config, fork: Fork): string[] {
  * The locations of the routes of both colours, and those of the metrics pages under each prefix, which internal
  * addresses alone may see (S2-32).
  */
-export function renderLocations(config: Config, targets: Targets, shadow: ShadowLines): string[] {
+export function renderLocations(
+  config: Pick<Config, 'edge'>,
+  targets: Targets,
+  { shadow, limits }: { readonly shadow: ShadowLines; readonly limits: LimitLines },
+): string[] {
   const { paths, bare, at } = targets.forks;
   const location = (modifier: '' | '= ', fork: Fork, guard: readonly string[] = []) =>
     block(`location ${modifier}${quote(fork.path, false)}`, [
       ...guard,
-      ...proxyLines(config, fork),
+      ...proxyLines(fork, limits),
       ...renderWays(fork, targets, shadow),
     ]);
   const metrics = new Set(['/metrics', ...paths.map(({ path }) => `${path.replace(/\/$/, '')}/metrics`)]);
@@ -90,6 +94,12 @@ export function renderLocations(config: Config, targets: Targets, shadow: Shadow
   });
   const open = paths.filter(({ path }) => !metrics.has(path.replace(/\/$/, ''))).map((fork) => location('', fork));
   const slashless = bare.filter(({ path }) => !metrics.has(path)).map((fork) => location('= ', fork));
+  // A limit for part of a route makes a location of its own, which leads where the route does.
+  const routed = new Set([...paths, ...bare].map(({ path }) => path));
+  const limited = config.edge.rateLimits
+    .map(({ path }) => at(path))
+    .filter((fork) => !routed.has(fork.path) && !metrics.has(fork.path.replace(/\/$/, '')) && routesOf(fork).length > 0)
+    .map((fork) => location('', fork));
   const elsewhere = paths.some(({ path }) => path === '/') ? [] : [block('location /', ['return 404;'])];
-  return [...open, ...slashless, ...guarded, ...elsewhere];
+  return [...open, ...limited, ...slashless, ...guarded, ...elsewhere];
 }

@@ -1,14 +1,33 @@
 import type { Config } from '../../config/schema.ts';
 import { colours } from '../../lib/colour.ts';
 import { markerName } from './files.ts';
-import { addHeaders, hiddenHeaders, type Scheme } from './headers.ts';
+import type { HeaderLines, Scheme } from './headers.ts';
+import type { LimitLines } from './limits.ts';
 import { block } from './nginx-text.ts';
+import {
+  challenges,
+  internalOnly,
+  isAddress,
+  renderInternalReadings,
+  renderNobody,
+  renderOutside,
+  renderRedirectServer,
+  renderStrangers,
+} from './other-servers.ts';
 import { renderOwnAnswers } from './own-answers.ts';
 import { renderLocations } from './routes.ts';
 import type { ShadowLines } from './shadow/render.ts';
 import type { Targets } from './targets.ts';
+import { certificateLines, servedSets } from './tls.ts';
 
-const acme = block('location ^~ /.well-known/acme-challenge/', ['alias /edge/acme/;', 'default_type text/plain;']);
+/** What all servers share. */
+export interface ServerParts {
+  readonly config: Config;
+  readonly targets: Targets;
+  readonly shadow: ShadowLines;
+  readonly headers: HeaderLines;
+  readonly limits: LimitLines;
+}
 
 /** For the agent alone: its Unix socket lies in a directory that only root enters. */
 export function renderControlServer(shadow: ShadowLines): string {
@@ -23,35 +42,47 @@ export function renderControlServer(shadow: ShadowLines): string {
   ]);
 }
 
-/** Names that the edge does not answer to; 421 is RFC 9110 §15.5.20. */
-export function renderStrangersServer(): string {
-  return block('server', [
-    'listen 80 default_server backlog=4096;',
-    'listen 443 ssl default_server backlog=4096;',
-    'http2 on;',
-    ...addHeaders('http', [['X-Appliance-Edge', 'unknown-host']], 'none'),
-    acme,
-    block('location /', [
-      'default_type text/plain;',
-      'return 421 "This host name is not among edge.domains of appliance.yaml.\\n";',
-    ]),
-  ]);
+/** All servers but that of the agent: one per scheme and certificate, so that nothing asks for either at run time. */
+export function renderServers(parts: ServerParts): string[] {
+  const [main, ...others] = servedSets(parts.config);
+  const sets = [main, ...others];
+  const redirected = sets.filter(({ redirect }) => redirect).flatMap(({ names }) => names);
+  const leading = redirected.filter((name) => !isAddress(name));
+  const plain = sets.flatMap(({ names }) => names).filter((name) => !leading.includes(name));
+  return [
+    ...renderStrangers(parts, main),
+    ...(leading.length > 0 ? [renderRedirectServer(parts, leading)] : []),
+    ...(plain.length > 0
+      ? [renderPublicServer(parts, plain, { scheme: 'http', redirectOutside: redirected.some(isAddress) })]
+      : []),
+    ...sets.map((set) => renderPublicServer(parts, set.names, { scheme: 'https', set: set.name })),
+    renderNobody(parts),
+  ];
 }
 
-/** The server that forwards to the application, one per scheme, so that nothing asks for the scheme at run time. */
-export function renderPublicServer(
-  { config, targets, shadow }: { config: Config; targets: Targets; shadow: ShadowLines },
+/** How a server is reached: over HTTP, or over TLS with a certificate. */
+type Entrance =
+  | { readonly scheme: 'http'; readonly redirectOutside: boolean }
+  | { readonly scheme: 'https'; readonly set: string };
+
+/** A server that forwards to the application. */
+function renderPublicServer(
+  { config, targets, shadow, headers, limits }: ServerParts,
   names: readonly string[],
-  scheme: Scheme,
+  entrance: Entrance,
 ): string {
+  const { scheme } = entrance;
   return block('server', [
-    ...(scheme === 'https' ? ['listen 443 ssl;', 'http2 on;'] : ['listen 80;']),
+    ...(entrance.scheme === 'https'
+      ? ['listen 443 ssl;', 'http2 on;', ...certificateLines(entrance.set)]
+      : ['listen 80;']),
     `server_name ${names.join(' ')};`,
+    ...(entrance.scheme === 'http' && entrance.redirectOutside ? renderOutside(config, headers) : []),
     ...shadow.server,
     // Relative to working_directory: one short look-up, against a script call for each request.
     'set $appliance_steady "";',
     ...colours.map((colour) => `if (-f ${markerName(colour)}) { set $appliance_steady ${colour}; break; }`),
-    ...addHeaders(scheme, [
+    ...headers.add(scheme, [
       ['Set-Cookie', '$appliance_sticky_cookie'],
       ['X-Appliance-Upstream-Release', '$appliance_upstream_release'],
     ]),
@@ -65,36 +96,31 @@ export function renderPublicServer(
     `proxy_set_header X-Forwarded-Proto ${scheme};`,
     'proxy_set_header X-Request-Id $appliance_request_id;',
     'proxy_set_header X-Appliance-Preview "";',
-    ...hiddenHeaders.map((name) => `proxy_hide_header ${name};`),
+    ...headers.hidden.map((name) => `proxy_hide_header ${name};`),
     'proxy_connect_timeout 2s;',
     // Another replica of the same colour gets its chance after a failed connect; a request that is not idempotent and
     // was sent is never repeated (nginx's default).
     'proxy_next_upstream error timeout;',
     'proxy_next_upstream_tries 3;',
-    ...renderOwnAnswers(scheme),
-    acme,
-    ...renderInternalPages(scheme),
-    ...renderLocations(config, targets, shadow),
+    ...renderOwnAnswers(scheme, headers, limits),
+    challenges,
+    ...renderInternalReadings(),
+    ...renderPreviews(scheme, headers),
+    ...renderLocations(config, targets, { shadow, limits }),
   ]);
 }
 
-/** Pages of the edge for internal addresses; to all others they do not exist. */
-function renderInternalPages(scheme: Scheme): string[] {
-  const internalOnly = 'if ($appliance_internal = 0) { return 404; }';
-  const redirect = (name: string, cookie: string) =>
+/** By which internal addresses look at a colour with a browser. */
+function renderPreviews(scheme: Scheme, headers: HeaderLines): string[] {
+  const attributes = `Path=/; HttpOnly; SameSite=Lax${scheme === 'https' ? '; Secure' : ''}`;
+  const page = (name: string, cookie: string) =>
     block(`location = /_appliance/preview/${name}`, [
       internalOnly,
-      ...addHeaders(scheme, [
-        ['Set-Cookie', `"appliance_preview=${cookie}; Path=/; HttpOnly; SameSite=Lax"`],
+      ...headers.add(scheme, [
+        ['Set-Cookie', `"appliance_preview=${cookie}; ${attributes}"`],
         ['Cache-Control', 'no-store'],
       ]),
       'return 302 /;',
     ]);
-  return [
-    'location ^~ /_appliance/ { return 404; }',
-    block('location = /_appliance/status', [internalOnly, 'js_content edge.status;']),
-    block('location = /_appliance/metrics', [internalOnly, 'js_content edge.metrics;']),
-    ...colours.map((colour) => redirect(colour, colour)),
-    redirect('off', '; Max-Age=0'),
-  ];
+  return [...colours.map((colour) => page(colour, colour)), page('off', '; Max-Age=0')];
 }

@@ -88,7 +88,7 @@ function proofOf({ config, clock }: TrafficParts, { release, path }: ShiftTraffi
 
 /**
  * Asks for the colour through the edge while nobody else gets it: healthy containers are no proof that the edge has a
- * route to them.
+ * route to them (S0-27).
  */
 async function assertReachable(
   parts: TrafficParts,

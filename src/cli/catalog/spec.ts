@@ -37,6 +37,7 @@ export const groups = {
   alerts: 'Alerts',
   models: 'Models',
   backups: 'Backups',
+  certificates: 'Certificates',
   appliance: 'The appliance',
 } as const;
 export type Group = keyof typeof groups;

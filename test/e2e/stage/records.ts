@@ -86,6 +86,7 @@ const model = (version: string, more: Partial<Model>): Model => ({
   files: 4,
   bytes: 48_300_000,
   inForce: false,
+  weight: null,
   ...more,
 });
 

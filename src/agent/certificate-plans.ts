@@ -1,0 +1,94 @@
+import { assertReadableFile } from '../capabilities/models/survey.ts';
+import { ApplianceError, systemCode } from '../lib/errors.ts';
+import type { Actor } from '../operations/journal.ts';
+import type { Planner } from '../operations/runner.ts';
+import type { PlannedStep } from '../operations/step.ts';
+import { type IssueFacts, planImport, planInstall, planIssue, planRehearsal } from '../recipes/renew-certificates.ts';
+import type { Appliance } from './appliance.ts';
+import type { Prepared } from './operations.ts';
+
+/** Turns wishes about certificates into plans. */
+export class CertificatePlans {
+  readonly #a: Pick<Appliance, 'certificates' | 'certificateSteps' | 'observer' | 'store'>;
+
+  constructor(appliance: Pick<Appliance, 'certificates' | 'certificateSteps' | 'observer' | 'store'>) {
+    this.#a = appliance;
+  }
+
+  /** @throws ApplianceError `certificate_not_found`, `certificate_invalid` */
+  issue(kind: 'certs-issue' | 'certs-renew', set: string | undefined, cause: string): Prepared {
+    const facts = this.#facts(set, cause);
+    const steps = planIssue(facts, this.#a.certificateSteps);
+    return this.#prepared(kind, facts.set, [async () => steps, this.#install(facts.set)]);
+  }
+
+  rehearse(set: string | undefined): Prepared {
+    const facts = this.#facts(set, 'asked for; what is served does not change');
+    const { issuer } = this.#a.certificates.set(set);
+    if (issuer !== 'acme')
+      throw new ApplianceError(
+        'certificate_invalid',
+        `no authority is asked for ${facts.set}: its issuer is ${issuer}`,
+        {
+          left: 'nothing was tried',
+          hint: 'certificates.issuer: acme in appliance.yaml',
+        },
+      );
+    const steps = planRehearsal(facts, this.#a.certificateSteps);
+    return this.#prepared('certs-dry-run', facts.set, [async () => steps]);
+  }
+
+  /** @throws ApplianceError `certificate_not_found`, `certificate_invalid`, `not_permitted` for files that the caller may not read */
+  async import(
+    wish: { readonly set?: string | undefined; readonly key: string; readonly chain: string },
+    actor: Actor,
+  ): Promise<Prepared> {
+    const { set, names } = this.#facts(wish.set, 'somebody has brought it');
+    for (const path of [wish.chain, wish.key]) {
+      await assertReadableFile(path, actor.uid).catch((cause: unknown) => {
+        if (systemCode(cause) !== 'ENOENT') throw cause;
+        throw new ApplianceError('certificate_invalid', `there is no ${path}`, { left: 'nothing was changed', cause });
+      });
+    }
+    const steps = planImport({ set, names, key: wish.key, chain: wish.chain }, this.#a.certificateSteps);
+    return this.#prepared('certs-import', set, [async () => steps, this.#install(set)]);
+  }
+
+  /** What is newest on the disk is served. */
+  #install(set: string): Planner {
+    return async (): Promise<readonly PlannedStep[]> => {
+      const { certificates, certificateSteps } = this.#a;
+      const [newest] = await certificates.store.list(set);
+      if (!newest) throw new ApplianceError('certificate_invalid', `there is no version of ${set} on the disk`);
+      const from = (await certificates.store.currentVersion(set)) ?? null;
+      const { version, serial } = newest;
+      const domains = certificates.namesOf(certificates.set(set));
+      return planInstall(
+        { set, version, serial, domains, from, topologies: await this.#topologies() },
+        certificateSteps,
+      );
+    };
+  }
+
+  async #topologies() {
+    const { store, observer } = this.#a;
+    const live = store.live();
+    if (!live) return null;
+    const { colours } = await observer.observe();
+    const wanted = await observer.topologies(live.release);
+    return {
+      blue: colours.blue.topology ?? wanted.blue,
+      green: colours.green.topology ?? wanted.green,
+    };
+  }
+
+  #facts(wanted: string | undefined, cause: string): IssueFacts {
+    const { certificates } = this.#a;
+    const set = certificates.set(wanted);
+    return { set: set.name, names: certificates.namesOf(set), cause, patience: certificates.patience };
+  }
+
+  #prepared(kind: string, target: string, phases: readonly Planner[]): Prepared {
+    return { kind, target, origin: null, phases };
+  }
+}

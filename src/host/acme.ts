@@ -1,0 +1,240 @@
+import type { Client, Order } from 'acme-client';
+import { z } from 'zod';
+import { messageOf } from '../lib/errors.ts';
+import { type AcmeAnswer, AcmeError, type AcmeTransport, retryAfterOf } from './acme-http.ts';
+
+import {
+  type AcmeAuthorization,
+  type AcmeChallenge,
+  type AcmeDirectory,
+  type AcmeOrder,
+  authorizationSchema,
+  challengeSchema,
+  describeProblem,
+  directorySchema,
+  orderSchema,
+  problemSchema,
+  windowSchema,
+} from './acme-shapes.ts';
+
+export { AcmeError, type AcmeTransport, acmeTransport } from './acme-http.ts';
+export { type AcmeAuthorization, type AcmeDirectory, type AcmeOrder, describeProblem } from './acme-shapes.ts';
+
+/** The library's own HTTP client, which retries and waits as it likes; only its signatures are used. */
+const innerSchema = z.object({ http: z.custom<object>((value) => typeof value === 'object' && value !== null) });
+
+export interface AcmeServerOptions {
+  readonly directory: string;
+  /** PEM. */
+  readonly accountKey: string;
+  /** Undefined before the account is registered. */
+  readonly accountUrl?: string | undefined;
+  readonly externalAccount?: { readonly keyId: string; readonly hmacKey: string } | undefined;
+  readonly transport: AcmeTransport;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/**
+ * An authority that speaks ACME (RFC 8555), by single calls of acme-client. Nothing is retried except a rejected nonce, and
+ * nothing waits: 429, 503 and silence come back as errors that say for how long.
+ */
+export class AcmeServer {
+  readonly #options: AcmeServerOptions;
+  readonly #client: Client;
+  #signal: AbortSignal = new AbortController().signal;
+  #answer: AcmeAnswer | undefined;
+
+  private constructor(options: AcmeServerOptions, client: Client) {
+    this.#options = options;
+    this.#client = client;
+    const { http } = innerSchema.parse(client);
+    Object.defineProperty(http, 'request', {
+      value: (to: string, method: string, given: { data?: unknown } = {}) => this.#request(to, method, given.data),
+    });
+  }
+
+  static async open(options: AcmeServerOptions): Promise<AcmeServer> {
+    // Loaded when it is needed: two renewals a year do not pay for megabytes of every process.
+    const { Client } = await import('acme-client');
+    const { directory, accountKey, accountUrl, externalAccount } = options;
+    const client = new Client({
+      directoryUrl: directory,
+      accountKey,
+      ...(accountUrl === undefined ? {} : { accountUrl }),
+      ...(externalAccount
+        ? { externalAccountBinding: { kid: externalAccount.keyId, hmacKey: externalAccount.hmacKey } }
+        : {}),
+    });
+    return new AcmeServer(options, client);
+  }
+
+  /** @throws AcmeError `not-acme` for an address that answers as something else */
+  async directory(signal: AbortSignal): Promise<AcmeDirectory> {
+    const answer = await this.#options.transport(this.#options.directory, { method: 'GET', signal });
+    this.#assertGood(answer);
+    const found = directorySchema.safeParse(answer.data);
+    if (found.success) return found.data;
+    throw new AcmeError(
+      'not-acme',
+      `${this.#options.directory} is no ACME directory: it has no newNonce, newAccount and newOrder`,
+    );
+  }
+
+  /** Registers the key, or finds the account that it has. @returns its address */
+  async register(email: string | undefined, signal: AbortSignal): Promise<string> {
+    await this.#call(signal, () =>
+      this.#client.createAccount({
+        termsOfServiceAgreed: true,
+        ...(email === undefined ? {} : { contact: [`mailto:${email}`] }),
+      }),
+    );
+    return this.#client.getAccountUrl();
+  }
+
+  /** @param replaces identifier of the certificate that is renewed (RFC 9773 §5), see `renewalInfoId` */
+  newOrder(
+    about: {
+      readonly names: readonly string[];
+      readonly addresses: readonly string[];
+      readonly profile?: string | undefined;
+      readonly replaces?: string | undefined;
+    },
+    signal: AbortSignal,
+  ): Promise<AcmeOrder> {
+    const request = {
+      identifiers: [
+        ...about.names.map((value) => ({ type: 'dns', value })),
+        ...about.addresses.map((value) => ({ type: 'ip', value })),
+      ],
+      ...(about.profile === undefined ? {} : { profile: about.profile }),
+      ...(about.replaces === undefined ? {} : { replaces: about.replaces }),
+    };
+    return this.#call(signal, async () => orderSchema.parse(await this.#client.createOrder(request)));
+  }
+
+  order(order: Pick<AcmeOrder, 'url'>, signal: AbortSignal): Promise<AcmeOrder> {
+    return this.#call(signal, async () => orderSchema.parse(await this.#client.getOrder(asOrder(order))));
+  }
+
+  /** One after the other: a hundred at once would look like an attack. */
+  async authorizations(order: AcmeOrder, signal: AbortSignal): Promise<AcmeAuthorization[]> {
+    const all: AcmeAuthorization[] = [];
+    for (const one of order.authorizations) all.push(await this.authorization(one, signal));
+    return all;
+  }
+
+  authorization(at: string, signal: AbortSignal): Promise<AcmeAuthorization> {
+    return this.#call(signal, async () => {
+      const [found] = await this.#client.getAuthorizations(asOrder({ url: '', authorizations: [at] }));
+      const { challenges, ...rest } = authorizationSchema.parse(found);
+      return { ...rest, challenges: challenges.flatMap((one) => challengeSchema.safeParse(one).data ?? []) };
+    });
+  }
+
+  /** What the answer to a challenge must contain. */
+  keyAuthorization({ type, token }: AcmeChallenge): Promise<string> {
+    const kind = type === 'dns-01' ? 'dns-01' : 'http-01';
+    return this.#client.getChallengeKeyAuthorization({ type: kind, token, url: '', status: 'pending' });
+  }
+
+  /** Tells the authority that it may look. */
+  async accept({ url: at, token }: AcmeChallenge, signal: AbortSignal): Promise<void> {
+    await this.#call(signal, () =>
+      this.#client.completeChallenge({ type: 'http-01', token, url: at, status: 'pending' }),
+    );
+  }
+
+  /** @param key of the certificate, PEM */
+  finalize(order: AcmeOrder, key: string, signal: AbortSignal): Promise<AcmeOrder> {
+    return this.#call(signal, async () => {
+      const { crypto } = await import('acme-client');
+      const [, request] = await crypto.createCsr({ altNames: order.identifiers.map(({ value }) => value) }, key);
+      return orderSchema.parse(await this.#client.finalizeOrder(asOrder(order), request));
+    });
+  }
+
+  /** The chain that the authority offers first. */
+  certificate(order: AcmeOrder, signal: AbortSignal): Promise<string> {
+    return this.#call(signal, async () => z.string().parse(await this.#client.getCertificate(asOrder(order))));
+  }
+
+  /**
+   * When the authority would like a certificate to be renewed (RFC 9773 §4).
+   * @param id see `renewalInfoId`
+   * @returns milliseconds since 1970; undefined where it has no opinion, or none that can be read
+   */
+  async renewalWindow(id: string, signal: AbortSignal): Promise<{ start: number; end: number } | undefined> {
+    const { renewalInfo } = await this.directory(signal);
+    if (renewalInfo === undefined) return undefined;
+    const answer = await this.#options.transport(`${renewalInfo.replace(/\/$/, '')}/${id}`, { method: 'GET', signal });
+    if (answer.status === 404) return undefined;
+    this.#assertGood(answer);
+    const { data } = windowSchema.safeParse(answer.data);
+    return data && { start: Date.parse(data.suggestedWindow.start), end: Date.parse(data.suggestedWindow.end) };
+  }
+
+  /** What the last answer said about when to ask again, in milliseconds. */
+  get retryAfter(): number | undefined {
+    return retryAfterOf(this.#answer?.headers['retry-after'], this.#options.now());
+  }
+
+  async #call<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    this.#signal = signal;
+    try {
+      return await work();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof AcmeError) throw error;
+      const what =
+        error instanceof z.ZodError ? `its answer has another shape: ${z.prettifyError(error)}` : messageOf(error);
+      throw new AcmeError('not-acme', `the authority does not speak ACME as it should: ${what}`, { cause: error });
+    }
+  }
+
+  async #request(to: string, method: string, data: unknown): Promise<AcmeAnswer> {
+    const answer = await this.#options.transport(to, {
+      method: method.toUpperCase(),
+      signal: this.#signal,
+      ...(data === undefined ? {} : { body: JSON.stringify(data) }),
+    });
+    this.#answer = answer;
+    // A rejected nonce is the library's to answer, with the next one (RFC 8555 §6.5).
+    if (problemSchema.safeParse(answer.data).data?.type !== 'urn:ietf:params:acme:error:badNonce')
+      this.#assertGood(answer);
+    return answer;
+  }
+
+  #assertGood(answer: AcmeAnswer): void {
+    const { status, headers, data } = answer;
+    if (status < 400) return;
+    const problem = problemSchema.safeParse(data).data;
+    const retryAfter = retryAfterOf(headers['retry-after'], this.#options.now());
+    const type = problem?.type;
+    const limited = status === 429 || status === 503 || type === 'urn:ietf:params:acme:error:rateLimited';
+    const failure = limited
+      ? 'limited'
+      : status >= 500
+        ? 'unreachable'
+        : type?.startsWith('urn:ietf:params:acme:')
+          ? 'refused'
+          : 'not-acme';
+    throw new AcmeError(failure, `the authority answers ${status}: ${describeProblem(data) ?? 'without a reason'}`, {
+      type,
+      retryAfter,
+    });
+  }
+}
+
+/** The library reads few fields of an order; the others are there for its types. */
+function asOrder(order: { readonly url: string } & Partial<AcmeOrder>): Order {
+  const { url: at, status = 'pending', finalize = '', authorizations = [], identifiers = [], certificate } = order;
+  return {
+    url: at,
+    status,
+    finalize,
+    authorizations: [...authorizations],
+    identifiers: [...identifiers],
+    ...(certificate === undefined ? {} : { certificate }),
+  };
+}

@@ -1,0 +1,230 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { newKey, selfSigned } from '../../src/capabilities/certificates/self-signed.ts';
+import { AcmeServer, acmeTransport } from '../../src/host/acme.ts';
+import { FaultyAuthority, plain, problem } from '../support/acme-faults.ts';
+import { context, IssuingLab, loopbackNames, setOf } from '../support/issuing.ts';
+
+let lab: IssuingLab;
+let authority: FaultyAuthority;
+const day = 86_400_000;
+const hour = 3_600_000;
+
+beforeEach(async () => {
+  lab = await IssuingLab.make();
+  authority = await FaultyAuthority.start();
+});
+afterEach(async () => {
+  await authority.stop();
+  await lab.close();
+});
+
+/** appliance.yaml wants HTTPS; what the transport then asks is the faulty one. */
+const directory = 'https://ca.example/dir';
+function issuer(acme: Readonly<Record<string, unknown>> = {}, more: Parameters<IssuingLab['issuer']>[1] = {}) {
+  const inner = acmeTransport({ timeout: 1_000 });
+  return lab.issuer(
+    { directory, patience: '2s', ...acme },
+    { transport: (url, question) => inner(url.replace('https://ca.example', authority.base), question), ...more },
+  );
+}
+const issue = (acme?: Readonly<Record<string, unknown>>, more?: Parameters<IssuingLab['issuer']>[1]) =>
+  issuer(acme, more).issue(setOf(['shop.example']), { replaced: undefined }, context());
+const orders = () => authority.asked.filter((path) => path === '/order').length;
+
+describe('what an authority may do that no good one does', () => {
+  test('429 with a day of Retry-After: said at once, kept, and no further attempt until then', async () => {
+    authority.fault = (_, answer, path) =>
+      path === '/order' && problem(answer, 429, 'rateLimited', 'too many certificates', { 'retry-after': '86400' });
+    const began = performance.now();
+    await expect(issue()).rejects.toMatchObject({
+      code: 'certificate_limited',
+      hint: expect.stringMatching(/\(in (24 h|1 d|23 h)/),
+    });
+    expect(performance.now() - began).toBeLessThan(15_000);
+    // A process that knows nothing of the one before it.
+    authority.fault = () => false;
+    await expect(issue()).rejects.toMatchObject({
+      code: 'certificate_limited',
+      message: expect.stringContaining('Retry-After'),
+    });
+    expect(orders()).toBe(1);
+    const { retryAt = 0 } = lab.log.spent(directory, ['shop.example'], Date.now());
+    expect(Math.abs(retryAt - Date.now() - day)).toBeLessThan(hour);
+  });
+
+  test('503: later, by a date as well', async () => {
+    const at = new Date(Date.now() + 2 * hour).toUTCString();
+    authority.fault = (_, answer, path) => path === '/nonce' && plain(answer, 503, 'busy', { 'retry-after': at });
+    await expect(issue()).rejects.toMatchObject({
+      code: 'certificate_limited',
+      hint: expect.stringMatching(/\(in (2 h|1 h 59)/),
+    });
+    expect(orders()).toBe(0);
+  });
+
+  test('silence ends with a deadline, and the attempt is not lost', async () => {
+    authority.fault = (_, __, path) => path === '/order/1' || path === '/finalize';
+    await expect(issue()).rejects.toMatchObject({
+      code: 'authority_unreachable',
+      message: expect.stringContaining('no answer within 1 s'),
+    });
+    expect(await readdir(join(lab.root, 'certificates/orders'))).toEqual(['edge.json', 'edge.key.pem']);
+    authority.fault = () => false;
+    authority.orderStates = ['processing'];
+    await expect(issue()).rejects.toMatchObject({ code: 'certificate_limited' });
+    // The order under way was gone on with.
+    expect(orders()).toBe(1);
+  });
+
+  test('an order that stays ready: given up in time, asked to finalise once, gone on with next time', async () => {
+    await expect(issue()).rejects.toMatchObject({ message: expect.stringContaining('the order is ready') });
+    expect(authority.asked.filter((path) => path === '/finalize')).toHaveLength(1);
+    expect(orders()).toBe(1);
+  });
+
+  test('a chain that is of another key is never stored', async () => {
+    authority.orderStates = ['valid'];
+    authority.chain = (await selfSigned(['shop.example'], Date.now())).chain;
+    await expect(issue()).rejects.toMatchObject({
+      code: 'certificate_refused',
+      message: expect.stringContaining('the key does not belong to the certificate'),
+    });
+    expect(await lab.store.list('edge')).toEqual([]);
+    // The same order would give the same again.
+    expect(await readdir(join(lab.root, 'certificates/orders'))).toEqual([]);
+  });
+
+  test('a web server that is no authority', async () => {
+    authority.fault = (_, answer, path) => path === '/dir' && plain(answer, 200, '<h1>It works</h1>');
+    await expect(issue()).rejects.toMatchObject({
+      code: 'authority_unreachable',
+      message: expect.stringContaining('is no ACME directory'),
+    });
+    authority.fault = (_, answer, path) => path === '/dir' && plain(answer, 404, 'no');
+    await expect(issue()).rejects.toMatchObject({ hint: expect.stringContaining('certificates.acme.directory') });
+    expect(orders()).toBe(0);
+  });
+
+  test('an answer of another shape', async () => {
+    authority.orderStates = ['sleeping'];
+    await expect(issue()).rejects.toMatchObject({
+      code: 'authority_unreachable',
+      message: expect.stringContaining('another shape'),
+    });
+  });
+
+  test('nothing listens', async () => {
+    await authority.stop();
+    await expect(issue()).rejects.toMatchObject({
+      code: 'authority_unreachable',
+      message: expect.stringContaining('cannot be reached'),
+    });
+    authority = await FaultyAuthority.start();
+  });
+
+  test('a profile that it has is asked for, another is refused before an attempt', async () => {
+    authority.meta = { profiles: { classic: '', shortlived: '' } };
+    const wanting = (profile: string) =>
+      issuer().issue(setOf(['shop.example'], { profile }), { replaced: undefined }, context());
+    await expect(wanting('shortlifed')).rejects.toMatchObject({
+      code: 'config_invalid',
+      hint: expect.stringContaining('shortlived'),
+    });
+    expect(orders()).toBe(0);
+    await expect(wanting('shortlived')).rejects.toMatchObject({ code: 'certificate_limited' });
+    expect(orders()).toBe(1);
+  });
+
+  test('renewal information that is malformed, absent or slow changes nothing', async () => {
+    const server = await AcmeServer.open({
+      directory: `${authority.base}/dir`,
+      accountKey: await newKey('ec-p256'),
+      transport: acmeTransport({ timeout: 1_000 }),
+      now: Date.now,
+    });
+    const { signal } = context();
+    for (const body of ['{"suggestedWindow":{"start":"soon","end":"later"}}', '{}', 'null', '{"suggestedWindow":7']) {
+      authority.fault = (_, answer, path) =>
+        path.startsWith('/ari') && plain(answer, 200, body, { 'content-type': 'application/json' });
+      expect(await server.renewalWindow('id', signal)).toBeUndefined();
+    }
+    authority.fault = () => false;
+    expect(await server.renewalWindow('id', signal)).toBeUndefined();
+    authority.fault = (_, __, path) => path.startsWith('/ari');
+    await expect(server.renewalWindow('id', signal)).rejects.toMatchObject({ failure: 'unreachable' });
+  });
+
+  test('whoever waits may go away at any time', async () => {
+    authority.fault = (_, __, path) => path === '/order';
+    const abort = new AbortController();
+    const work = issuer().issue(
+      setOf(['shop.example']),
+      { replaced: undefined },
+      { signal: abort.signal, progress: () => undefined },
+    );
+    setTimeout(() => abort.abort(new Error('gone')), 200);
+    await expect(work).rejects.toThrow('gone');
+  });
+});
+
+describe('a look before an attempt is spent', () => {
+  test.each([
+    ['no address', { addresses: async () => [] }, /has no address/],
+    [
+      'a name service that is down',
+      { addresses: async () => Promise.reject(new Error('ESERVFAIL')) },
+      /does not answer for A and AAAA/,
+    ],
+  ])('%s', async (_, names, message) => {
+    await expect(issue({}, { names: { ...loopbackNames, ...names } })).rejects.toMatchObject({
+      code: 'certificate_refused',
+      message: expect.stringMatching(message),
+      left: 'no attempt was spent',
+    });
+    expect(orders()).toBe(0);
+    expect(lab.log.spent(directory, ['shop.example'], Date.now()).issued).toEqual([]);
+  });
+
+  test('a CAA record that forbids this authority, also one of a parent', async () => {
+    authority.meta = { caaIdentities: ['ca.example'] };
+    const caa = (at: string, value: string) => ({
+      names: { ...loopbackNames, caa: async (name: string) => (name === at ? [{ tag: 'issue', value }] : []) },
+    });
+    await expect(issue({}, caa('shop.example', 'other.example'))).rejects.toMatchObject({
+      message: expect.stringContaining('the CAA record of shop.example allows other.example'),
+      hint: 'add a CAA record: shop.example. CAA 0 issue "ca.example"',
+    });
+    await expect(issue({}, caa('example', ';'))).rejects.toMatchObject({
+      message: expect.stringContaining('allows nobody'),
+    });
+    expect(orders()).toBe(0);
+    await expect(issue({}, caa('example', 'ca.example; accounturi=x'))).rejects.toMatchObject({
+      code: 'certificate_limited',
+    });
+    expect(orders()).toBe(1);
+  });
+
+  test('port 80 that is closed, and another host behind the name', async () => {
+    await expect(issue({}, { port: 1 })).rejects.toMatchObject({
+      message: expect.stringContaining('does not answer'),
+      hint: expect.stringContaining('port 80'),
+    });
+    const port = Number(new URL(authority.base).port);
+    await expect(issue({}, { port })).rejects.toMatchObject({ message: expect.stringContaining('not from this edge') });
+    expect(orders()).toBe(0);
+  });
+});
+
+test('after a failure the staging directory is tried first, and its failure spends nothing', async () => {
+  const told = context();
+  const careful = issuer({ staging: 'https://ca.example/staging' }).issue(
+    setOf(['shop.example']),
+    { replaced: undefined, careful: true },
+    told,
+  );
+  await expect(careful).rejects.toMatchObject({ left: expect.stringContaining('stays') });
+  expect(told.told[0]).toContain('rehearsing');
+  expect(authority.asked).toEqual(['/staging']);
+});

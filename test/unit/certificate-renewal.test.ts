@@ -1,0 +1,132 @@
+import { describe, expect, test } from 'vitest';
+import { allowance } from '../../src/capabilities/certificates/budget.ts';
+import {
+  drawPoint,
+  isSensible,
+  nextCheck,
+  renewalTime,
+  retryTime,
+} from '../../src/capabilities/certificates/renewal.ts';
+import { random as seeded } from '../support/random.ts';
+
+const day = 86_400_000;
+const hour = 3_600_000;
+const start = Date.UTC(2026, 0, 1);
+
+describe('when a certificate is renewed (S1-29)', () => {
+  test.each([
+    [90, 60],
+    [64, (64 * 2) / 3],
+    [45, 30],
+    [6, 3],
+    [9.99, 4.995],
+    [10, (10 * 2) / 3],
+  ])('of %d days after %d', (lifetime, after) => {
+    const at = renewalTime({ notBefore: start, notAfter: start + lifetime * day }, undefined);
+    expect(at).toBe(start + Math.floor(after * day));
+  });
+
+  const random = seeded(29);
+  const lifetimes = [90, 64, 45, 6, 160 / 24, 1, 1 / 24, 398, 825];
+
+  test('whatever an authority suggests, within the lifetime, and never in its last sixth', () => {
+    for (let round = 0; round < 20_000; round += 1) {
+      const lifetime = (lifetimes[Math.floor(random() * lifetimes.length)] ?? 90) * day;
+      const certificate = { notBefore: start, notAfter: start + lifetime };
+      const from = start + Math.floor((random() * 1.4 - 0.2) * lifetime);
+      const window = { start: from, end: from + 1 + Math.floor(random() * lifetime) };
+      const point = drawPoint(window, random());
+      expect(point).toBeGreaterThanOrEqual(window.start);
+      expect(point).toBeLessThan(window.end);
+      const at = renewalTime(certificate, isSensible(window, certificate) ? { ...window, point } : undefined);
+      expect(at).toBeLessThanOrEqual(start + Math.floor((lifetime * 5) / 6));
+      if (isSensible(window, certificate))
+        expect(at === point || at === start + Math.floor((lifetime * 5) / 6)).toBe(true);
+      else expect(at).toBeGreaterThanOrEqual(start + Math.floor(lifetime / 2) - 1);
+      // Between then and the end certificates are looked at twice more at the least.
+      const check = nextCheck(at, random(), lifetime);
+      expect(nextCheck(check, random(), lifetime)).toBeLessThanOrEqual(certificate.notAfter);
+    }
+  });
+
+  test('points of a window are spread over all of it', () => {
+    const window = { start, end: start + day };
+    const points = Array.from({ length: 1_000 }, () => drawPoint(window, random()));
+    const firstHalf = points.filter((point) => point < start + day / 2).length;
+    expect(firstHalf).toBeGreaterThan(420);
+    expect(firstHalf).toBeLessThan(580);
+  });
+
+  test('a window without length, after the end or without meaning is no advice', () => {
+    const certificate = { notBefore: start, notAfter: start + 90 * day };
+    for (const [from, to] of [
+      [start + day, start + day],
+      [start + 2 * day, start + day],
+      [start + 90 * day, start + 91 * day],
+      [Number.NaN, start + day],
+    ] as const)
+      expect(isSensible({ start: from, end: to }, certificate)).toBe(false);
+  });
+});
+
+describe('when certificates are looked at', () => {
+  test('at once where nobody ever has, or for long', () => {
+    expect(nextCheck(undefined, 0.5, 90 * day)).toBeLessThanOrEqual(start);
+    expect(nextCheck(start - 3 * day, 0.5, 90 * day)).toBeLessThan(start);
+  });
+
+  test('twice a day, at another time for each appliance', () => {
+    const times = [0, 0.25, 0.5, 0.75, 0.999].map((jitter) => nextCheck(start, jitter, 90 * day) - start);
+    expect(new Set(times).size).toBe(5);
+    for (const time of times) {
+      expect(time).toBeLessThanOrEqual(12 * hour);
+      expect(time).toBeGreaterThanOrEqual(10 * hour);
+    }
+  });
+});
+
+describe('when an attempt is made again by itself', () => {
+  test('an hour later, then twice as long, at most a day', () => {
+    const end = start + 30 * day;
+    expect([1, 2, 3, 4, 5, 6, 50].map((failures) => (retryTime(failures, start, end) - start) / hour)).toEqual([
+      1, 2, 4, 8, 16, 24, 24,
+    ]);
+  });
+
+  test('closer together towards the end, never more than once a minute', () => {
+    expect(retryTime(9, start, start + 5 * hour) - start).toBe(hour / 2);
+    expect(retryTime(9, start, start + 60_000) - start).toBe(60_000);
+    expect(retryTime(9, start, start - day) - start).toBe(hour);
+  });
+});
+
+describe('limits of an authority, counted here', () => {
+  const limits = { certificatesPerWeek: 5, failuresPerHour: 5 };
+  const none = { issued: [], failed: new Map<string, number[]>(), retryAt: undefined };
+  const now = start + 30 * day;
+
+  test('five certificates of the same names in a week, and the sixth when the first is a week old', () => {
+    const issued = [6, 5, 4, 3, 2].map((days) => now - days * day);
+    expect(allowance({ ...none, issued }, limits, now)).toMatchObject({ allowed: false, until: now + day });
+    expect(allowance({ ...none, issued: issued.slice(1) }, limits, now)).toEqual({ allowed: true });
+    expect(allowance({ ...none, issued }, limits, now + day)).toEqual({ allowed: true });
+    expect(allowance({ ...none, issued }, { ...limits, certificatesPerWeek: 0 }, now)).toEqual({ allowed: true });
+  });
+
+  test('five failed validations of a name in an hour', () => {
+    const failed = new Map([['shop.example', [50, 40, 30, 20, 10].map((minutes) => now - minutes * 60_000)]]);
+    expect(allowance({ ...none, failed }, limits, now)).toMatchObject({ allowed: false, until: now + 10 * 60_000 });
+    expect(allowance({ ...none, failed }, limits, now + 10 * 60_000)).toEqual({ allowed: true });
+  });
+
+  test('what it asked for with Retry-After, to the second', () => {
+    expect(allowance({ ...none, retryAt: now + day }, limits, now)).toMatchObject({ allowed: false, until: now + day });
+    expect(allowance({ ...none, retryAt: now }, limits, now)).toEqual({ allowed: true });
+  });
+
+  test('a clock that was set back locks nobody out for longer than the window', () => {
+    const issued = Array.from({ length: 5 }, () => now + 3 * day);
+    const answer = allowance({ ...none, issued }, limits, now);
+    expect(answer).toMatchObject({ allowed: false, until: now + 7 * day });
+  });
+});
