@@ -33,6 +33,7 @@ import { createResolveStep, type ResolveDeps } from '../recipes/resolve.ts';
 import type { Steps } from '../recipes/steps.ts';
 import { alertRules } from './alert-rules.ts';
 import { Alerting } from './alerting.ts';
+import { Checks } from './checks/index.ts';
 import { ContainerWatch } from './containers.ts';
 import { execInEdge } from './edge-exec.ts';
 import { EventHub } from './events.ts';
@@ -69,6 +70,7 @@ export interface Appliance {
   readonly alerting: Alerting;
   readonly monitoring: Monitoring;
   readonly upkeep: Upkeep;
+  readonly checks: Checks;
   /** The models directory and its registry. */
   readonly models: Models;
   /** Models beside running processes; undefined without a section `models` in appliance.yaml. */
@@ -244,6 +246,22 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     running: () => operations.reports.running()?.kind ?? null,
     onClosed: () => hub.publish({ event: 'status', time: timestamp(clock.now()) }),
   });
+  const checks = new Checks(
+    {
+      config,
+      paths,
+      clock,
+      engine,
+      store,
+      core,
+      watch,
+      observer,
+      upkeep,
+      modelDirectory: modelService?.directory,
+      release,
+    },
+    database,
+  );
   const modelSteps = modelService?.steps();
   const runner: Runner = new Runner({
     journal,
@@ -289,6 +307,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     alerting,
     monitoring,
     upkeep,
+    checks,
     models,
     modelService,
     modelSteps,

@@ -86,6 +86,7 @@ export function createHandlers(
       a.audit.append(timestamp(a.clock.now()), actor, pinned ? 'pin' : 'unpin', release.tag, 'done');
       return summaryOf(a, a.store.get(release.id));
     },
+    check: (input, { signal }) => a.checks.stream(input, signal),
     plan: async (input, { signal }) => {
       await host.fresh();
       return previews.showDeploy(input, signal);

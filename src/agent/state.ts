@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { alertMigrations } from '../capabilities/alerts/index.ts';
 import { secretMigrations } from '../capabilities/checks/upkeep/secret-ages.ts';
+import { checkMigrations } from '../capabilities/checks/verdict-store.ts';
 import { releaseMigrations } from '../capabilities/releases/store.ts';
 import { rolloutMigrations } from '../capabilities/traffic/rollout-store.ts';
 import { Ballast } from '../host/ballast.ts';
@@ -14,6 +15,7 @@ import { reportMigrations } from '../operations/reports.ts';
 /** The modules whose tables the state database holds. */
 export const stateModules = [
   alertMigrations,
+  checkMigrations,
   journalMigrations,
   auditMigrations,
   releaseMigrations,

@@ -58,6 +58,7 @@ export const endpoints = {
   modelsRollback: { method: 'POST', path: '/models/rollback', access: 'operator', stream: true },
   modelsRetrain: { method: 'POST', path: '/models/retrain', access: 'operator', stream: true },
   modelsScan: { method: 'POST', path: '/models/scan', access: 'operator', stream: false },
+  check: { method: 'POST', path: '/check', access: 'viewer', stream: true },
   configShow: { method: 'GET', path: '/config', access: 'viewer', stream: false },
   audit: { method: 'POST', path: '/audit', access: 'viewer', stream: false },
   auditVerify: { method: 'GET', path: '/audit/verify', access: 'viewer', stream: false },

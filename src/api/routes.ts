@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { alertSchema, alertsSchema, alertsTestSchema, silenceSchema } from './alerts.ts';
+import { checkEventSchema, checkInput } from './checks.ts';
 import { type Endpoint, type EndpointName, endpoints } from './endpoints.ts';
 import {
   modelAddedSchema,
@@ -172,6 +173,8 @@ export const routes = {
   modelsRetrain: route('modelsRetrain', z.object(modelOperation), eventSchema),
   /** A registered version, or an absolute path of a directory that the caller may read. */
   modelsScan: route('modelsScan', z.object({ target: z.string() }), modelScan),
+  /** Events while checks run; the last one is the report. */
+  check: route('check', checkInput, checkEventSchema),
   configShow: route('configShow', nothing, z.record(z.string(), z.unknown())),
   audit: route(
     'audit',

@@ -59,6 +59,7 @@ export const handlers: { readonly [Name in HandledVerb]: () => Promise<Handler<N
   'alerts raise': async () => (await import('./verbs/alerts.ts')).raise,
   'alerts resolve': async () => (await import('./verbs/alerts.ts')).resolve,
   'alerts ack': async () => (await import('./verbs/alerts.ts')).ack,
+  check: async () => (await import('./verbs/check.ts')).check,
   audit: async () => (await import('./verbs/audit.ts')).audit,
   'audit verify': async () => (await import('./verbs/audit.ts')).verify,
   agent: async () => (await import('./verbs/agent.ts')).agent,

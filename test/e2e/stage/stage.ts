@@ -116,6 +116,7 @@ class Stage {
     alertsRaise: async () => [],
     alertsResolve: async () => [],
     alertsAck: async () => [],
+    check: async function* () {},
     models: async () => [],
     modelsShow: noModel,
     modelsAdd: noModel,

@@ -5,7 +5,7 @@ import { ApplianceError, messageOf } from '../../../lib/errors.ts';
 import type { HeldSecret } from './secret-ages.ts';
 
 /** Keys whose values are secrets by their name. */
-const secretKey = /PASS|SECRET|TOKEN|(?:^|_)KEYS?(?:_|$)|APIKEY|CREDENTIAL|PRIVATE|DSN/i;
+export const secretKey = /PASS|SECRET|TOKEN|(?:^|_)KEYS?(?:_|$)|APIKEY|CREDENTIAL|PRIVATE|DSN/i;
 /** A file that holds one secret and nothing else. */
 export interface SecretFile {
   readonly name: string;
@@ -13,7 +13,7 @@ export interface SecretFile {
 }
 
 /** `postgresql://user:password@host` */
-const withPassword = /^[a-z][a-z0-9+.-]*:\/\/[^/@\s]*:[^/@\s]+@/i;
+export const withPassword = /^[a-z][a-z0-9+.-]*:\/\/[^/@\s]*:[^/@\s]+@/i;
 
 /**
  * The secrets that are known: keys of the environment file, the files of receivers of alerts, and those that containers mount.
