@@ -4,6 +4,7 @@
 //   dist/<name>-<hash>.js  the program; every dynamic import is a chunk, so a CLI verb loads only what it uses
 //   dist/copy-worker.js    what a thread that copies and hashes files runs
 //   dist/policies/         the policies that come with it
+//   dist/checks/           the sequences of requests that come with it
 //   dist/node_modules/     better-sqlite3, the one dependency with native code
 //
 // `node build.js [--outdir DIR]`
@@ -190,7 +191,8 @@ async function main() {
     logLevel: 'warning',
   });
   await copySqlite(outdir);
-  await cp(join(repository, 'compose', 'policies'), join(outdir, 'policies'), { recursive: true });
+  for (const data of ['policies', 'checks'])
+    await cp(join(repository, 'compose', data), join(outdir, data), { recursive: true });
   const bytes = outputs.reduce((sum, [, output]) => sum + output.bytes, 0);
   console.log(`built ${outdir}: ${outputs.length} modules, ${Math.round(bytes / 1024)} KiB`);
 }

@@ -1,6 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { checkHost } from '../capabilities/checks/host.ts';
+import { smokeStep } from '../capabilities/checks/smoke/step.ts';
 import { SecretAges } from '../capabilities/checks/upkeep/secret-ages.ts';
 import { retain } from '../capabilities/releases/retain.ts';
 import { createReleaseSteps } from '../capabilities/releases/steps.ts';
@@ -24,6 +26,7 @@ import type { ApplianceError } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
 import { shadowReportSchema } from '../lib/shadow.ts';
 import { AuditLog } from '../operations/audit.ts';
+import { findingSchema } from '../operations/finding.ts';
 import { Journal } from '../operations/journal.ts';
 import { Reports } from '../operations/reports.ts';
 import { Runner, type RunnerEvent } from '../operations/runner.ts';
@@ -37,7 +40,7 @@ import { Checks } from './checks/index.ts';
 import { ContainerWatch } from './containers.ts';
 import { execInEdge } from './edge-exec.ts';
 import { EventHub } from './events.ts';
-import { ModelService } from './model-service.ts';
+import { ModelService, modelsDirectory } from './model-service.ts';
 import { Models } from './models.ts';
 import { Monitoring } from './monitoring.ts';
 import { Observer } from './observer.ts';
@@ -196,12 +199,41 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     shadowOf: shadows.of,
     onSeen: (rollout) => alerting.seen(rollout),
   });
+  const checks = new Checks(
+    {
+      config,
+      paths,
+      clock,
+      engine,
+      store,
+      core,
+      watch,
+      observer,
+      upkeep,
+      modelDirectory: config.models && modelsDirectory(paths, config.models),
+      release,
+    },
+    database,
+  );
   const steps: Steps = {
     ...stack,
     bake: bake(stack.waitHealthy),
     ...createReleaseSteps(store),
     adoptCore: core.adoptStep(),
-    checkHost: checkHost({ engine, compose: composeHands, directory: paths.lib }),
+    checkHost: checkHost({
+      engine,
+      compose: composeHands,
+      directory: paths.lib,
+      checklists: async ({ tag, policy }, operation, signal) => {
+        const seen = await checks.beforeDeploy(tag, policy, signal);
+        reports.keep(operation, 'checks', 'before', seen.findings);
+        return seen;
+      },
+    }),
+    smoke: smokeStep({
+      run: (wish, signal) => checks.smoke(wish, signal),
+      keep: (operation, through, findings) => reports.keep(operation, 'checks', `smoke ${through}`, findings),
+    }),
     resolveRelease: createResolveStep(resolve),
     configureEdge: traffic.configureEdge,
     shiftTraffic: traffic.shiftTraffic,
@@ -246,22 +278,6 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     running: () => operations.reports.running()?.kind ?? null,
     onClosed: () => hub.publish({ event: 'status', time: timestamp(clock.now()) }),
   });
-  const checks = new Checks(
-    {
-      config,
-      paths,
-      clock,
-      engine,
-      store,
-      core,
-      watch,
-      observer,
-      upkeep,
-      modelDirectory: modelService?.directory,
-      release,
-    },
-    database,
-  );
   const modelSteps = modelService?.steps();
   const runner: Runner = new Runner({
     journal,
@@ -285,7 +301,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     makeRoom: () => void ballast.secure(),
     onError,
     rollouts: rolloutStore,
-    verdictsOf: (id) => rollouts.findings(id),
+    verdictsOf: (id) => [...reports.of(id, 'checks', z.array(findingSchema)).flat(), ...rollouts.findings(id)],
     reportsOf: (id) => ({ drains: reports.of(id, 'drain', drainSchema), shadow: shadows.of(id) ?? null }),
   });
   return {

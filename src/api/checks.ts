@@ -4,7 +4,7 @@ import { verdicts } from '../lib/verdict.ts';
 // The JSON shapes of `appliance check`. Times are RFC 3339 in UTC, durations seconds.
 
 /** The checklists, in the order in which they are worked through. */
-export const checkGroupNames = ['preflight', 'config'] as const;
+export const checkGroupNames = ['preflight', 'config', 'smoke'] as const;
 
 const checkSchema = z.object({
   id: z.string(),
@@ -49,4 +49,6 @@ export const checkInput = z.object({
   policy: z.string().optional(),
   /** Release that is looked at; default: the live one. */
   tag: z.string().optional(),
+  /** Where smoke tests are sent; default: the edge. */
+  on: z.enum(['edge', 'blue', 'green']).default('edge'),
 });

@@ -417,20 +417,22 @@ export const catalog = {
   check: {
     summary: 'work through checklists: pass, fail or inconclusive, with what was seen',
     group: 'appliance',
-    args: [{ name: 'group', help: 'preflight, config or all; default: all' }],
+    args: [{ name: 'group', help: 'preflight, config, smoke or all; default: all' }],
     options: {
       policy: {
         value: 'NAME',
         help: 'whose demands are asked; default: the policy of deploys, or the one monitored by',
       },
       tag: { value: 'TAG', help: 'the release that it is about; default: the live one' },
+      on: { value: 'WHERE', choices: ['edge', 'blue', 'green'], help: 'where requests are sent; default: edge' },
     },
     about:
-      'preflight: whether the host can take a release, before a first deploy too. config: secrets, settings, files and the source. Checks run side by side, each with a deadline; one that cannot look is inconclusive. Needs no agent; with one, the verdicts are kept and stand in its metrics. Exit status 0, 3 or 4.',
+      'preflight: whether the host can take a release, before a first deploy too. config: secrets, settings, files and the source. smoke: sequences of requests, through the edge or straight to a colour, tables and schema of the database. Checks run side by side, each with a deadline; one that cannot look is inconclusive. Needs no agent; with one, the verdicts are kept and stand in its metrics. Exit status 0, 3 or 4.',
     examples: [
       'appliance check',
       'appliance check preflight --tag v1.0',
       'appliance check config --policy flash --json',
+      'appliance check smoke --on green',
     ],
   },
   audit: {

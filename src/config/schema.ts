@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { bytesPattern, durationPattern, parseBytes, parseDuration } from '../lib/units.ts';
 import { alertsSchema } from './alerts.ts';
+import { checksSchema } from './checks.ts';
 import { modelsSchema } from './models.ts';
 import { monitoringSchema } from './monitoring.ts';
 import { shadowSchema } from './shadow.ts';
@@ -164,6 +165,7 @@ export const configSchema = z.strictObject({
   monitoring: monitoringSchema.optional(),
   synthetic: syntheticSchema.optional(),
   models: modelsSchema.optional(),
+  checks: checksSchema.optional(),
   agent: z
     .strictObject({
       operators: z.string().default('appliance').describe('group that may use the operator socket'),

@@ -1,19 +1,29 @@
 import type { CheckEvent, CheckReport, CheckShape } from '../../api/checks.ts';
 import type { ParsedInput } from '../../api/routes.ts';
-import { type Check, type CheckGroup, type CheckResult, checkGroups } from '../../capabilities/checks/check.ts';
+import {
+  type Check,
+  type CheckGroup,
+  type CheckResult,
+  checkGroups,
+  inconclusive,
+} from '../../capabilities/checks/check.ts';
 import { configChecks } from '../../capabilities/checks/config/index.ts';
 import { preflightChecks } from '../../capabilities/checks/preflight/index.ts';
 import { runChecks } from '../../capabilities/checks/run-checks.ts';
+import type { SmokeArgs } from '../../capabilities/checks/smoke/step.ts';
 import { VerdictStore } from '../../capabilities/checks/verdict-store.ts';
 import type { PolicyDemands } from '../../config/policy-demands.ts';
 import { loadPolicy } from '../../config/policy-load.ts';
 import type { Config } from '../../config/schema.ts';
+import { loadSequence } from '../../config/sequence-load.ts';
 import type { Database } from '../../host/sqlite.ts';
 import { timestamp } from '../../lib/clock.ts';
+import type { Colour } from '../../lib/colour.ts';
 import { combine, type Finding } from '../../lib/verdict.ts';
 import { configHands } from './config-hands.ts';
 import type { CheckParts } from './parts.ts';
 import { preflightHands } from './preflight-hands.ts';
+import { type Subject, sequencesOf, smokeChecks } from './smoke-hands.ts';
 import { repositoryHands } from './source-hands.ts';
 
 /** What is looked at, and by whose demands. */
@@ -22,6 +32,9 @@ interface Scope {
   readonly demands: PolicyDemands | undefined;
   /** The release that it is about. */
   readonly tag: string | undefined;
+  readonly on: 'edge' | Colour;
+  /** Whether somebody named the policy for this run. */
+  readonly named: boolean;
 }
 
 /** The checklists of one appliance: gives checks their hands, runs them and keeps what they say. */
@@ -41,7 +54,13 @@ export class Checks {
     const policy = input.policy ?? policyOf(this.#parts.config);
     const live = store.live();
     const tag = input.tag ?? (live ? store.get(live.release).tag : undefined);
-    const scope = { policy, demands: await this.#demands(policy), tag };
+    const scope = {
+      policy,
+      demands: await this.#demands(policy),
+      tag,
+      on: input.on,
+      named: input.policy !== undefined,
+    };
     const results: CheckResult[] = [];
     for (const group of checkGroups.filter((name) => input.groups.includes(name))) {
       const waiting: CheckEvent[] = [];
@@ -90,11 +109,13 @@ export class Checks {
   ): Promise<{ readonly findings: readonly Finding[]; readonly refused: readonly Finding[] }> {
     const policy = policyName ?? policyOf(this.#parts.config);
     const demands = await this.#demands(policy);
-    const results = await this.#run(['preflight', 'config'], { policy, demands, tag }, signal);
+    const scope: Scope = { policy, demands, tag, on: 'edge', named: false };
+    const results = await this.#run(['preflight', 'config'], scope, signal);
     this.#verdicts.keep(results, this.#parts.clock.now());
-    const refuse = new Set(
-      policyName === undefined && this.#parts.config.deploy.policy === undefined ? [] : demands?.refuse,
-    );
+    const { config } = this.#parts;
+    // A policy that only alerts are raised by has no say in a deploy.
+    const followed = policyName !== undefined || config.deploy.policy !== undefined;
+    const refuse = new Set([...(followed ? (demands?.refuse ?? []) : []), ...(config.checks?.refuse ?? [])]);
     const refused = results.filter(
       ({ id, group, verdict }) => verdict === 'fail' && (refuse.has(id) || refuse.has(group)),
     );
@@ -112,23 +133,71 @@ export class Checks {
     signal: AbortSignal,
     onResult?: (result: CheckResult) => void,
   ): Promise<CheckResult[]> {
-    const checks = groups.flatMap((group) => this.#checksOf(group, scope));
+    const checks = (await Promise.all(groups.map((group) => this.#checksOf(group, scope)))).flat();
     return runChecks(checks, { clock: this.#parts.clock, signal, ...(onResult ? { onResult } : {}) });
   }
 
-  #checksOf(group: CheckGroup, { demands, tag }: Scope): Check[] {
+  async #checksOf(group: CheckGroup, scope: Scope): Promise<Check[]> {
+    const { demands, tag } = scope;
     const repository = repositoryHands(this.#parts);
     switch (group) {
       case 'preflight':
         return preflightChecks(preflightHands(this.#parts, repository, tag), demands, tag);
       case 'config':
         return configChecks(configHands(this.#parts, repository, tag), demands);
+      case 'smoke':
+        return this.#smoke(scope);
     }
+  }
+
+  /** Sequences of requests in a deploy: what was seen, whatever it is. @throws ApplianceError `config_invalid` */
+  async smoke({ sequences, ...subject }: SmokeArgs, signal: AbortSignal): Promise<Finding[]> {
+    const checks = await smokeChecks(this.#parts, subject, await sequencesOf(this.#parts, sequences), undefined, false);
+    const results = await runChecks(checks, { clock: this.#parts.clock, signal });
+    this.#verdicts.keep(results, this.#parts.clock.now());
+    return results.map(findingOf);
+  }
+
+  /** @throws ApplianceError `config_invalid` for a sequence in appliance.yaml that nobody knows */
+  async assertSequences(): Promise<void> {
+    await sequencesOf(this.#parts, this.#parts.config.checks?.smoke ?? []);
+  }
+
+  async #smoke({ on, policy, demands, named }: Scope): Promise<Check[]> {
+    const { config } = this.#parts;
+    const subject = await this.#subject(on);
+    if (!subject) return [nothingThere('smoke', on)];
+    const own = config.checks?.smoke ?? [];
+    const shipped = policy !== undefined && (named || own.length === 0) && (await loadSequence(policy)) ? [policy] : [];
+    const sequences = await sequencesOf(this.#parts, [...new Set([...own, ...shipped])]);
+    return smokeChecks(this.#parts, subject, sequences, demands, true);
+  }
+
+  /** The release that answers at a place. */
+  async #subject(on: Scope['on']): Promise<Subject | undefined> {
+    const { store, observer } = this.#parts;
+    const live = store.live();
+    if (on === 'edge') return live ? { release: live.release, colour: live.colour, through: 'edge' } : undefined;
+    const [release] = [...(await observer.occupants())].find(([, colour]) => colour === on) ?? [];
+    return release === undefined ? undefined : { release, colour: on, through: 'colour' };
   }
 
   async #demands(policy: string | undefined): Promise<PolicyDemands | undefined> {
     return policy === undefined ? undefined : (await loadPolicy(policy, this.#parts.paths.config)).policy.checks;
   }
+}
+
+/** What stands for a checklist that has nothing to look at. */
+function nothingThere(group: CheckGroup, on: Scope['on']): Check {
+  return {
+    id: `${group}.release`,
+    group,
+    requirement: [],
+    about: 'a release',
+    expected: 'one that runs',
+    hint: 'appliance deploy TAG',
+    look: async () => inconclusive(on === 'edge' ? 'nothing is live yet' : `nothing runs on ${on}`),
+  };
 }
 
 /** Whose demands are asked when nobody says. */

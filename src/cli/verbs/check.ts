@@ -11,11 +11,12 @@ import type { Session } from '../session.ts';
 type Group = CheckShape['group'];
 
 export async function check(call: Call<'check'>, session: Session): Promise<number> {
-  const { policy, tag } = call.options;
+  const { policy, tag, on } = call.options;
   const input = {
     groups: groupsOf(call.args.group ?? 'all'),
     ...(policy === undefined ? {} : { policy }),
     ...(tag === undefined ? {} : { tag }),
+    ...(isPlace(on) ? { on } : {}),
   };
   let report: CheckReport | undefined;
   for await (const event of (await session.client()).stream('check', input, session.signal)) {
@@ -32,6 +33,9 @@ export async function check(call: Call<'check'>, session: Session): Promise<numb
   session.answer(seen, () => reportLines(seen, session.out, session.globals.verbose));
   return exitCodeOfVerdict(verdict);
 }
+
+const isPlace = (text: string | undefined): text is 'edge' | 'blue' | 'green' =>
+  text === 'edge' || text === 'blue' || text === 'green';
 
 /** @throws ApplianceError `usage` with a near match */
 function groupsOf(name: string): Group[] {
