@@ -55,10 +55,6 @@ export const policyDemandsSchema = z.strictObject({
   keys: z.array(environmentKey).default([]),
   redis: z.strictObject({ id, tls: z.boolean() }).optional().describe('whether connections to Redis must use TLS'),
   tables: z.strictObject({ id, names: z.array(z.string().regex(/^[a-z_][a-z0-9_.]*$/)).min(1) }).optional(),
-  replicas: z
-    .strictObject({ id, atLeast: z.int().min(1) })
-    .optional()
-    .describe('instances of each routed service'),
   load: z.array(load).default([]),
   lighthouse: z
     .strictObject({ id, performance: z.number(), accessibility: z.number(), bestPractices: z.number() })

@@ -11,6 +11,7 @@ import { readFrames } from './docker-frames.ts';
 import { type RunOnce, type RunOnceResult, runOnce } from './docker-run.ts';
 import {
   type ContainerDetail,
+  type ContainerRights,
   type ContainerSummary,
   containerSchema,
   type EngineEvent,
@@ -22,6 +23,7 @@ import {
   type LogChunk,
   type NetworkSummary,
   networkSchema,
+  rightsSchema,
 } from './docker-shapes.ts';
 
 export type { ContainerDetail, ContainerSummary, EngineEvent, ExecResult, ImageDetail, LogChunk, NetworkSummary };
@@ -111,6 +113,20 @@ export class Engine {
         Object.entries(c.NetworkSettings.Networks ?? {}).map(([name, n]) => [name, n.IPAddress]),
       ),
     };
+  }
+
+  /** @returns undefined when there is no such container (any more) */
+  async rights(id: string): Promise<ContainerRights | undefined> {
+    const raw = await orAbsent(() => guard('inspect', () => this.#docker.getContainer(id).inspect()));
+    if (raw === undefined) return undefined;
+    const { HostConfig, Mounts } = rightsSchema.parse(raw);
+    const mounts = (Mounts ?? []).map(({ Type, Source, Destination, RW }) => ({
+      type: Type,
+      source: Source,
+      target: Destination,
+      writable: RW,
+    }));
+    return { privileged: HostConfig.Privileged, mounts };
   }
 
   async start(id: string): Promise<void> {

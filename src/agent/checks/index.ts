@@ -1,3 +1,4 @@
+import { isAbsolute } from 'node:path';
 import type { CheckEvent, CheckReport, CheckShape } from '../../api/checks.ts';
 import type { ParsedInput } from '../../api/routes.ts';
 import {
@@ -8,8 +9,12 @@ import {
   inconclusive,
 } from '../../capabilities/checks/check.ts';
 import { configChecks } from '../../capabilities/checks/config/index.ts';
+import { loadChecks } from '../../capabilities/checks/load/index.ts';
+import { lighthouseCheck } from '../../capabilities/checks/load/lighthouse.ts';
+import { commandCheck } from '../../capabilities/checks/own-commands.ts';
 import { preflightChecks } from '../../capabilities/checks/preflight/index.ts';
 import { runChecks } from '../../capabilities/checks/run-checks.ts';
+import { securityChecks } from '../../capabilities/checks/security/index.ts';
 import type { SmokeArgs } from '../../capabilities/checks/smoke/step.ts';
 import { VerdictStore } from '../../capabilities/checks/verdict-store.ts';
 import type { PolicyDemands } from '../../config/policy-demands.ts';
@@ -21,8 +26,10 @@ import { timestamp } from '../../lib/clock.ts';
 import type { Colour } from '../../lib/colour.ts';
 import { combine, type Finding } from '../../lib/verdict.ts';
 import { configHands } from './config-hands.ts';
+import { loadHands } from './load-hands.ts';
 import type { CheckParts } from './parts.ts';
 import { preflightHands } from './preflight-hands.ts';
+import { securityHands } from './security-hands.ts';
 import { type Subject, sequencesOf, smokeChecks } from './smoke-hands.ts';
 import { repositoryHands } from './source-hands.ts';
 
@@ -35,6 +42,9 @@ interface Scope {
   readonly on: 'edge' | Colour;
   /** Whether somebody named the policy for this run. */
   readonly named: boolean;
+  /** Whether ramps of many minutes are run. */
+  readonly ramps: boolean;
+  readonly progress: (text: string) => void;
 }
 
 /** The checklists of one appliance: gives checks their hands, runs them and keeps what they say. */
@@ -54,34 +64,37 @@ export class Checks {
     const policy = input.policy ?? policyOf(this.#parts.config);
     const live = store.live();
     const tag = input.tag ?? (live ? store.get(live.release).tag : undefined);
-    const scope = {
+    const waiting: CheckEvent[] = [];
+    let wake = (): void => undefined;
+    const tell = (event: CheckEvent): void => {
+      waiting.push(event);
+      wake();
+    };
+    const scope: Scope = {
       policy,
       demands: await this.#demands(policy),
       tag,
       on: input.on,
       named: input.policy !== undefined,
+      ramps: input.groups.length === 1,
+      progress: (text) => tell({ event: 'progress', text }),
     };
     const results: CheckResult[] = [];
     for (const group of checkGroups.filter((name) => input.groups.includes(name))) {
-      const waiting: CheckEvent[] = [];
-      let wake = (): void => undefined;
-      const running = this.#run([group], scope, signal, (result) => {
-        waiting.push({ event: 'check', check: shapeOf(result) });
-        wake();
-      }).finally(() => wake());
+      const running = this.#run([group], scope, signal, (result) => tell({ event: 'check', check: shapeOf(result) }));
       let done = false;
-      const ended = running.then(
-        () => {
-          done = true;
-        },
-        () => {
-          done = true;
-        },
-      );
+      const end = (): void => {
+        done = true;
+        wake();
+      };
+      running.then(end, end);
       while (!done || waiting.length > 0) {
         const next = waiting.shift();
         if (next) yield next;
-        else await Promise.race([ended, new Promise<void>((resolve) => (wake = resolve))]);
+        else
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
       }
       results.push(...(await running));
     }
@@ -109,7 +122,7 @@ export class Checks {
   ): Promise<{ readonly findings: readonly Finding[]; readonly refused: readonly Finding[] }> {
     const policy = policyName ?? policyOf(this.#parts.config);
     const demands = await this.#demands(policy);
-    const scope: Scope = { policy, demands, tag, on: 'edge', named: false };
+    const scope: Scope = { policy, demands, tag, on: 'edge', named: false, ramps: false, progress: () => undefined };
     const results = await this.#run(['preflight', 'config'], scope, signal);
     this.#verdicts.keep(results, this.#parts.clock.now());
     const { config } = this.#parts;
@@ -133,8 +146,13 @@ export class Checks {
     signal: AbortSignal,
     onResult?: (result: CheckResult) => void,
   ): Promise<CheckResult[]> {
-    const checks = (await Promise.all(groups.map((group) => this.#checksOf(group, scope)))).flat();
-    return runChecks(checks, { clock: this.#parts.clock, signal, ...(onResult ? { onResult } : {}) });
+    const lists = await Promise.all(
+      groups.map(async (group) => [...(await this.#checksOf(group, scope)), ...this.#commands(group)]),
+    );
+    const checks = lists.flat();
+    // One load would spoil the figures of another.
+    const atOnce = groups.includes('load') ? 1 : checks.length;
+    return runChecks(checks, { atOnce, clock: this.#parts.clock, signal, ...(onResult ? { onResult } : {}) });
   }
 
   async #checksOf(group: CheckGroup, scope: Scope): Promise<Check[]> {
@@ -147,7 +165,29 @@ export class Checks {
         return configChecks(configHands(this.#parts, repository, tag), demands);
       case 'smoke':
         return this.#smoke(scope);
+      case 'load': {
+        const subject = await this.#subject(scope.on);
+        if (!subject) return [nothingThere('load', scope.on)];
+        const page = `https://${this.#parts.config.edge.https.replace(/^(?=\d+$)/, '127.0.0.1:')}/`;
+        return [
+          ...loadChecks(demands?.load ?? [], await loadHands(this.#parts, subject, scope.progress), scope.ramps),
+          ...(demands?.lighthouse ? [lighthouseCheck(page, demands.lighthouse)] : []),
+        ];
+      }
+      case 'security': {
+        const subject = await this.#subject('edge');
+        return subject ? securityChecks(securityHands(this.#parts, subject)) : [nothingThere('security', 'edge')];
+      }
     }
+  }
+
+  /** Own commands of a checklist, run where the source lies. */
+  #commands(group: CheckGroup): Check[] {
+    const { config, paths } = this.#parts;
+    const directory = isAbsolute(config.source.repository) ? config.source.repository : paths.lib;
+    return (config.checks?.commands ?? [])
+      .filter((one) => one.group === group)
+      .map((one) => commandCheck(one, directory));
   }
 
   /** Sequences of requests in a deploy: what was seen, whatever it is. @throws ApplianceError `config_invalid` */

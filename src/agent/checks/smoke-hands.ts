@@ -16,7 +16,7 @@ import type { Topology } from '../../lib/topology.ts';
 import type { CheckParts } from './parts.ts';
 
 /** On every request of a check, so that the application and its log can tell it from one of a user. */
-const markHeader = { 'x-appliance-synthetic': '1' };
+export const markHeader = { 'x-appliance-synthetic': '1' };
 
 /** What is asked: a release, straight at one colour or as users reach it. */
 export interface Subject {
