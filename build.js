@@ -165,6 +165,8 @@ async function main() {
     metafile: true,
     logLevel: 'warning',
     external: ['better-sqlite3'],
+    // The package is a command line as well, which nobody needs here; its `#!` would stand in the middle of a module.
+    alias: { autocannon: 'autocannon/lib/init.js' },
     // A module that a plugin loads does not see tsconfig.json.
     jsx: 'automatic',
     plugins: [leaveOut, lazyChildProcess, commonInOne],

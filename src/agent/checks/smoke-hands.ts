@@ -118,7 +118,7 @@ const psql =
   'exec psql -XAtq -U "${POSTGRES_USER:-postgres}" -d "${POSTGRES_DB:-${POSTGRES_USER:-postgres}}" -c "$1"';
 
 /** Asks the PostgreSQL of `monitoring.database` inside its container: no password and no network is needed. */
-export function askDatabase({ config, engine }: Pick<CheckParts, 'config' | 'engine'>): AskDatabase {
+function askDatabase({ config, engine }: Pick<CheckParts, 'config' | 'engine'>): AskDatabase {
   return async (query, signal) => {
     const service = config.monitoring?.database?.service;
     if (service === undefined) return null;

@@ -13,7 +13,7 @@ export interface SecretFile {
 }
 
 /** `postgresql://user:password@host` */
-export const withPassword = /^[a-z][a-z0-9+.-]*:\/\/[^/@\s]*:[^/@\s]+@/i;
+const withPassword = /^[a-z][a-z0-9+.-]*:\/\/[^/@\s]*:[^/@\s]+@/i;
 
 /**
  * The secrets that are known: keys of the environment file, the files of receivers of alerts, and those that containers mount.
