@@ -4,6 +4,7 @@
 //   dist/<name>-<hash>.js  the program; every dynamic import is a chunk, so a CLI verb loads only what it uses
 //   dist/copy-worker.js    what a thread that copies and hashes files runs
 //   dist/policies/         the policies that come with it
+//   dist/checks/           the sequences of requests that come with it
 //   dist/node_modules/     better-sqlite3, the one dependency with native code
 //
 // `node build.js [--outdir DIR]`
@@ -164,6 +165,8 @@ async function main() {
     metafile: true,
     logLevel: 'warning',
     external: ['better-sqlite3'],
+    // The package is a command line as well, which nobody needs here; its `#!` would stand in the middle of a module.
+    alias: { autocannon: 'autocannon/lib/init.js' },
     // A module that a plugin loads does not see tsconfig.json.
     jsx: 'automatic',
     plugins: [leaveOut, lazyChildProcess, commonInOne],
@@ -190,7 +193,8 @@ async function main() {
     logLevel: 'warning',
   });
   await copySqlite(outdir);
-  await cp(join(repository, 'compose', 'policies'), join(outdir, 'policies'), { recursive: true });
+  for (const data of ['policies', 'checks'])
+    await cp(join(repository, 'compose', data), join(outdir, data), { recursive: true });
   const bytes = outputs.reduce((sum, [, output]) => sum + output.bytes, 0);
   console.log(`built ${outdir}: ${outputs.length} modules, ${Math.round(bytes / 1024)} KiB`);
 }

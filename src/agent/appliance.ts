@@ -1,7 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { createRestoreSteps } from '../capabilities/backups/restore-steps.ts';
 import { checkHost } from '../capabilities/checks/host.ts';
+import { smokeStep } from '../capabilities/checks/smoke/step.ts';
 import { SecretAges } from '../capabilities/checks/upkeep/secret-ages.ts';
 import { retain } from '../capabilities/releases/retain.ts';
 import { createReleaseSteps } from '../capabilities/releases/steps.ts';
@@ -25,6 +27,7 @@ import type { ApplianceError } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
 import { shadowReportSchema } from '../lib/shadow.ts';
 import { AuditLog } from '../operations/audit.ts';
+import { findingSchema } from '../operations/finding.ts';
 import { Journal } from '../operations/journal.ts';
 import { Reports } from '../operations/reports.ts';
 import { Runner, type RunnerEvent } from '../operations/runner.ts';
@@ -38,12 +41,13 @@ import { alertRules } from './alert-rules.ts';
 import { Alerting } from './alerting.ts';
 import { Backups } from './backups.ts';
 import { Certificates } from './certificates.ts';
+import { Checks } from './checks/index.ts';
 import { ContainerWatch } from './containers.ts';
 import { Drills } from './drills.ts';
 import { execInEdge } from './edge-exec.ts';
 import { EventHub } from './events.ts';
 import { jobsOf } from './jobs.ts';
-import { ModelService } from './model-service.ts';
+import { ModelService, modelsDirectory } from './model-service.ts';
 import { Models } from './models.ts';
 import { Monitoring } from './monitoring.ts';
 import { Observer } from './observer.ts';
@@ -87,6 +91,7 @@ export interface Appliance {
   readonly restoreSteps: RestoreSteps;
   readonly certificates: Certificates;
   readonly certificateSteps: CertificateSteps;
+  readonly checks: Checks;
   /** The models directory and its registry. */
   readonly models: Models;
   /** Models beside running processes; undefined without a section `models` in appliance.yaml. */
@@ -244,12 +249,42 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     shadowOf: shadows.of,
     onSeen: (rollout) => alerting.seen(rollout),
   });
+  const checks = new Checks(
+    {
+      config,
+      paths,
+      clock,
+      engine,
+      store,
+      core,
+      watch,
+      observer,
+      upkeep,
+      modelDirectory: config.models && modelsDirectory(paths, config.models),
+      certificateEnds: () => certificates.ends(),
+      release,
+    },
+    database,
+  );
   const steps: Steps = {
     ...stack,
     bake: bake(stack.waitHealthy),
     ...createReleaseSteps(store),
     adoptCore: core.adoptStep(),
-    checkHost: checkHost({ engine, compose: composeHands, directory: paths.lib }),
+    checkHost: checkHost({
+      engine,
+      compose: composeHands,
+      directory: paths.lib,
+      checklists: async ({ tag, policy }, operation, signal) => {
+        const seen = await checks.beforeDeploy(tag, policy, signal);
+        reports.keep(operation, 'checks', 'before', seen.findings);
+        return seen;
+      },
+    }),
+    smoke: smokeStep({
+      run: (wish, signal) => checks.smoke(wish, signal),
+      keep: (operation, through, findings) => reports.keep(operation, 'checks', `smoke ${through}`, findings),
+    }),
     resolveRelease: createResolveStep(resolve),
     configureEdge: traffic.configureEdge,
     closeEdge: traffic.closeEdge,
@@ -357,7 +392,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     makeRoom: () => void ballast.secure(),
     onError,
     rollouts: rolloutStore,
-    verdictsOf: (id) => rollouts.findings(id),
+    verdictsOf: (id) => [...reports.of(id, 'checks', z.array(findingSchema)).flat(), ...rollouts.findings(id)],
     reportsOf: (id) => ({ drains: reports.of(id, 'drain', drainSchema), shadow: shadows.of(id) ?? null }),
   });
   const schedule = new ScheduleService({
@@ -394,6 +429,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     restoreSteps,
     certificates,
     certificateSteps,
+    checks,
     models,
     modelService,
     modelSteps,

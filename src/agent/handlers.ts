@@ -93,6 +93,17 @@ export function createHandlers(
       a.audit.append(timestamp(a.clock.now()), actor, pinned ? 'pin' : 'unpin', release.tag, 'done');
       return summaryOf(a, a.store.get(release.id));
     },
+    check: (input, { access, signal }) => {
+      // Requests, and load above all, are no mere look.
+      const active = input.groups.filter((group) => group !== 'preflight' && group !== 'config');
+      if (access === 'viewer' && active.length > 0) {
+        throw new ApplianceError('not_permitted', `viewers may not run ${active.join(', ')}: they send requests`, {
+          left: 'nothing was checked',
+          hint: 'ask an operator',
+        });
+      }
+      return a.checks.stream(input, signal);
+    },
     plan: async (input, { signal }) => {
       await host.fresh();
       return previews.showDeploy(input, signal);

@@ -245,7 +245,7 @@ export class ModelService {
 }
 
 /** Where the bind mount of the models lies on the host. */
-function modelsDirectory(paths: Paths, { directory }: Pick<ModelsConfig, 'directory'>): string {
+export function modelsDirectory(paths: Paths, { directory }: Pick<ModelsConfig, 'directory'>): string {
   return join(paths.lib, 'persistent', directory);
 }
 

@@ -30,6 +30,7 @@ export class Plans {
 
   async deploy(input: ParsedInput<'deploy'>, actor: Actor): Promise<Prepared> {
     assertTag(input.tag);
+    await this.#a.checks.assertSequences();
     const way = await this.way(input);
     const { steps, store, observer, audit, clock } = this.#a;
     if (input.skipBackup)

@@ -41,9 +41,12 @@ export class Previews {
 
   /** What a deploy would do. Changes nothing: the tag is looked at in a scratch directory. */
   async showDeploy(input: ParsedInput<'plan'>, signal: AbortSignal): Promise<Plan> {
-    const { resolve, store, config, observer, core, steps } = this.#a;
+    const { resolve, store, config, observer, core, steps, checks } = this.#a;
     const notes: string[] = [];
     const commit = await commitOf(resolve, input.tag, input.acceptMovedTag, (text) => notes.push(text), signal);
+    const checking = checks.beforeDeploy(input.tag, input.policy, signal);
+    // Whoever waits for it below is told; until then nobody may be missed.
+    checking.catch(() => undefined);
     const seen = await peek(resolve, input.tag, commit, signal);
     const id = releaseId(input.tag, commit, seen.content);
     const same = store.all().find((release) => release.id === id);
@@ -94,7 +97,9 @@ export class Previews {
           images: undefined,
           environment: hashValues(seen.environment.values),
         };
-    return this.#describe({
+    const { findings, refused } = await checking;
+    if (refused.length > 0) notes.push(`it would be refused: ${refused.map(({ id }) => id).join(', ')}`);
+    const plan = this.#describe({
       kind: 'deploy',
       from: observed.live?.tag ?? null,
       to: input.tag,
@@ -106,6 +111,7 @@ export class Previews {
       notes,
       downtimeOf: strategy === 'recreate' ? downtimeSteps : [],
     });
+    return { ...plan, checks: [...findings] };
   }
 
   async #coreNotes(project: Project): Promise<string[]> {

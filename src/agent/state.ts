@@ -4,6 +4,7 @@ import { drillMigrations } from '../capabilities/backups/drill-report.ts';
 import { backupMigrations } from '../capabilities/backups/store.ts';
 import { certificateMigrations } from '../capabilities/certificates/attempts.ts';
 import { secretMigrations } from '../capabilities/checks/upkeep/secret-ages.ts';
+import { checkMigrations } from '../capabilities/checks/verdict-store.ts';
 import { releaseMigrations } from '../capabilities/releases/store.ts';
 import { rolloutMigrations } from '../capabilities/traffic/rollout-store.ts';
 import { Ballast } from '../host/ballast.ts';
@@ -19,6 +20,7 @@ import { scheduleMigrations } from '../operations/schedule-store.ts';
 export const stateModules = [
   alertMigrations,
   backupMigrations,
+  checkMigrations,
   journalMigrations,
   auditMigrations,
   releaseMigrations,

@@ -207,24 +207,24 @@ export async function detailOf(a: Appliance, release: ReleaseRecord): Promise<Re
     a.store.images(release.id),
   ]);
   const bytes = new Map(Object.values(images ?? {}).map((image) => [image.id, image.bytes]));
+  const operations = a.journal.recent(1_000).filter(({ target }) => target === release.tag);
+  const deploy = operations.find(({ kind }) => kind === 'deploy');
   return {
     ...summary,
+    checks: deploy ? a.operations.reports.view(deploy.id).verdicts : [],
     createdAt: manifest.createdAt,
     environmentKeys: manifest.environment.keys,
     environmentSha256: manifest.environment.sha256,
     services: manifest.services.map(({ name, role, replicas }) => ({ name, role, replicas })),
     schemaReadableFrom: manifest.schema?.readableFrom ?? null,
     imageBytes: [...bytes.values()].reduce((sum, size) => sum + size, 0),
-    history: a.journal
-      .recent(1_000)
-      .filter(({ target }) => target === release.tag)
-      .map(({ id, kind, startedAt, result, actor }) => ({
-        operation: id,
-        kind,
-        at: timestamp(startedAt),
-        result,
-        actor: actor.user,
-        shadow: a.operations.reports.view(id).shadow ?? null,
-      })),
+    history: operations.map(({ id, kind, startedAt, result, actor }) => ({
+      operation: id,
+      kind,
+      at: timestamp(startedAt),
+      result,
+      actor: actor.user,
+      shadow: a.operations.reports.view(id).shadow ?? null,
+    })),
   };
 }

@@ -79,6 +79,7 @@ export const endpoints = {
   certsRenew: { method: 'POST', path: '/certs/renew', access: 'operator', stream: true },
   certsImport: { method: 'POST', path: '/certs/import', access: 'operator', stream: true },
   certsDryRun: { method: 'POST', path: '/certs/dry-run', access: 'operator', stream: true },
+  check: { method: 'POST', path: '/check', access: 'viewer', stream: true },
   configShow: { method: 'GET', path: '/config', access: 'viewer', stream: false },
   audit: { method: 'POST', path: '/audit', access: 'viewer', stream: false },
   auditVerify: { method: 'GET', path: '/audit/verify', access: 'viewer', stream: false },

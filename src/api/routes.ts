@@ -10,6 +10,7 @@ import {
   backupVerifySchema,
 } from './backups.ts';
 import { certificateInputs, certificateSchema } from './certificates.ts';
+import { checkEventSchema, checkInput } from './checks.ts';
 import { type Endpoint, type EndpointName, endpoints } from './endpoints.ts';
 import {
   modelAddedSchema,
@@ -243,6 +244,8 @@ export const routes = {
   certsImport: route('certsImport', certificateInputs.import, eventSchema),
   /** Everything that an attempt takes, and nothing is kept. */
   certsDryRun: route('certsDryRun', certificateInputs.dryRun, eventSchema),
+  /** Events while checks run; the last one is the report. */
+  check: route('check', checkInput, checkEventSchema),
   configShow: route('configShow', nothing, z.record(z.string(), z.unknown())),
   audit: route(
     'audit',

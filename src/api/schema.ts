@@ -141,6 +141,8 @@ export const releaseDetailSchema = releaseSchema.extend({
   services: z.array(z.object({ name: z.string(), role: z.string(), replicas: z.number() })),
   schemaReadableFrom: z.number().nullable(),
   imageBytes: z.number(),
+  /** What was seen when it was last deployed: checklists, steps and the analysis of its rollout. */
+  checks: z.array(findingSchema).optional(),
   history: z.array(
     z.object({
       operation: z.string(),
@@ -197,6 +199,8 @@ export const planSchema = z.object({
   steps: z.array(planStepSchema),
   changes: z.array(changeSchema),
   notes: z.array(z.string()),
+  /** What the checklists say that come before a deploy. */
+  checks: z.array(findingSchema).optional(),
   /** Seconds, from the medians of earlier runs; null when nothing was ever measured. */
   predictedSeconds: z.number().nullable(),
   predictedDowntimeSeconds: z.number(),

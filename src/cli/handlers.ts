@@ -80,6 +80,7 @@ export const handlers: { readonly [Name in HandledVerb]: () => Promise<Handler<N
   'certs renew': async () => (await import('./verbs/certs.ts')).renew,
   'certs import': async () => (await import('./verbs/certs.ts')).importPair,
   'certs dry-run': async () => (await import('./verbs/certs.ts')).dryRun,
+  check: async () => (await import('./verbs/check.ts')).check,
   audit: async () => (await import('./verbs/audit.ts')).audit,
   'audit verify': async () => (await import('./verbs/audit.ts')).verify,
   agent: async () => (await import('./verbs/agent.ts')).agent,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { durationPattern, parseDuration } from '../lib/units.ts';
 import { metricNames } from './metrics.ts';
+import { policyDemandsSchema } from './policy-demands.ts';
 import { policyModelsSchema } from './policy-models.ts';
 
 /** The worst first (S4-28, S4-33, S4-37). */
@@ -135,6 +136,7 @@ export const policySchema = z.strictObject({
   models: policyModelsSchema
     .prefault({})
     .describe('what a version of a model must bring along, and the limits that it must keep'),
+  checks: policyDemandsSchema.prefault({}).describe('what its checklists ask of host, configuration and load'),
   byHand: z.array(byHand).default([]).describe('conditions that a person reports'),
   reviews: z.array(review).default([]).describe('looks that a person takes some time after a deploy'),
 });

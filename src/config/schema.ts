@@ -3,6 +3,7 @@ import { bytesPattern, durationPattern, parseBytes, parseDuration } from '../lib
 import { alertsSchema } from './alerts.ts';
 import { backupsSchema } from './backups.ts';
 import { certificatesSchema } from './certificates.ts';
+import { checksSchema } from './checks.ts';
 import { edgeSchema } from './edge.ts';
 import { modelsSchema } from './models.ts';
 import { monitoringSchema } from './monitoring.ts';
@@ -147,6 +148,7 @@ export const configSchema = z.strictObject({
   models: modelsSchema.optional(),
   backups: backupsSchema.prefault({}),
   certificates: certificatesSchema.optional(),
+  checks: checksSchema.optional(),
   agent: z
     .strictObject({
       operators: z.string().default('appliance').describe('group that may use the operator socket'),

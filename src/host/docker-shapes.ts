@@ -57,6 +57,24 @@ export const inspectSchema = z.object({
   }),
 });
 
+export const rightsSchema = z.object({
+  HostConfig: z.object({ Privileged: z.boolean().default(false) }),
+  Mounts: z
+    .array(z.object({ Type: z.string(), Source: z.string().default(''), Destination: z.string(), RW: z.boolean() }))
+    .nullish(),
+});
+
+/** What a container could do to its host. */
+export interface ContainerRights {
+  readonly privileged: boolean;
+  readonly mounts: readonly {
+    readonly type: string;
+    readonly source: string;
+    readonly target: string;
+    readonly writable: boolean;
+  }[];
+}
+
 export interface ContainerDetail {
   readonly id: string;
   readonly name: string;

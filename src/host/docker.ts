@@ -12,6 +12,7 @@ import { readFrames } from './docker-frames.ts';
 import { type RunOnce, type RunOnceResult, runOnce } from './docker-run.ts';
 import {
   type ContainerDetail,
+  type ContainerRights,
   type ContainerSummary,
   containerSchema,
   type EngineEvent,
@@ -23,6 +24,7 @@ import {
   type LogChunk,
   type NetworkSummary,
   networkSchema,
+  rightsSchema,
 } from './docker-shapes.ts';
 import { runTask, type Task, type TaskResult } from './docker-task.ts';
 import { startThrowaway, type Throwaway } from './docker-throwaway.ts';
@@ -127,6 +129,20 @@ export class Engine {
         .map((pair) => [pair.split('=', 1)[0] ?? '', pair.slice(pair.indexOf('=') + 1)])
         .filter(([key = '']) => keys.includes(key)),
     );
+  }
+
+  /** @returns undefined when there is no such container (any more) */
+  async rights(id: string): Promise<ContainerRights | undefined> {
+    const raw = await orAbsent(() => guard('inspect', () => this.#docker.getContainer(id).inspect()));
+    if (raw === undefined) return undefined;
+    const { HostConfig, Mounts } = rightsSchema.parse(raw);
+    const mounts = (Mounts ?? []).map(({ Type, Source, Destination, RW }) => ({
+      type: Type,
+      source: Source,
+      target: Destination,
+      writable: RW,
+    }));
+    return { privileged: HostConfig.Privileged, mounts };
   }
 
   async start(id: string): Promise<void> {

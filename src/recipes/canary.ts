@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { allOn, type Colour, otherColour, type Weights } from '../lib/colour.ts';
 import { durationText } from '../lib/units.ts';
 import type { PlannedStep } from '../operations/step.ts';
-import { liveStep, proveSteps, type ShiftSteps, type ShiftWish } from './shift.ts';
+import { liveStep, proveSteps, type ShiftSteps, type ShiftWish, smokeSteps } from './shift.ts';
 import type { Side, Steps } from './steps.ts';
 
 /** What a planner needs of a policy. Times are milliseconds; `ids` name the demands that a value comes from. */
@@ -87,7 +87,7 @@ export function canarySteps(
     from = share;
     return [
       shift,
-      ...(stage.weight === 100 ? [liveStep(wish, steps)] : []),
+      ...(stage.weight === 100 ? [liveStep(wish, steps), ...smokeSteps(wish, 'edge', steps)] : []),
       ...(stage.for > 0
         ? [hold(first + position, 'stage', stage, `hold ${stage.weight} % for ${durationText(stage.for)}`, watched)]
         : []),

@@ -14,13 +14,13 @@ export type Strategy = Config['deploy']['strategy'];
 
 /** First phase: is the host fit, and what is the release made of? Changes nothing that anybody uses. */
 export function planResolve(
-  wish: { readonly tag: string; readonly acceptMovedTag: boolean },
+  wish: { readonly tag: string; readonly acceptMovedTag: boolean; readonly policy?: string | undefined },
   steps: Steps,
 ): PlannedStep[] {
   return [
     steps.checkHost.plan(
-      { minimumFreeBytes },
-      { title: 'check the engine, Compose and free space', cause: 'nothing is begun on a host that cannot finish it' },
+      { minimumFreeBytes, tag: wish.tag, policy: wish.policy },
+      { title: 'check the host and the configuration', cause: 'nothing is begun on a host that cannot finish it' },
     ),
     steps.resolveRelease.plan(
       { tag: wish.tag, acceptMovedTag: wish.acceptMovedTag },
@@ -72,7 +72,15 @@ export function planDeploy(facts: DeployFacts, steps: Steps): PlannedStep[] {
   if (live?.release === release.id && observed.colours[live.colour].running) return [];
   const to = idleColour(observed);
   const on = { release: release.id, colour: to };
-  const wish = { release, to, topologies: facts.topologies, observed, actor: facts.actor, config };
+  const wish = {
+    release,
+    to,
+    topologies: facts.topologies,
+    observed,
+    actor: facts.actor,
+    config,
+    smoke: config.checks?.smoke ?? [],
+  };
   const baseline = baselineOf(facts);
   const policy = baseline ? facts.policy : null;
   const drain = policy?.drain ?? config.deploy.drain;

@@ -15,10 +15,12 @@ export interface ShiftWish {
   readonly config: Config;
   /** A colour whose requests get the maintenance page until the traffic has shifted. */
   readonly closed?: Colour;
+  /** Sequences that the release must pass; none for a rollback, which must not wait. */
+  readonly smoke?: readonly string[];
 }
 
 /** The steps that shifting takes. */
-export type ShiftSteps = Pick<Steps, 'waitHealthy' | 'configureEdge' | 'shiftTraffic' | 'recordLive'>;
+export type ShiftSteps = Pick<Steps, 'waitHealthy' | 'configureEdge' | 'shiftTraffic' | 'recordLive' | 'smoke'>;
 
 /** From a started colour to verified traffic on it: the part that every deploy and every rollback shares. */
 export function shiftSteps(wish: ShiftWish, steps: ShiftSteps): PlannedStep[] {
@@ -36,6 +38,27 @@ export function shiftSteps(wish: ShiftWish, steps: ShiftSteps): PlannedStep[] {
       { title: `shift traffic to ${to} (${release.tag})`, cause: `${release.tag} is to serve`, pivot: true },
     ),
     liveStep(wish, steps),
+    ...smokeSteps(wish, 'edge', steps),
+  ];
+}
+
+/** The smoke tests of a release, where appliance.yaml names some. */
+export function smokeSteps(
+  { release, to, smoke = [] }: ShiftWish,
+  through: 'colour' | 'edge',
+  steps: Pick<ShiftSteps, 'smoke'>,
+): PlannedStep[] {
+  if (smoke.length === 0) return [];
+  const words = through === 'edge' ? 'through the edge' : `on ${to}`;
+  return [
+    steps.smoke.plan(
+      { release: release.id, tag: release.tag, colour: to, through, sequences: [...smoke] },
+      {
+        title: `smoke test ${release.tag} ${words}`,
+        cause: through === 'edge' ? 'what users get is what counts' : 'no user gets an answer that was not tried',
+        deadline: 900_000,
+      },
+    ),
   ];
 }
 
@@ -56,6 +79,7 @@ export function proveSteps(wish: ShiftWish, steps: ShiftSteps): PlannedStep[] {
         deadline: config.deploy.healthTimeout + 30_000,
       },
     ),
+    ...smokeSteps(wish, 'colour', steps),
     steps.configureEdge.plan(
       { topologies },
       {

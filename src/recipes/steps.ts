@@ -30,7 +30,16 @@ interface OneService {
 
 /** What the recipes put in order. Capabilities offer these steps, the agent hands them over. */
 export interface Steps {
-  readonly checkHost: StepType<{ readonly minimumFreeBytes: number }>;
+  readonly checkHost: StepType<{
+    readonly minimumFreeBytes: number;
+    /** The release whose checklists are worked through; left out: the host alone. */
+    readonly tag?: string | undefined;
+    readonly policy?: string | undefined;
+  }>;
+  /** Sequences of requests, straight to the containers of a colour or through the edge. */
+  readonly smoke: StepType<
+    OnColour & { readonly tag: string; readonly through: 'colour' | 'edge'; readonly sequences: string[] }
+  >;
   readonly resolveRelease: StepType<{ readonly tag: string; readonly acceptMovedTag: boolean }>;
   readonly buildImages: StepType<{ readonly release: string }>;
   readonly startCore: StepType<{ readonly release: string | null; readonly replace: boolean }>;

@@ -18,6 +18,7 @@ const named = <Args>(action: string): StepType<Args> =>
 
 const steps: Steps = {
   checkHost: named('check-host'),
+  smoke: named('smoke'),
   resolveRelease: named('resolve-release'),
   buildImages: named('build-images'),
   startCore: named('start-core'),
@@ -108,7 +109,7 @@ const argsOf = (plan: readonly PlannedStep[], action: string) => plan.find((step
 describe('deploy', () => {
   it('looks at the host and resolves the tag first', () => {
     expect(text(planResolve({ tag: 'v1', acceptMovedTag: false }, steps))).toEqual([
-      'check-host: check the engine, Compose and free space',
+      'check-host: check the host and the configuration',
       'resolve-release: resolve release v1',
     ]);
   });

@@ -369,6 +369,7 @@ const others = {
   waitHealthy: named<{ release: string; colour: 'blue' | 'green'; timeout: number }>('wait-healthy'),
   configureEdge: named<Parameters<Steps['configureEdge']['plan']>[0]>('configure-edge'),
   recordLive: named<Parameters<Steps['recordLive']['plan']>[0]>('record-live'),
+  smoke: named<Parameters<Steps['smoke']['plan']>[0]>('smoke'),
   shadowTraffic: named<Parameters<Steps['shadowTraffic']['plan']>[0]>('shadow-traffic'),
 };
 

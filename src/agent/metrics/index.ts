@@ -58,7 +58,7 @@ export class AgentMetrics {
     });
     this.#verdict = new Gauge({
       name: 'appliance_check_verdict',
-      help: 'What a check of the status has answered: 1 pass, 0 inconclusive, -1 fail.',
+      help: 'What a check has answered last: 1 pass, 0 inconclusive, -1 fail.',
       labelNames: ['id'],
       registers,
     });
@@ -81,7 +81,13 @@ export class AgentMetrics {
   }
 
   /** What the status says now. */
-  status({ release, traffic, findings }: Pick<Status, 'release' | 'traffic' | 'findings'>): void {
+  status({
+    release,
+    traffic,
+    findings,
+  }: Pick<Status, 'release' | 'traffic'> & {
+    readonly findings: readonly Pick<Status['findings'][number], 'id' | 'verdict'>[];
+  }): void {
     this.#release.reset();
     if (release) this.#release.set({ tag: release.tag, colour: release.colour }, 1);
     this.weights(traffic);

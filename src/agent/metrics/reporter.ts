@@ -93,7 +93,8 @@ export class Reporter {
     await monitoring.follow(watch.details());
     if (round % statusEvery === 0 || this.#statusDue) {
       this.#statusDue = false;
-      this.#metrics.status(await statusOf(appliance, this.#deps.agent));
+      const status = await statusOf(appliance, this.#deps.agent);
+      this.#metrics.status({ ...status, findings: [...status.findings, ...appliance.checks.latest()] });
     }
     const weights = await traffic.weights();
     if (weights) this.#metrics.weights(weights);

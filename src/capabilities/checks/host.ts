@@ -6,6 +6,7 @@ import type { Engine } from '../../host/docker.ts';
 import { ensureDirectory } from '../../host/files.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/units.ts';
+import type { Finding } from '../../lib/verdict.ts';
 import { defineStep } from '../../operations/step.ts';
 
 /** S1-4 and S1-5. */
@@ -18,11 +19,17 @@ export function checkHost(deps: {
   readonly compose: Pick<Compose, 'version'>;
   /** Directory on the file system that must have room. */
   readonly directory: string;
+  /** Works through the checklists that come before a deploy, and keeps what they say with its operation. */
+  readonly checklists?: (
+    wish: { readonly tag: string; readonly policy: string | undefined },
+    operation: string,
+    signal: AbortSignal,
+  ) => Promise<{ readonly findings: readonly Finding[]; readonly refused: readonly Finding[] }>;
 }) {
   return defineStep({
     action: 'check-host',
-    args: z.object({ minimumFreeBytes: z.number() }),
-    apply: async ({ minimumFreeBytes }) => {
+    args: z.object({ minimumFreeBytes: z.number(), tag: z.string().optional(), policy: z.string().optional() }),
+    apply: async ({ minimumFreeBytes, tag, policy }, { operation, signal, progress }) => {
       await deps.engine.ping();
       const versions = await deps.compose.version();
       assertVersion('Docker Engine', versions.engine, oldestEngine);
@@ -38,8 +45,24 @@ export function checkHost(deps: {
           },
         );
       }
-      return `Engine ${versions.engine}, Compose ${versions.compose}, ${formatBytes(free)} free`;
+      const about = `Engine ${versions.engine}, Compose ${versions.compose}, ${formatBytes(free)} free`;
+      if (tag === undefined || !deps.checklists) return about;
+      const { findings, refused } = await deps.checklists({ tag, policy }, operation, signal);
+      assertNotRefused(refused);
+      const open = findings.filter(({ verdict }) => verdict !== 'pass');
+      for (const { id, verdict, observed } of open) if (verdict === 'fail') progress(`${id} fails: ${observed}`);
+      return `${about}; ${findings.length - open.length} of ${findings.length} checks pass`;
     },
+  });
+}
+
+/** @throws ApplianceError `verdict_fail` */
+function assertNotRefused(refused: readonly Finding[]): void {
+  if (refused.length === 0) return;
+  const words = refused.map(({ id, observed }) => `${id}: ${observed}`).join('\n');
+  throw new ApplianceError('verdict_fail', `checks that a deploy must pass have failed\n${words}`, {
+    left: 'nothing was touched',
+    hint: refused[0]?.hint ?? 'appliance check',
   });
 }
 

@@ -55,7 +55,16 @@ export class CoreStore {
   /** The two networks: chosen once, then kept, because nothing is renumbered under running containers. */
   async subnets(): Promise<Subnets> {
     const path = join(this.#deps.paths.core, 'networks.json');
-    const chosen = await readJson(path, subnetsSchema);
+    const subnets = await this.peekSubnets();
+    if (await readJson(path, subnetsSchema)) return subnets;
+    await ensureDirectory(this.#deps.paths.core, 0o700);
+    await writeFileAtomic(path, `${JSON.stringify(subnets)}\n`);
+    return subnets;
+  }
+
+  /** The same without choosing for good: what would be taken now. @throws ApplianceError `subnet_exhausted` */
+  async peekSubnets(): Promise<Subnets> {
+    const chosen = await readJson(join(this.#deps.paths.core, 'networks.json'), subnetsSchema);
     if (chosen) return chosen;
     const { config, engine } = this.#deps;
     const own = new Set([colourProject(config.name, 'blue'), colourProject(config.name, 'green')]);
@@ -69,10 +78,7 @@ export class CoreStore {
         ({ range }) => !mine.some((network) => network.subnets.includes(range)),
       ),
     ];
-    const subnets = chooseSubnets(config.network.pool, taken);
-    await ensureDirectory(this.#deps.paths.core, 0o700);
-    await writeFileAtomic(path, `${JSON.stringify(subnets)}\n`);
-    return subnets;
+    return chooseSubnets(config.network.pool, taken);
   }
 
   /** Names of the services that the core consists of; none before it was taken over. */

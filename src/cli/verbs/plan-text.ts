@@ -3,6 +3,7 @@ import type { Change, Plan } from '../../api/schema.ts';
 import { count } from '../../lib/text.ts';
 import { type Look, paint, type Style, speak } from '../output/look.ts';
 import { table } from '../output/table.ts';
+import { findingLines } from './finding-text.ts';
 
 const changeStyles: Readonly<Record<Change['kind'], Style>> = { added: 'green', removed: 'red', changed: 'yellow' };
 
@@ -28,6 +29,7 @@ export function planLines(plan: Plan, look: Look): string[] {
       2,
     ),
     ...(plan.notes.length === 0 ? [] : [...heading('Mind'), ...plan.notes.map((note) => speak(look, `  • ${note}`))]),
+    ...(plan.checks ? [...heading('Checks'), ...findingLines(plan.checks, look)] : []),
     '',
     `Predicted: ${predicted(plan)}; downtime ${
       plan.predictedDowntimeSeconds === 0 ? 'none' : seconds(plan.predictedDowntimeSeconds)

@@ -7,6 +7,7 @@ import type { Call } from '../catalog.ts';
 import { type Look, mark, paint, type Style, speak } from '../output/look.ts';
 import { table } from '../output/table.ts';
 import type { Session } from '../session.ts';
+import { findingLines } from './finding-text.ts';
 import { changeLines } from './plan-text.ts';
 
 const stateStyles: Readonly<Record<ReleaseSummary['state'], Style | undefined>> = {
@@ -140,6 +141,9 @@ function releaseLines(release: ReleaseDetail, look: Look): string[] {
           look,
           2,
         )),
+    ...(release.checks && release.checks.length > 0
+      ? [...heading('Checks of its last deploy'), ...findingLines(release.checks, look)]
+      : []),
     ...shadowLines(release, look),
   ];
 }

@@ -145,6 +145,7 @@ class Stage {
     alertsRaise: async () => [],
     alertsResolve: async () => [],
     alertsAck: async () => [],
+    check: async function* () {},
     models: async () => (this.#options.recorded ? recordedModels() : []),
     modelsShow: async ({ version }) => (this.#options.recorded ? recordedModel(version) : noModel()),
     modelsAdd: noModel,

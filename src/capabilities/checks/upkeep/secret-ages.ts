@@ -63,11 +63,11 @@ export class SecretAges {
     return new Map(rows.map((one) => [one.name, one]));
   }
 
-  /** On a full disk the ages are kept in memory, and what changed is written by the next change. */
+  /** Beside a writer, ages are only told. On a full disk the ages are kept in memory, and what changed is written by the next change. */
   #keep(before: ReadonlyMap<string, Row>, held: ReadonlyMap<string, Row>): void {
     const gone = [...before.keys()].filter((name) => !held.has(name));
     const fresh = [...held.values()].filter((one) => before.get(one.name) !== one);
-    if (gone.length + fresh.length === 0) return;
+    if (gone.length + fresh.length === 0 || this.#db.readonly) return;
     try {
       this.#db.transaction(() => {
         for (const name of gone) this.#db.prepare('DELETE FROM secret_ages WHERE name = ?').run(name);

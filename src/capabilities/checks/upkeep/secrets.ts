@@ -5,7 +5,7 @@ import { ApplianceError, messageOf } from '../../../lib/errors.ts';
 import type { HeldSecret } from './secret-ages.ts';
 
 /** Keys whose values are secrets by their name. */
-const secretKey = /PASS|SECRET|TOKEN|(?:^|_)KEYS?(?:_|$)|APIKEY|CREDENTIAL|PRIVATE|DSN/i;
+export const secretKey = /PASS|SECRET|TOKEN|(?:^|_)KEYS?(?:_|$)|APIKEY|CREDENTIAL|PRIVATE|DSN/i;
 /** A file that holds one secret and nothing else. */
 export interface SecretFile {
   readonly name: string;

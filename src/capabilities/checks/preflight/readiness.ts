@@ -1,0 +1,46 @@
+import { formatDuration } from '../../../lib/units.ts';
+import { type Check, fail, inconclusive, pass } from '../check.ts';
+
+/** When the certificate of a domain ends. */
+export interface CertificateEnd {
+  readonly domain: string;
+  /** Milliseconds since 1970. */
+  readonly notAfter: number;
+}
+
+/** TLS is ready: the certificates that the edge serves, or will serve, are valid (S1-7, S0-4). @param now milliseconds since 1970 */
+export function certificateCheck(ends: () => Promise<readonly CertificateEnd[]>, now: () => number): Check {
+  return {
+    id: 'preflight.certificate',
+    group: 'preflight',
+    requirement: ['S1-7', 'S0-4'],
+    about: 'certificate',
+    expected: 'valid for 14 days or more',
+    hint: 'see which, and why: appliance certs; then appliance certs renew',
+    look: async () => {
+      const [end] = (await ends()).toSorted((a, b) => a.notAfter - b.notAfter);
+      if (!end) return inconclusive('there is none yet; the edge makes one of its own when it first starts');
+      const left = end.notAfter - now();
+      if (left <= 0) return fail(`${end.domain} ended ${formatDuration(-left)} ago`);
+      return (left >= 14 * 86_400_000 ? pass : fail)(`${end.domain} for ${formatDuration(left)}`);
+    },
+  };
+}
+
+/** Monitoring is ready: somebody will notice when the release fails (S1-7). */
+export function monitoringCheck(configured: boolean, receivers: number): Check {
+  return {
+    id: 'preflight.monitoring',
+    group: 'preflight',
+    requirement: ['S1-7'],
+    about: 'monitoring',
+    expected: 'metrics are kept and alerts have a receiver',
+    hint: 'add the sections monitoring and alerts to appliance.yaml',
+    look: async () => {
+      if (!configured) return fail('appliance.yaml has no section monitoring');
+      return receivers > 0
+        ? pass(`metrics are kept, alerts go to ${receivers} receivers`)
+        : fail('metrics are kept, but alerts go to nobody');
+    },
+  };
+}
