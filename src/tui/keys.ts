@@ -92,7 +92,17 @@ export function keyNames(input: string, key: Key): string[] {
   if (sequence.test(input)) return [];
   if (key.ctrl) return [`Ctrl-${input.toUpperCase()}`];
   if (key.meta) return [];
-  return [...input].map((character) => (character === ' ' ? 'Space' : character === '\r' ? 'Enter' : character));
+  return [...input].map(nameOf);
+}
+
+/** The name of one character of several that came together. */
+function nameOf(character: string): string {
+  if (character === ' ') return 'Space';
+  if (character === '\r' || character === '\n') return 'Enter';
+  if (character === '\t') return 'Tab';
+  if (character === '\u007f' || character === '\b') return 'Backspace';
+  // Ctrl with a letter is the letter's place in the alphabet.
+  return character < ' ' ? `Ctrl-${String.fromCharCode(character.charCodeAt(0) + 64)}` : character;
 }
 
 function mouseNames([, button, column, line, end]: RegExpExecArray): string[] {

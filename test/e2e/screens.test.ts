@@ -52,7 +52,7 @@ const signs: readonly (readonly [string, RegExp])[] = [
   ['3', /INFO request \d+ GET/],
   ['4', /• v0\.9/],
   ['5', /stage 2 of 4/],
-  ['6', /2026\.2/],
+  ['6', /in force/],
   ['9', /BackendSlow/],
   ['0', /Audit {2}4 entries/],
 ];
@@ -203,7 +203,7 @@ describe('keys', () => {
     terminal.type('4');
     await terminal.shows(/• v0\.9/);
     terminal.type('jb');
-    await terminal.shows(/→ appliance rollback v0\.9[\s\S]*▸ Cancel/);
+    await terminal.shows(/→ appliance rollback v0\.9[\s\S]*shift the traffic[\s\S]*▸ Cancel/);
     terminal.type('\t\r');
     await terminal.shows(/• rollback v0\.9 \d+ %/);
     terminal.type('q');

@@ -43,6 +43,7 @@ describe('keys', () => {
   it('are told apart, also when several arrive at once', () => {
     expect(keyNames('jjj', noKey)).toEqual(['j', 'j', 'j']);
     expect(keyNames(' ', noKey)).toEqual(['Space']);
+    expect(keyNames('\u0015a\t\r\u007f', noKey)).toEqual(['Ctrl-U', 'a', 'Tab', 'Enter', 'Backspace']);
     expect(keyNames('', { ...noKey, upArrow: true })).toEqual(['↑']);
     expect(keyNames('', { ...noKey, tab: true, shift: true })).toEqual(['Shift-Tab']);
     expect(keyNames('c', { ...noKey, ctrl: true })).toEqual(['Ctrl-C']);
