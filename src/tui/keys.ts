@@ -81,14 +81,12 @@ const sequence = /^\[[<?0-9;]+[A-Za-z~]$/;
 
 /**
  * The names of the keys in one input event. Keys that are pressed quickly may arrive together (`jjj`).
- * @returns names as they stand in the table; of a click its place, as `Click-COLUMN-LINE`, counted from 1
+ * @returns names as they stand in the table;
  */
 export function keyNames(input: string, key: Key): string[] {
   if (key.tab) return [key.shift ? 'Shift-Tab' : 'Tab'];
   const name = special.find(([property]) => key[property] === true)?.[1];
   if (name) return [name];
-  const click = mouse.exec(input);
-  if (click) return mouseNames(click);
   if (sequence.test(input)) return [];
   if (key.ctrl) return [`Ctrl-${input.toUpperCase()}`];
   if (key.meta) return [];
@@ -105,7 +103,10 @@ function nameOf(character: string): string {
   return character < ' ' ? `Ctrl-${String.fromCharCode(character.charCodeAt(0) + 64)}` : character;
 }
 
-function mouseNames([, button, column, line, end]: RegExpExecArray): string[] {
+/** The names of what a mouse did. @param sequence as it sends it, without its Escape */
+export function mouseKeys(sequence: string): string[] {
+  const [, button, column, line, end] = mouse.exec(sequence) ?? [];
+  // A click is named by its place, counted from 1.
   if (button === '64') return ['Wheel-Up'];
   if (button === '65') return ['Wheel-Down'];
   return button === '0' && end === 'M' ? [`Click-${column}-${line}`] : [];
