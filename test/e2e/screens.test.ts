@@ -197,7 +197,7 @@ describe('keys', () => {
 
   it('roll back after a dialog, and the operation goes on when the screens close', async () => {
     const other = temporaryRoot();
-    const agent = await playStage(other.root, 700, 'recorded');
+    const agent = await playStage(other.root, 3_000, 'recorded');
     const terminal = open(100, 30, { root: other.root });
     await terminal.shows(/v1\.0 on blue/);
     terminal.type('4');
@@ -210,7 +210,7 @@ describe('keys', () => {
     expect(await terminal.ended()).toBe(0);
     const again = open(100, 30, { root: other.root });
     await again.shows(/Running +rollback v0\.9/);
-    await again.shows(/v0\.9 on green/);
+    await again.shows(/Release +v0\.9 on green/);
     again.type('q');
     await again.ended();
     await end(agent);
