@@ -3,10 +3,11 @@ import { memo, useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import type { Hand } from './hands/hand.ts';
 import { Keyboard } from './hands/keyboard.ts';
 import type { PaletteVerb } from './hands/palette.ts';
-import { keyNames } from './keys.ts';
+import { keyNames, mouseKeys } from './keys.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Glyphs, Line, Segment } from './line.ts';
 import { LogFilter } from './logs/filter.ts';
+import { listenToMouse } from './mouse.ts';
 import { bodyRoom, clicked, frameLines } from './picture.ts';
 import type { Settings } from './settings.ts';
 import type { State } from './state.ts';
@@ -48,6 +49,10 @@ export function App({ store, glyphs, lifecycle, hand, settings, verbs }: AppProp
   });
   const [keys] = useState(() => new TornKeys((names) => keyboard.press(names)));
   useInput((input, key) => keys.take(input, keyNames(input, key)));
+  useEffect(
+    () => (settings.mouse ? listenToMouse(process.stdin, (text) => keyboard.press(mouseKeys(text))) : undefined),
+    [settings, keyboard],
+  );
   usePaste((text) => keyboard.paste(text));
   const [shown] = useState(() => shownOf());
   const state = useSyncExternalStore(store.subscribe, () => shown(store.get()));

@@ -81,21 +81,32 @@ const sequence = /^\[[<?0-9;]+[A-Za-z~]$/;
 
 /**
  * The names of the keys in one input event. Keys that are pressed quickly may arrive together (`jjj`).
- * @returns names as they stand in the table; of a click its place, as `Click-COLUMN-LINE`, counted from 1
+ * @returns names as they stand in the table;
  */
 export function keyNames(input: string, key: Key): string[] {
   if (key.tab) return [key.shift ? 'Shift-Tab' : 'Tab'];
   const name = special.find(([property]) => key[property] === true)?.[1];
   if (name) return [name];
-  const click = mouse.exec(input);
-  if (click) return mouseNames(click);
   if (sequence.test(input)) return [];
   if (key.ctrl) return [`Ctrl-${input.toUpperCase()}`];
   if (key.meta) return [];
-  return [...input].map((character) => (character === ' ' ? 'Space' : character === '\r' ? 'Enter' : character));
+  return [...input].map(nameOf);
 }
 
-function mouseNames([, button, column, line, end]: RegExpExecArray): string[] {
+/** The name of one character of several that came together. */
+function nameOf(character: string): string {
+  if (character === ' ') return 'Space';
+  if (character === '\r' || character === '\n') return 'Enter';
+  if (character === '\t') return 'Tab';
+  if (character === '\u007f' || character === '\b') return 'Backspace';
+  // Ctrl with a letter is the letter's place in the alphabet.
+  return character < ' ' ? `Ctrl-${String.fromCharCode(character.charCodeAt(0) + 64)}` : character;
+}
+
+/** The names of what a mouse did. @param sequence as it sends it, without its Escape */
+export function mouseKeys(sequence: string): string[] {
+  const [, button, column, line, end] = mouse.exec(sequence) ?? [];
+  // A click is named by its place, counted from 1.
   if (button === '64') return ['Wheel-Up'];
   if (button === '65') return ['Wheel-Down'];
   return button === '0' && end === 'M' ? [`Click-${column}-${line}`] : [];

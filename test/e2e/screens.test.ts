@@ -52,7 +52,7 @@ const signs: readonly (readonly [string, RegExp])[] = [
   ['3', /INFO request \d+ GET/],
   ['4', /• v0\.9/],
   ['5', /stage 2 of 4/],
-  ['6', /2026\.2/],
+  ['6', /in force/],
   ['9', /BackendSlow/],
   ['0', /Audit {2}4 entries/],
 ];
@@ -197,20 +197,20 @@ describe('keys', () => {
 
   it('roll back after a dialog, and the operation goes on when the screens close', async () => {
     const other = temporaryRoot();
-    const agent = await playStage(other.root, 700, 'recorded');
+    const agent = await playStage(other.root, 3_000, 'recorded');
     const terminal = open(100, 30, { root: other.root });
     await terminal.shows(/v1\.0 on blue/);
     terminal.type('4');
     await terminal.shows(/• v0\.9/);
     terminal.type('jb');
-    await terminal.shows(/→ appliance rollback v0\.9[\s\S]*▸ Cancel/);
+    await terminal.shows(/→ appliance rollback v0\.9[\s\S]*shift the traffic[\s\S]*▸ Cancel/);
     terminal.type('\t\r');
     await terminal.shows(/• rollback v0\.9 \d+ %/);
     terminal.type('q');
     expect(await terminal.ended()).toBe(0);
     const again = open(100, 30, { root: other.root });
     await again.shows(/Running +rollback v0\.9/);
-    await again.shows(/v0\.9 on green/);
+    await again.shows(/Release +v0\.9 on green/);
     again.type('q');
     await again.ended();
     await end(agent);

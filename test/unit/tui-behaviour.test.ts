@@ -6,7 +6,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { ApplianceError } from '../../src/lib/errors.ts';
 import { pathsFor } from '../../src/lib/paths.ts';
 import { Feed } from '../../src/tui/feed.ts';
-import { keyNames } from '../../src/tui/keys.ts';
+import { keyNames, mouseKeys } from '../../src/tui/keys.ts';
 import { follow, fromStatus } from '../../src/tui/operation.ts';
 import { initialState, type State } from '../../src/tui/state.ts';
 import { Store } from '../../src/tui/store.ts';
@@ -43,6 +43,7 @@ describe('keys', () => {
   it('are told apart, also when several arrive at once', () => {
     expect(keyNames('jjj', noKey)).toEqual(['j', 'j', 'j']);
     expect(keyNames(' ', noKey)).toEqual(['Space']);
+    expect(keyNames('\u0015a\t\r\u007f', noKey)).toEqual(['Ctrl-U', 'a', 'Tab', 'Enter', 'Backspace']);
     expect(keyNames('', { ...noKey, upArrow: true })).toEqual(['↑']);
     expect(keyNames('', { ...noKey, tab: true, shift: true })).toEqual(['Shift-Tab']);
     expect(keyNames('c', { ...noKey, ctrl: true })).toEqual(['Ctrl-C']);
@@ -51,9 +52,9 @@ describe('keys', () => {
     expect(keyNames('[A', noKey).map((name) => table.actionFor(name, 'logs'))).toEqual([undefined, undefined]);
     // So do sequences that nobody knows; a mouse says where it was.
     expect(keyNames('[1;5A', noKey)).toEqual([]);
-    expect(keyNames('[<64;3;4M', noKey)).toEqual(['Wheel-Up']);
-    expect(keyNames('[<0;3;4M', noKey)).toEqual(['Click-3-4']);
-    expect(keyNames('[<0;3;4m', noKey)).toEqual([]);
+    expect(mouseKeys('[<64;3;4M')).toEqual(['Wheel-Up']);
+    expect(mouseKeys('[<0;3;4M')).toEqual(['Click-3-4']);
+    expect(mouseKeys('[<0;3;4m')).toEqual([]);
   });
 
   it('are put together again when a slow line has torn them apart', async () => {

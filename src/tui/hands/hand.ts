@@ -77,21 +77,14 @@ export class Hand {
 
   /** Sends the order of the open dialog. */
   agree({ order }: Dialog) {
-    const { store } = this.#deps;
     this.#close();
     if (order.instead) return this.want(order.instead);
     const client = this.#deps.client();
     if (!client) return this.#fail(notThere(), order.command);
-    store.set({ waiting: [...store.get().waiting, order.command] });
     this.say('running', 'sent', { command: order.command });
     this.#send(order, client)
       .catch((error: unknown) => this.#fail(error, order.command))
-      .finally(() => {
-        const { waiting } = store.get();
-        const index = waiting.indexOf(order.command);
-        store.set({ waiting: waiting.filter((_, at) => at !== index) });
-        this.#deps.refresh();
-      });
+      .finally(() => this.#deps.refresh());
   }
 
   say(kind: Notice['kind'], text: string, more: Pick<Notice, 'command' | 'hint'> = {}) {
@@ -99,30 +92,29 @@ export class Hand {
   }
 
   async #send(order: Order, client: Client): Promise<void> {
-    const { signal } = this.#stop;
-    const answer = order.send(client, signal);
-    if (answer instanceof Promise) {
+    const answer = order.send(client, this.#stop.signal);
+    if (!(answer instanceof Promise)) return this.#follow(order, answer);
+    const { store } = this.#deps;
+    store.set({ waiting: [...store.get().waiting, order.command] });
+    try {
       const { verdict, text } = await answer;
       this.say(verdict, text, { command: order.command });
-      return;
+    } finally {
+      const { waiting } = store.get();
+      const index = waiting.indexOf(order.command);
+      store.set({ waiting: waiting.filter((_, at) => at !== index) });
     }
-    await this.#follow(order, answer);
   }
 
-  /** Follows an operation to its end. Once it has begun there is nothing to lose: it goes on in the agent. */
-  async #follow(order: Order, events: AsyncIterable<ApplianceEvent>): Promise<void> {
-    const { store } = this.#deps;
-    let begun = false;
+  /** Follows an operation to its end. There is nothing to lose: it goes on in the agent. */
+  async #follow({ command }: Order, events: AsyncIterable<ApplianceEvent>): Promise<void> {
     for await (const event of events) {
-      if (event.event === 'operation-started' && !begun) {
-        begun = true;
-        store.set({ waiting: store.get().waiting.filter((command) => command !== order.command) });
-      }
       if (event.event !== 'operation-ended') continue;
-      const good = event.result.result === 'done';
-      this.say(good ? 'pass' : 'fail', good ? successLine(event.result) : failureLine(event.result), {
-        command: order.command,
-        hint: event.result.error?.hint,
+      const { result } = event;
+      const good = result.result === 'done';
+      this.say(good ? 'pass' : 'fail', good ? successLine(result) : failureLine(result), {
+        command,
+        hint: result.error?.hint,
       });
       return;
     }

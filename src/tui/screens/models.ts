@@ -98,9 +98,14 @@ export const modelsScreen = listScreen<Model>({
   ],
 });
 
+/** Where all versions are of one model, its name says nothing. */
+function shortOf(rows: readonly Model[]): (row: Model) => string {
+  return new Set(rows.map(({ name }) => name)).size > 1 ? labelOf : ({ version }) => version;
+}
+
 function columnsOf(rows: readonly Model[], { now }: State, glyphs: Glyphs): readonly Column<Model>[] {
   return [
-    { title: 'VERSION', width: fitting(rows, labelOf, 10, 40), text: labelOf },
+    { title: 'VERSION', width: fitting(rows, shortOf(rows), 10, 40), text: shortOf(rows) },
     {
       title: 'STATE',
       width: 10,

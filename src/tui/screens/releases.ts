@@ -119,7 +119,7 @@ function detailsOf(row: ReleaseSummary, state: State, { width }: Room, glyphs: G
   return [
     named('Marked', [bold(row.tag), dim(`  ${meanings[row.state]}`)], width, glyphs),
     ...(live && live.id !== row.id
-      ? [named('Back to it', [{ text: `appliance rollback ${word(row.tag)}` }], width, glyphs)]
+      ? [named('Way back', [{ text: `appliance rollback ${word(row.tag)}` }], width, glyphs)]
       : []),
     ...row.images.map((image, index) =>
       named(
