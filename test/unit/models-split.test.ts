@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { compareVariants, tallyOf } from '../../src/capabilities/models/comparison.ts';
 import type { Loaded } from '../../src/capabilities/models/processes.ts';
 import { readSplit, type Split, writeSplit } from '../../src/capabilities/models/split.ts';
+import { createSplitSteps } from '../../src/capabilities/models/split-steps.ts';
 import { parseShare } from '../../src/lib/units.ts';
 
 const split: Split = { name: 'm', version: '2', sha256: 'b'.repeat(64), weight: 0.1 };
@@ -86,6 +87,61 @@ describe('two models side by side (S3-25)', () => {
   it('says nothing before there are enough requests', () => {
     expect(compareVariants(tally(0, 0), tally(900, 0))).toMatchObject({ verdict: 'inconclusive', needed: 20 });
     expect(compareVariants(tally(19, 19), tally(900, 0))).toMatchObject({ verdict: 'inconclusive', needed: 1 });
+  });
+});
+
+describe('the watch of a split (S3-25)', () => {
+  const side = (version: string) => ({ id: Number(version), name: 'm', version, sha256: version });
+  /** A candidate that fails so many of its requests at each look. */
+  const watch = async (failing: number, fires = false) => {
+    let [now, look] = [0, 0];
+    const clock = {
+      now: () => now,
+      monotonic: () => now,
+      sleep: async (pause: number) => {
+        now += pause;
+      },
+    };
+    const loaded = async (): Promise<Loaded[]> => {
+      look += 1;
+      const served = {
+        '1': { requests: 100 * look, errors: look, seconds: look },
+        '2': { requests: 20 * look, errors: failing * look, seconds: look },
+      };
+      return [{ replica: { id: 'one', name: 'one', address: '' }, sha256: '1', candidate: null, served, said: '' }];
+    };
+    const trigger = { id: 'S0-42', verdict: 'fail', observed: '2 % errors' } as const;
+    const steps = createSplitSteps({
+      directory,
+      registry: () => {
+        throw new Error('a watch writes nothing');
+      },
+      live: () => true,
+      judge: async () => ({ gates: [], rollback: fires ? [trigger] : [] }),
+      loaded,
+    });
+    const args = { candidate: side('2'), baseline: side('1'), duration: 5_000 };
+    const context = { operation: 'x', clock, signal: AbortSignal.timeout(10_000), progress: () => undefined };
+    return steps.watchSplit
+      .bind(args)
+      .apply(context as Parameters<ReturnType<typeof steps.watchSplit.bind>['apply']>[0]);
+  };
+
+  it('ends after its time with what both have answered', async () => {
+    expect(await watch(0)).toMatch(
+      /^watched for 5.*: candidate 100 requests, 0 errors, .*; in force 500 requests, 5 errors/,
+    );
+  });
+
+  it('takes the share away from a candidate that fails more often', async () => {
+    await expect(watch(2)).rejects.toMatchObject({
+      code: 'verdict_fail',
+      message: expect.stringContaining('does not stand the watch: S3-25: candidate 20 requests, 2 errors'),
+    });
+  });
+
+  it('takes it away when a trigger of the policy fires', async () => {
+    await expect(watch(0, true)).rejects.toMatchObject({ message: expect.stringContaining('S0-42: 2 % errors') });
   });
 });
 
