@@ -19,7 +19,7 @@ export interface RepositoryDeps {
 }
 
 /** How far restic is. Sizes are bytes. */
-export interface Progress {
+interface Progress {
   readonly share: number;
   readonly done: number;
   readonly total: number;
