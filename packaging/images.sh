@@ -2,7 +2,7 @@
 # Makes the images that all appliances share. What is there and unchanged is left alone, so a second run takes a few
 # seconds.
 #
-# usage: images.sh [edge]   edge: only the base image and the edge, without which nothing can be deployed
+# usage: images.sh [edge]   edge: only what every appliance needs: the base image, the edge and restic for its backups
 #                           (default: these and what the releases of the reference application build on)
 # Exit: 0 all are there, 1 one could not be made, 2 usage.
 set -euo pipefail
@@ -15,7 +15,8 @@ main() {
     exit 2
   fi
   # nginx/build.sh makes the base image too.
-  [[ ${1:-} == edge ]] || "$repository/compose/images/build.sh"
+  if [[ ${1:-} == edge ]]; then "$repository/compose/images/build.sh" restic
+  else "$repository/compose/images/build.sh"; fi
   "$repository/nginx/build.sh"
 }
 

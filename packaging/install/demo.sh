@@ -78,5 +78,7 @@ Try:
   $command status
   $command deploy $DEMO_NEXT
   $command rollback $DEMO_FIRST
+
+It is backed up every night. The key of the backups is shown once; print it:  sudo $command backup key
 TEXT
 }

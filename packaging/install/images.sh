@@ -1,25 +1,28 @@
 # shellcheck shell=bash
-# Images. WITH_IMAGES says which: `edge` (base image and edge; every deploy needs them), `all` (also what the releases of
+# Images. WITH_IMAGES says which: `edge` (base image, edge and restic; every appliance needs them), `all` (also what the releases of
 # the reference application build on) or `no`.
 
 readonly BASE_IMAGE=debian:trixie-slim
 # Megabytes in the engine's directory, with the build cache and what they are made from.
-declare -rA IMAGES_MB=([edge]=400 [all]=3900)
+declare -rA IMAGES_MB=([edge]=650 [all]=4150)
 
 # images_source SET: what the images are made from. They are looked at again when that, or one of them, has changed.
 images_source() {
-  local from=(compose/base nginx packaging/images.sh)
+  local from=(compose/base compose/images/base compose/images/restic nginx packaging/images.sh)
   [[ $1 == edge ]] || from+=(compose/images)
   (cd -- "$SOURCE" && find "${from[@]}" -type f ! -path '*/__pycache__/*' -print0 2>/dev/null |
     LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | cut -c 1-16
 }
+
+restic_image() { sed -n '1s/^# image: \([a-z0-9./:-]*\)$/\1/p' "$SOURCE/compose/images/restic/Dockerfile"; }
 
 edge_image() { sed -n '1s/^# image: \([a-z0-9./:-]*\)$/\1/p' "$SOURCE/nginx/Dockerfile"; }
 
 # shared_images SET: their names.
 shared_images() {
   edge_image
-  [[ $1 == edge ]] || sed -n 's/^# image: \([a-z0-9./:-]*\)$/\1/p' "$SOURCE"/compose/images/*/Dockerfile 2>/dev/null
+  if [[ $1 == edge ]]; then restic_image
+  else sed -n 's/^# image: \([a-z0-9./:-]*\)$/\1/p' "$SOURCE"/compose/images/*/Dockerfile 2>/dev/null; fi
 }
 
 image_id() { docker image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
@@ -27,7 +30,7 @@ image_id() { docker image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
 look_at_images() {
   local image names missing=()
   [[ $WITH_IMAGES != no ]] || return 0
-  names="the image of the edge ($(edge_image)) is"
+  names="the images of the edge ($(edge_image)) and of backups ($(restic_image)) are"
   [[ $WITH_IMAGES == edge ]] || names="the image of the edge ($(edge_image)) and those that the reference application builds on are"
   if engine_up; then
     while IFS= read -r image; do [[ -n $(image_id "$image") ]] || missing+=("$image"); done < <(shared_images "$WITH_IMAGES")
@@ -45,7 +48,7 @@ look_at_images() {
 
 install_images() {
   needed images || return 0
-  local image id text='image of the edge' arguments=(edge)
+  local image id text='images of the edge and of backups' arguments=(edge)
   local -A before=()
   if [[ $WITH_IMAGES == all ]]; then text='shared images' arguments=(); fi
   if [[ -z $(image_id "$BASE_IMAGE") ]]; then

@@ -38,7 +38,7 @@ import {
   liveRelease,
   offsiteTargets,
 } from './backup-deps.ts';
-import { version } from './status.ts';
+import { version } from './version.ts';
 
 export interface BackupsDeps {
   readonly config: Config;

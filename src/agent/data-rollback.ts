@@ -85,7 +85,7 @@ export class DataRollback {
       const { id, time } = await this.#newest(release, AbortSignal.timeout(patience));
       return new ApplianceError(error.code, error.message, {
         left: error.left,
-        hint: `snapshot ${id} of ${time} is one that ${target.tag} can work with; what was written since then would be lost from the database, and kept in a safety snapshot: appliance rollback ${target.tag} --restore-data ${id}`,
+        hint: `snapshot ${id} of ${time} is one that ${target.tag} can work with; what was written since then would be lost from the database, and kept in a safety snapshot: appliance rollback ${target.tag} --restore-data=${id}`,
         cause: error,
       });
     } catch {

@@ -18,7 +18,8 @@ import { requireModels } from './model-service.ts';
 import { Plans } from './plans.ts';
 import { Previews } from './previews.ts';
 import { RestorePlans } from './restore-plans.ts';
-import { detailOf, statusOf, summaryOf, version } from './status.ts';
+import { detailOf, statusOf, summaryOf } from './status.ts';
+import { version } from './version.ts';
 
 /** Milliseconds between two readings of `stats`. */
 const statsPeriod = 1_000;

@@ -18,7 +18,7 @@ import { type Paths, pathsFor } from '../lib/paths.ts';
 import { formatBytes } from '../lib/units.ts';
 import { placeHost } from './recover-files.ts';
 import { recoveryPaths } from './recovery-paths.ts';
-import { version } from './status.ts';
+import { version } from './version.ts';
 
 export interface RecoverOptions {
   readonly root: string | undefined;

@@ -202,7 +202,7 @@ export class ScheduleService {
 const weekdays = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'] as const;
 
 /** `daily at 02:00`. */
-export function wordsOf({ at, weekday }: Schedule): string {
+function wordsOf({ at, weekday }: Schedule): string {
   const clock = (time: number): string =>
     `${String(Math.floor(time / 60)).padStart(2, '0')}:${String(time % 60).padStart(2, '0')}`;
   const day = weekday === undefined ? 'daily' : `${weekdays[weekday] ?? 'weekly'}s`;

@@ -8,9 +8,7 @@ import { combine, type Finding } from '../lib/verdict.ts';
 import type { Appliance } from './appliance.ts';
 import { backupStatus } from './backup-watch.ts';
 import { edgeAddress } from './edge-address.ts';
-
-/** Version of this program; set by the bundler. */
-export const version = process.env.APPLIANCE_VERSION ?? '0.0.0-source';
+import { version } from './version.ts';
 
 /** One glance at everything (CONTRACT `status`). @param agent whether a running agent answers, and since when */
 export async function statusOf(a: Appliance, agent: Status['agent'], configProblem?: ApplianceError): Promise<Status> {

@@ -50,7 +50,7 @@ export const backupDetailSchema = backupSchema.extend({
 export type BackupDetail = z.output<typeof backupDetailSchema>;
 
 /** One restore into throw-away containers. */
-export const drillSchema = z.object({
+const drillSchema = z.object({
   time: z.string(),
   depth: z.enum(['usual', 'deep']),
   verdict: z.enum(verdicts),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** Something that runs by the clock. Times are RFC 3339 in UTC. */
-export const jobSchema = z.object({
+const jobSchema = z.object({
   name: z.string(),
   /** What it does, for people. */
   title: z.string(),

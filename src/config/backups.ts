@@ -49,7 +49,6 @@ const offsite = z.strictObject({
       'directory with `rclone.conf`, or with `ssh_config` and the key and known hosts that it names as /credentials/…',
     ),
 });
-export type OffsiteConfig = z.output<typeof offsite>;
 
 /** The section `backups:` of appliance.yaml; everything has a default, because an appliance is backed up unless told otherwise. */
 export const backupsSchema = z

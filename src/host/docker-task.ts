@@ -101,6 +101,8 @@ function definition(task: Task): Docker.ContainerCreateOptions {
     Cmd: [...task.argv],
     Labels: { ...task.labels },
     Hostname: task.hostname,
+    // restic leaves copies of broken packs where it works.
+    WorkingDir: '/tmp',
     AttachStdout: true,
     AttachStderr: true,
     Healthcheck: { Test: ['NONE'] },

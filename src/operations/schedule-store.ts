@@ -25,7 +25,7 @@ export const scheduleMigrations: Migrations = {
   ],
 };
 
-export const runResults = ['running', 'done', 'failed', 'interrupted'] as const;
+const runResults = ['running', 'done', 'failed', 'interrupted'] as const;
 
 const row = z
   .object({

@@ -2,7 +2,8 @@ import type { ApplianceEvent, Status } from '../../api/schema.ts';
 import type { Appliance } from '../appliance.ts';
 import { backupReading } from '../backup-watch.ts';
 import type { EventHub } from '../events.ts';
-import { statusOf, version } from '../status.ts';
+import { statusOf } from '../status.ts';
+import { version } from '../version.ts';
 import { AgentMetrics } from './index.ts';
 import { writeTextfile } from './textfile.ts';
 

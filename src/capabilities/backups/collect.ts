@@ -61,7 +61,7 @@ interface Call {
 }
 
 /** What no snapshot needs of the models directory: the registry is copied as a database. */
-export const modelsExcept = ['.staging', '.restore', 'registry.db', 'registry.db-wal', 'registry.db-shm'];
+const modelsExcept = ['.staging', '.restore', 'registry.db', 'registry.db-wal', 'registry.db-shm'];
 
 export function stagingOf({ staging }: Pick<CollectDeps, 'staging'>, id: string): string {
   return join(staging, id);

@@ -120,7 +120,7 @@ async function copyEntry(from: string, to: string, except: readonly string[]): P
   return { bytes, sha256: null };
 }
 
-export async function hashFile(path: string): Promise<{ bytes: number; sha256: string }> {
+async function hashFile(path: string): Promise<{ bytes: number; sha256: string }> {
   const hash = createHash('sha256');
   let bytes = 0;
   for await (const chunk of createReadStream(path)) {

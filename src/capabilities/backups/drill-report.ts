@@ -29,7 +29,7 @@ const findingSchema = z.object({
 });
 
 /** One restore into throw-away containers (S4-1, S4-53). */
-export const drillReportSchema = z.object({
+const drillReportSchema = z.object({
   snapshot: z.string(),
   depth: z.enum(drillDepths),
   operation: z.string(),

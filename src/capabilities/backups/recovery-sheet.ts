@@ -31,7 +31,7 @@ ${places.join('\n')}
 
 A. With this program, on a new host
   1. sudo ./install.sh
-  2. sudo appliance backup restore --from REPOSITORY latest        (asks for the key)
+  2. sudo appliance backup recover REPOSITORY --key-file FILE      (FILE holds the key)
 
 B. With plain restic 0.14 or newer and nothing else (https://restic.net, or: apt install restic)
   1. restic -r REPOSITORY snapshots                                (asks for the key, with its dashes)

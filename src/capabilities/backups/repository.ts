@@ -19,7 +19,7 @@ export interface RepositoryDeps {
 }
 
 /** How far restic is. Sizes are bytes. */
-export interface Progress {
+interface Progress {
   readonly share: number;
   readonly done: number;
   readonly total: number;
@@ -61,6 +61,9 @@ const checkedSchema = z.object({
 });
 const lockSchema = z.object({ hostname: z.string() });
 const sizeSchema = z.object({ total_size: z.number() });
+
+/** Packs of 16 MiB that are repaired in one run. */
+const packsAtOnce = 16;
 
 /** Runs in the image of restic; what could not be written as a whole is removed. */
 const archiveScript = `set -euo pipefail
@@ -250,8 +253,11 @@ export class Repository {
    */
   async repair(brokenPacks: readonly string[], signal: AbortSignal): Promise<void> {
     await this.#run({ args: ['repair', 'index'], what: 'build the index anew', signal });
-    if (brokenPacks.length > 0)
-      await this.#run({ args: ['repair', 'packs', ...brokenPacks], what: 'take out broken packs', signal });
+    // restic copies what it takes out to its working directory, which is small.
+    for (let from = 0; from < brokenPacks.length; from += packsAtOnce) {
+      const packs = brokenPacks.slice(from, from + packsAtOnce);
+      await this.#run({ args: ['repair', 'packs', ...packs], what: 'take out broken packs', signal });
+    }
   }
 
   async forget(resticIds: readonly string[], signal: AbortSignal): Promise<void> {

@@ -67,7 +67,7 @@ export function assertRestorable(
     {
       left: 'nothing was touched; the current release goes on serving',
       hint: about.release
-        ? `go back to the release that worked with it, with its data: appliance rollback ${about.release.tag} --restore-data ${about.id}`
+        ? `go back to the release that worked with it, with its data: appliance rollback ${about.release.tag} --restore-data=${about.id}`
         : 'choose a snapshot of another day: appliance backup list',
     },
   );

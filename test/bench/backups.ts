@@ -1,0 +1,154 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdtemp, open, rm, utimes } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { BackupLab } from '../support/backup-lab.ts';
+import { main, median, type Row, range } from './row.ts';
+
+export const about = `Backups: models of noise and a PostgreSQL database, each night beside the script of the documents (\`pg_dump\`
+and then \`tar -czf\` of the models) and beside plain restic 0.18 from the same image on the same directories. The nights take turns;
+each of ours is a whole operation: dump, copies, manifest, store, read back. An unchanged night changes nothing, a changed one a
+hundredth of the models. BENCH_MIB is the size of the models, BENCH_ROWS that of the table.`;
+
+const runs = Number(process.env.BENCH_RUNS ?? 3);
+const mebibytes = Number(process.env.BENCH_MIB ?? 2_048);
+const rows = Number(process.env.BENCH_ROWS ?? 2_000_000);
+const files = 8;
+
+export async function bench(): Promise<Row[]> {
+  const lab = await BackupLab.make({ name: 'benchbackup', backups: { limits: { cpus: 2 } } });
+  const scratch = await mkdtemp(join(tmpdir(), 'bench-backups-'));
+  try {
+    await lab.sql('CREATE TABLE orders (id int PRIMARY KEY, text text)');
+    await lab.sql(`INSERT INTO orders SELECT n, repeat(md5(n::text), 4) FROM generate_series(1, ${rows}) n`);
+    for (let index = 0; index < files; index += 1)
+      await lab.addModel(String(index), randomBytes(Math.round((mebibytes / files) * 2 ** 20)));
+    return await nights(lab, scratch);
+  } finally {
+    await lab.destroy();
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+async function nights(lab: BackupLab, scratch: string): Promise<Row[]> {
+  const first = { ours: await seconds(() => ours(lab)), script: await seconds(() => script(lab, scratch)) };
+  await restic(lab, scratch);
+  const unchanged = { ours: [] as number[], script: [] as number[], restic: [] as number[] };
+  const changed = { ours: [] as number[], restic: [] as number[] };
+  for (let run = 0; run < runs; run += 1) {
+    unchanged.ours.push(await seconds(() => ours(lab)));
+    unchanged.restic.push(await seconds(() => restic(lab, scratch)));
+    unchanged.script.push(await seconds(() => script(lab, scratch)));
+    await change(lab, run);
+    changed.ours.push(await seconds(() => ours(lab)));
+    changed.restic.push(await seconds(() => restic(lab, scratch)));
+  }
+  const dump = await seconds(() => dumpOnly(lab, scratch));
+  const faster = median(unchanged.script.map((one, index) => one / (unchanged.ours[index] ?? one)));
+  const beyond = median(unchanged.ours) - dump;
+  return [
+    row(
+      'first backup',
+      [first.ours],
+      { name: 'pg_dump + tar -czf', value: first.script },
+      first.script / first.ours,
+      1.5,
+    ),
+    row('unchanged night', unchanged.ours, { name: 'pg_dump + tar -czf', value: median(unchanged.script) }, faster, 50),
+    {
+      name: 'unchanged night beyond the dump',
+      value: beyond,
+      unit: 's',
+      rival: { name: 'the dump alone', value: dump },
+      target: '≤ 10 s',
+      met: beyond <= 10,
+    },
+    beside('unchanged night beside plain restic', unchanged.ours, unchanged.restic),
+    beside('night with 1 % change beside plain restic', changed.ours, changed.restic),
+  ];
+}
+
+function row(
+  name: string,
+  values: readonly number[],
+  rival: NonNullable<Row['rival']>,
+  ratio: number,
+  times: number,
+): Row {
+  const target = `≥ ${times} × faster`;
+  return {
+    name,
+    value: median(values),
+    unit: 's',
+    rival,
+    ratio: 1 / ratio,
+    spread: range(values),
+    target,
+    met: ratio >= times,
+  };
+}
+
+/** Plain restic stores the same directories, without dump, copies, manifest and reading back. */
+function beside(name: string, values: readonly number[], theirs: readonly number[]): Row {
+  const rival = { name: 'restic backup', value: median(theirs) };
+  return { name, value: median(values), unit: 's', rival, spread: range(values), target: 'told', met: true };
+}
+
+async function ours(lab: BackupLab): Promise<void> {
+  const { result } = await lab.backup('nightly');
+  if (result.result !== 'done') throw new Error(result.error?.message ?? 'the backup failed');
+}
+
+async function script(lab: BackupLab, scratch: string): Promise<void> {
+  await dumpOnly(lab, scratch);
+  await execa('tar', ['-czf', join(scratch, 'models.tar.gz'), '-C', lab.models, '.']);
+}
+
+async function dumpOnly(lab: BackupLab, scratch: string): Promise<void> {
+  const target = join(scratch, 'db.sql');
+  await execa('docker', ['exec', lab.container, 'pg_dump', '-U', 'app', 'app'], {
+    stdout: { file: target },
+    buffer: false,
+  });
+}
+
+async function restic(lab: BackupLab, scratch: string): Promise<void> {
+  const mounts = ['-v', `${scratch}:/scratch`, '-v', `${lab.models}:/models:ro`, '-e', 'RESTIC_PASSWORD=bench'];
+  const run = (...args: string[]) =>
+    execa('docker', [
+      'run',
+      '--rm',
+      '--network',
+      'none',
+      ...mounts,
+      'appliance/restic:1',
+      '--repo',
+      '/scratch/repository',
+      ...args,
+    ]);
+  if (!existsSync(join(scratch, 'repository/config'))) await run('init');
+  await run('backup', '--host', 'bench', '/models');
+}
+
+/** Changes a hundredth of the first model in place. */
+async function change(lab: BackupLab, seed: number): Promise<void> {
+  const path = join(lab.models, 'versions/routing', String(seed % files), 'model.joblib');
+  const file = await open(path, 'r+');
+  try {
+    const bytes = Math.round((mebibytes * 2 ** 20) / 100);
+    await file.write(randomBytes(bytes), 0, bytes, 0);
+  } finally {
+    await file.close();
+  }
+  await utimes(path, new Date(), new Date());
+}
+
+async function seconds(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  await work();
+  return (performance.now() - began) / 1_000;
+}
+
+if (import.meta.main) await main(bench);
