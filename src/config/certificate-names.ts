@@ -60,6 +60,15 @@ function normaliseName(name: string, { challenge, addresses }: NameRules): strin
   return `*.${ascii}`;
 }
 
+/** An international name as the name service knows it (RFC 5891); every other text as it stands, for others to judge. */
+export function asciiDomain(name: string): string {
+  if (/^[ -~]*$/.test(name) || /[\s/\\:?#@%]/.test(name)) return name;
+  const wildcard = name.startsWith('*.');
+  const ascii = domainToASCII(wildcard ? name.slice(2) : name);
+  if (ascii === '') return name;
+  return wildcard ? `*.${ascii}` : ascii;
+}
+
 /** Whether the names of a certificate cover a name; a wildcard stands for exactly one label (RFC 6125 §6.4.3). */
 export function covers(names: readonly string[], name: string): boolean {
   return names.some(

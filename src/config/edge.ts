@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { bytesPattern, durationPattern, parseBytes, parseDuration } from '../lib/units.ts';
+import { asciiDomain } from './certificate-names.ts';
 import { corsSchema, edgeHeadersSchema } from './edge-headers.ts';
 
 const duration = z
@@ -57,7 +58,10 @@ export const edgeSchema = z
   .strictObject({
     http: listen.default('127.0.0.1:8080').describe('where the edge listens for HTTP'),
     https: listen.default('127.0.0.1:8443').describe('where the edge listens for HTTPS'),
-    domains: z.array(z.string().min(1)).default(['localhost']).describe('host names that the edge answers to'),
+    domains: z
+      .array(z.string().min(1).overwrite(asciiDomain))
+      .default(['localhost'])
+      .describe('host names that the edge answers to'),
     redirect: z
       .enum(['auto', 'always', 'never'])
       .default('auto')
