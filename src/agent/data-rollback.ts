@@ -7,7 +7,8 @@ import { planRestore, type RestoreFacts } from '../recipes/restore.ts';
 import { type RollbackFacts, rollbackPath } from '../recipes/rollback.ts';
 import { dataDowntimeSteps, planDataRollback } from '../recipes/rollback-data.ts';
 import type { Appliance } from './appliance.ts';
-import { type FoundSnapshot, RestorePlans } from './restore-plans.ts';
+import type { FoundSnapshot } from './restore-deps.ts';
+import { RestorePlans } from './restore-plans.ts';
 import { predictRestore, restoreChanges } from './restore-preview.ts';
 
 /** Snapshots that are looked at before nobody waits any longer. */

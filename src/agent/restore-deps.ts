@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { BackupManifest } from '../capabilities/backups/manifest.ts';
 import type { RestoreServer } from '../capabilities/backups/restore-database.ts';
 import type { RestoreDeps } from '../capabilities/backups/restore-steps.ts';
 import { readManifest } from '../capabilities/models/manifest-file.ts';
@@ -61,8 +62,11 @@ export function restoreDepsOf(parts: RestoreParts): RestoreDeps {
   };
 }
 
+/** A snapshot that stands in the repository. */
+export type FoundSnapshot = BackupManifest & { readonly resticId: string };
+
 /** Directory in which restores stage what is no model. */
-export function restoreDirectory({ lib }: Paths): string {
+function restoreDirectory({ lib }: Paths): string {
   return join(lib, 'backups/restore');
 }
 

@@ -11,11 +11,10 @@ import { planRecovery, planRestore, type RestoreFacts, type SnapshotDatabase } f
 import type { Appliance } from './appliance.ts';
 import type { Prepared } from './operations.ts';
 import { recoveryPaths } from './recovery-paths.ts';
-import { wrongVersion } from './restore-deps.ts';
+import { type FoundSnapshot, wrongVersion } from './restore-deps.ts';
 import { predictRestore, restoreChanges } from './restore-preview.ts';
 
 export type RestoreComponent = ParsedInput<'backupRestore'>['component'];
-export type FoundSnapshot = BackupManifest & { readonly resticId: string };
 
 /** Turns the wish for data of a snapshot into a plan. */
 export class RestorePlans {
@@ -148,7 +147,7 @@ export class RestorePlans {
 }
 
 /** The databases of a snapshot that can be loaded beside the ones in use: those of PostgreSQL. */
-export function databasesOf(snapshot: Pick<BackupManifest, 'components'>): SnapshotDatabase[] {
+function databasesOf(snapshot: Pick<BackupManifest, 'components'>): SnapshotDatabase[] {
   return snapshot.components.flatMap(({ name, path, sha256, bytes, rows = null }) => {
     const [, service, database] = /^database:([^/]+)\/(.+)$/.exec(name) ?? [];
     return service === undefined || database === undefined || sha256 === null

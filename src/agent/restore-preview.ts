@@ -8,8 +8,7 @@ import { formatBytes } from '../lib/units.ts';
 import type { PlannedStep } from '../operations/step.ts';
 import type { RestoreFacts } from '../recipes/restore.ts';
 import type { Appliance } from './appliance.ts';
-import { restoreServer } from './restore-deps.ts';
-import type { FoundSnapshot } from './restore-plans.ts';
+import { type FoundSnapshot, restoreServer } from './restore-deps.ts';
 
 /** Bytes per second, where nothing like it was measured here yet: what a small virtual machine manages. */
 const assumed = { 'stage-restore': 150_000_000, 'load-database': 25_000_000 } as const;

@@ -40,7 +40,7 @@ export async function configFiles(snapshot: string, targets: ConfigTargets): Pro
 }
 
 /** Which of them would change. */
-export async function changedFiles(files: readonly ConfigFile[]): Promise<ConfigFile[]> {
+async function changedFiles(files: readonly ConfigFile[]): Promise<ConfigFile[]> {
   const changed: ConfigFile[] = [];
   for (const file of files) {
     const [now, then] = await Promise.all([bytesOf(file.to), bytesOf(file.from)]);

@@ -62,8 +62,6 @@ const args = z.object({
   /** About how much is brought back, in bytes. */
   bytes: z.number(),
 });
-export type StageArgs = z.output<typeof args>;
-
 /**
  * Brings everything that is wanted out of the repository to where it can be put in place by renames, and proves it by its
  * hashes before anything in use is touched (S1-64). What an earlier try has left is thrown away.
