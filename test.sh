@@ -246,8 +246,8 @@ main() {
   wants lint && run_lint
   if wants build || wants e2e; then run_build; fi
   wants unit && run_project unit 5
-  wants integration && run_project integration 30
-  wants faults && run_project faults 45
+  wants integration && run_project integration 45
+  wants faults && run_project faults 60
   wants e2e && run_project e2e 15
   check_leftovers
   exit 0

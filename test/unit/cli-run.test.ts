@@ -300,7 +300,7 @@ describe('help, version, completion', () => {
   it('keeps the options of a verb in one column', async () => {
     const { stdout } = await run('help deploy');
     const columns = stdout.split('\n').flatMap((line) => /^ +(?:-\w, )?--.*? {2,}(?=\w)/.exec(line)?.[0].length ?? []);
-    expect(columns.length).toBe(5);
+    expect(columns.length).toBe(6);
     expect(new Set(columns).size).toBe(1);
   });
 
