@@ -1,4 +1,6 @@
-import { assertReadableFile } from '../capabilities/models/survey.ts';
+import { realpath, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { assertReachable, assertReadable } from '../host/readable.ts';
 import { ApplianceError, systemCode } from '../lib/errors.ts';
 import type { Actor } from '../operations/journal.ts';
 import type { Planner } from '../operations/runner.ts';
@@ -44,12 +46,7 @@ export class CertificatePlans {
     actor: Actor,
   ): Promise<Prepared> {
     const { set, names } = this.#facts(wish.set, 'somebody has brought it');
-    for (const path of [wish.chain, wish.key]) {
-      await assertReadableFile(path, actor.uid).catch((cause: unknown) => {
-        if (systemCode(cause) !== 'ENOENT') throw cause;
-        throw new ApplianceError('certificate_invalid', `there is no ${path}`, { left: 'nothing was changed', cause });
-      });
-    }
+    for (const path of [wish.chain, wish.key]) await assertBringable(path, actor.uid);
     const steps = planImport({ set, names, key: wish.key, chain: wish.chain }, this.#a.certificateSteps);
     return this.#prepared('certs-import', set, [async () => steps, this.#install(set)]);
   }
@@ -90,5 +87,20 @@ export class CertificatePlans {
 
   #prepared(kind: string, target: string, phases: readonly Planner[]): Prepared {
     return { kind, target, origin: null, phases };
+  }
+}
+
+/** Whoever brings a file must be able to read it; a link, as certbot makes them, leads to what is brought. */
+async function assertBringable(path: string, uid: number): Promise<void> {
+  const left = 'the certificate in force stays';
+  try {
+    const real = await realpath(path);
+    const found = await stat(real);
+    if (!found.isFile()) throw new ApplianceError('certificate_invalid', `${path} is no plain file`, { left });
+    assertReadable(found, real, { uid, left });
+    await assertReachable(dirname(real), { uid, left });
+  } catch (cause) {
+    if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(cause) ?? '')) throw cause;
+    throw new ApplianceError('certificate_invalid', `there is no ${path}`, { left, cause });
   }
 }

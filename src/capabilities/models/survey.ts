@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { lstat, open, readdir, realpath, stat } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { identityOf } from '../../host/copy-file.ts';
+import { assertReachable, assertReadable, type Reader } from '../../host/readable.ts';
 import { ApplianceError, systemCode } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { largestManifest, manifestName } from './manifest.ts';
@@ -34,7 +35,8 @@ export async function surveyDirectory(
   uid: number,
   only?: ReadonlySet<string>,
 ): Promise<SourceFile[]> {
-  await assertReachable(directory, uid);
+  assertReadable(await lstat(directory), directory, readerOf(uid));
+  await assertReachable(directory, readerOf(uid));
   const files: SourceFile[] = [];
   await walk({ directory, uid, files, only }, '', 0);
   return files;
@@ -56,7 +58,7 @@ async function walk(state: Walk, below: string, depth: number): Promise<void> {
     const full = join(state.directory, path);
     const found = await lstat(full);
     if (found.isDirectory()) {
-      assertReadable(found, state.uid, full);
+      assertReadable(found, full, readerOf(state.uid));
       await walk(state, path, depth + 1);
     } else {
       state.files.push(
@@ -90,7 +92,7 @@ async function follow(directory: string, path: string): Promise<string> {
 async function surveyFile({ uid }: Walk, path: string, from: string): Promise<SourceFile> {
   const found = await lstat(from, { bigint: true });
   if (!found.isFile()) throw invalid(`${path} is ${kindOf(found)}`);
-  assertReadable({ uid: Number(found.uid), mode: Number(found.mode) }, uid, from);
+  assertReadable({ uid: Number(found.uid), mode: Number(found.mode) }, from, readerOf(uid));
   const bytes = Number(found.size);
   const stored = Number(found.blocks) * 512;
   if (bytes >= sparse.bytes && stored < bytes / sparse.share) {
@@ -171,32 +173,12 @@ export function inside(path: string, directory: string): boolean {
 export async function assertReadableFile(path: string, uid: number): Promise<void> {
   const found = await lstat(path, { bigint: true });
   if (!found.isFile()) throw invalid(`${path} is ${kindOf(found)}`);
-  assertReadable({ uid: Number(found.uid), mode: Number(found.mode) }, uid, path);
-  await assertReachable(dirname(path), uid, false);
+  assertReadable({ uid: Number(found.uid), mode: Number(found.mode) }, path, readerOf(uid));
+  await assertReachable(dirname(path), readerOf(uid));
 }
 
-async function assertReachable(directory: string, uid: number, list = true): Promise<void> {
-  if (list) assertReadable(await lstat(directory), uid, directory);
-  for (let path = directory; path !== dirname(path); path = dirname(path)) {
-    const { uid: owner, mode } = await lstat(path);
-    if (!mayAll(uid) && owner !== uid && (mode & 0o001) === 0) throw denied(path);
-  }
-}
-
-function assertReadable(found: { uid: number; mode: number }, uid: number, path: string): void {
-  if (!mayAll(uid) && found.uid !== uid && (found.mode & 0o004) === 0) throw denied(path);
-}
-
-/** For a caller who is this process itself, the kernel decides. */
-function mayAll(uid: number): boolean {
-  return uid === 0 || uid === process.getuid?.();
-}
-
-function denied(path: string): ApplianceError {
-  return new ApplianceError('not_permitted', `${path} is neither yours nor readable by everybody`, {
-    left: 'nothing was registered',
-    hint: 'let everybody read it, or use sudo',
-  });
+function readerOf(uid: number): Reader {
+  return { uid, left: 'nothing was registered' };
 }
 
 export function invalid(why: string): ApplianceError {
