@@ -115,10 +115,10 @@ launcher() {
 }
 
 service_launcher() {
-  local option options=''
-  for option in "${SERVICE_OPTIONS[@]}"; do options+=" \"$option\""; done
+  local option quoted=''
+  for option in "${SERVICE_OPTIONS[@]}"; do quoted+=" \"$option\""; done
   # shellcheck disable=SC2016
-  printf '#!/bin/sh\nexec "%s/program/packaging/service.sh" %s%s\n' "$PREFIX" "$1" "$options"
+  printf '#!/bin/sh\nexec "%s/program/packaging/service.sh" %s%s\n' "$PREFIX" "$1" "$quoted"
 }
 
 # write_command NAME: stdin becomes PREFIX/bin/NAME, in one rename.
