@@ -142,6 +142,37 @@ async function copySqlite(outdir) {
   for (const file of binaries) await cp(join(from, 'prebuilds', file), join(to, 'prebuilds', file));
 }
 
+/**
+ * A package of CommonJS that is imported on demand becomes a module whose one export is `default`. Node.js finds its
+ * other names all the same, so a program that uses them passes every test and fails where it is installed.
+ *
+ * @param {import('esbuild').Metafile} metafile
+ * @throws names the source and the package
+ */
+async function refuseNamesOfCommonJs({ inputs, outputs }) {
+  const wanting = new Set(
+    Object.values(outputs)
+      .filter(({ entryPoint, exports }) => entryPoint?.startsWith('node_modules/') && exports.join() === 'default')
+      .map(({ entryPoint }) => entryPoint),
+  );
+  for (const [file, { imports }] of Object.entries(inputs)) {
+    if (!file.startsWith('src/')) continue;
+    const asked = imports.filter(({ kind, path }) => kind === 'dynamic-import' && wanting.has(path));
+    if (asked.length === 0) continue;
+    const code = await readFile(join(repository, file), 'utf8');
+    for (const { original } of asked)
+      if (
+        code
+          .split(`await import('${original}')`)
+          .slice(0, -1)
+          .some((before) => !/\{ default: \w+ \} = $/.test(before))
+      )
+        throw new Error(
+          `${file}: ${original} is CommonJS; write const { default: name } = await import('${original}')`,
+        );
+  }
+}
+
 async function main() {
   const { values } = parseArgs({ options: { outdir: { type: 'string', default: join(repository, 'dist') } } });
   const { outdir } = values;
@@ -172,6 +203,7 @@ async function main() {
     plugins: [leaveOut, lazyChildProcess, commonInOne],
     define: { 'process.env.NODE_ENV': '"production"', 'process.env.APPLIANCE_VERSION': JSON.stringify(version) },
   });
+  await refuseNamesOfCommonJs(metafile);
   await mkdir(outdir, { recursive: true });
   for (const { path, text } of outputFiles) await writeFile(path, withCommonJsNames(text));
   const outputs = Object.entries(metafile.outputs);

@@ -1,8 +1,8 @@
-import type { Client, Order } from 'acme-client';
+import type { Client } from 'acme-client';
 import { z } from 'zod';
 import { messageOf } from '../lib/errors.ts';
+import { asOrder, assertGood } from './acme-answers.ts';
 import { type AcmeAnswer, AcmeError, type AcmeTransport, retryAfterOf } from './acme-http.ts';
-
 import {
   type AcmeAuthorization,
   type AcmeChallenge,
@@ -10,7 +10,6 @@ import {
   type AcmeOrder,
   authorizationSchema,
   challengeSchema,
-  describeProblem,
   directorySchema,
   orderSchema,
   problemSchema,
@@ -56,9 +55,9 @@ export class AcmeServer {
 
   static async open(options: AcmeServerOptions): Promise<AcmeServer> {
     // Loaded when it is needed: two renewals a year do not pay for megabytes of every process.
-    const { Client } = await import('acme-client');
+    const { default: acme } = await import('acme-client');
     const { directory, accountKey, accountUrl, externalAccount } = options;
-    const client = new Client({
+    const client = new acme.Client({
       directoryUrl: directory,
       accountKey,
       ...(accountUrl === undefined ? {} : { accountUrl }),
@@ -72,7 +71,7 @@ export class AcmeServer {
   /** @throws AcmeError `not-acme` for an address that answers as something else */
   async directory(signal: AbortSignal): Promise<AcmeDirectory> {
     const answer = await this.#options.transport(this.#options.directory, { method: 'GET', signal });
-    this.#assertGood(answer);
+    assertGood(answer, this.#options.now());
     const found = directorySchema.safeParse(answer.data);
     if (found.success) return found.data;
     throw new AcmeError(
@@ -148,15 +147,18 @@ export class AcmeServer {
   /** @param key of the certificate, PEM */
   finalize(order: AcmeOrder, key: string, signal: AbortSignal): Promise<AcmeOrder> {
     return this.#call(signal, async () => {
-      const { crypto } = await import('acme-client');
-      const [, request] = await crypto.createCsr({ altNames: order.identifiers.map(({ value }) => value) }, key);
+      const { default: acme } = await import('acme-client');
+      const [, request] = await acme.crypto.createCsr({ altNames: order.identifiers.map(({ value }) => value) }, key);
       return orderSchema.parse(await this.#client.finalizeOrder(asOrder(order), request));
     });
   }
 
-  /** The chain that the authority offers first. */
-  certificate(order: AcmeOrder, signal: AbortSignal): Promise<string> {
-    return this.#call(signal, async () => z.string().parse(await this.#client.getCertificate(asOrder(order))));
+  /**
+   * The chain that the authority offers first, or of those beside it (RFC 8555 §7.4.2) the one that is wanted.
+   * @param wanted common name of an issuer in it; where none has it, the first one
+   */
+  certificate(order: AcmeOrder, wanted: string | undefined, signal: AbortSignal): Promise<string> {
+    return this.#call(signal, async () => z.string().parse(await this.#client.getCertificate(asOrder(order), wanted)));
   }
 
   /**
@@ -169,7 +171,7 @@ export class AcmeServer {
     if (renewalInfo === undefined) return undefined;
     const answer = await this.#options.transport(`${renewalInfo.replace(/\/$/, '')}/${id}`, { method: 'GET', signal });
     if (answer.status === 404) return undefined;
-    this.#assertGood(answer);
+    assertGood(answer, this.#options.now());
     const { data } = windowSchema.safeParse(answer.data);
     return data && { start: Date.parse(data.suggestedWindow.start), end: Date.parse(data.suggestedWindow.end) };
   }
@@ -201,40 +203,7 @@ export class AcmeServer {
     this.#answer = answer;
     // A rejected nonce is the library's to answer, with the next one (RFC 8555 §6.5).
     if (problemSchema.safeParse(answer.data).data?.type !== 'urn:ietf:params:acme:error:badNonce')
-      this.#assertGood(answer);
+      assertGood(answer, this.#options.now());
     return answer;
   }
-
-  #assertGood(answer: AcmeAnswer): void {
-    const { status, headers, data } = answer;
-    if (status < 400) return;
-    const problem = problemSchema.safeParse(data).data;
-    const retryAfter = retryAfterOf(headers['retry-after'], this.#options.now());
-    const type = problem?.type;
-    const limited = status === 429 || status === 503 || type === 'urn:ietf:params:acme:error:rateLimited';
-    const failure = limited
-      ? 'limited'
-      : status >= 500
-        ? 'unreachable'
-        : type?.startsWith('urn:ietf:params:acme:')
-          ? 'refused'
-          : 'not-acme';
-    throw new AcmeError(failure, `the authority answers ${status}: ${describeProblem(data) ?? 'without a reason'}`, {
-      type,
-      retryAfter,
-    });
-  }
-}
-
-/** The library reads few fields of an order; the others are there for its types. */
-function asOrder(order: { readonly url: string } & Partial<AcmeOrder>): Order {
-  const { url: at, status = 'pending', finalize = '', authorizations = [], identifiers = [], certificate } = order;
-  return {
-    url: at,
-    status,
-    finalize,
-    authorizations: [...authorizations],
-    identifiers: [...identifiers],
-    ...(certificate === undefined ? {} : { certificate }),
-  };
 }

@@ -7,7 +7,7 @@ import { X509Certificate } from 'node:crypto';
  * @returns undefined for one that does not name the key of its issuer
  */
 export async function renewalInfoId(pem: string): Promise<string | undefined> {
-  const x509 = await import('@peculiar/x509');
+  const { default: x509 } = await import('@peculiar/x509');
   const leaf = new X509Certificate(pem);
   const extension = new x509.X509Certificate(leaf.raw).getExtension(x509.AuthorityKeyIdentifierExtension);
   if (extension?.keyId === undefined) return undefined;

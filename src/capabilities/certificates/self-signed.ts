@@ -31,7 +31,7 @@ export function isOfType(pem: string, type: KeyType): boolean {
  */
 export async function selfSigned(names: readonly string[], now: number): Promise<{ key: string; chain: string }> {
   // Loaded here alone: it is large, and needed once in the life of an appliance.
-  const x509 = await import('@peculiar/x509');
+  const { default: x509 } = await import('@peculiar/x509');
   x509.cryptoProvider.set(webcrypto);
   const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
