@@ -36,7 +36,7 @@ type OptionsOf<Name extends VerbName> = (typeof catalog)[Name] extends {
   ? Options
   : Record<never, never>;
 type OptionValue<Spec> = Spec extends { readonly value: string }
-  ? Spec extends { readonly optional: true }
+  ? Spec extends { readonly optional: RegExp }
     ? string | true | undefined
     : string | undefined
   : boolean;

@@ -1,7 +1,6 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { ApplianceError } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
-import { durationPattern } from '../lib/units.ts';
 import { assemble, type Understood } from './call.ts';
 import { globalOptions, type OptionSpec } from './catalog/spec.ts';
 import { specOf, type VerbName } from './catalog.ts';
@@ -37,7 +36,7 @@ export function parseCall<Name extends VerbName>(
   try {
     command.parse(joinOptional(words, options), { from: 'user' });
   } catch (error) {
-    throw asUsage(error, verb, options);
+    throw asUsage(error, { verb, words, options });
   }
   const values: Record<string, unknown> = command.opts();
   const read = (name: string) => {
@@ -63,12 +62,13 @@ function joinOptional(words: readonly string[], options: Readonly<Record<string,
   for (let index = 0; index < words.length; index += 1) {
     const word = words[index] ?? '';
     if (word === '--') return [...out, ...words.slice(index)];
-    if (!word.startsWith('--') || !options[word.slice(2)]?.optional) {
+    const looksLikeOne = word.startsWith('--') ? options[word.slice(2)]?.optional : undefined;
+    if (!looksLikeOne) {
       out.push(word);
       continue;
     }
     const next = words[index + 1];
-    const joins = next !== undefined && durationPattern.test(next);
+    const joins = next !== undefined && looksLikeOne.test(next);
     out.push(`${word}=${joins ? next : bare}`);
     if (joins) index += 1;
   }
@@ -92,7 +92,10 @@ function camel(name: string): string {
   return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-function asUsage(error: unknown, verb: string, options: Readonly<Record<string, OptionSpec>>): unknown {
+function asUsage(
+  error: unknown,
+  { verb, words, options }: { verb: string; words: readonly string[]; options: Readonly<Record<string, OptionSpec>> },
+): unknown {
   if (!(error instanceof CommanderError)) return error;
   const [first = ''] = error.message.replace(/^error: /, '').split('\n');
   const unknown = /^unknown option '([^'=]+)/.exec(first)?.[1];
@@ -103,5 +106,19 @@ function asUsage(error: unknown, verb: string, options: Readonly<Record<string, 
           unknown,
           Object.keys(options).map((name) => `--${name}`),
         );
-  return new ApplianceError('usage', first, { hint: near ?? `appliance ${verb} --help explains it` });
+  const hint = near ?? valueHint(error, words, options) ?? `appliance ${verb} --help explains it`;
+  return new ApplianceError('usage', first, { hint });
+}
+
+/** A word that was meant for the value of an option that may stand without one. */
+function valueHint(
+  { code }: CommanderError,
+  words: readonly string[],
+  options: Readonly<Record<string, OptionSpec>>,
+): string | undefined {
+  if (code !== 'commander.excessArguments') return undefined;
+  const found = words.find((word) => word.startsWith('--') && options[word.slice(2)]?.optional);
+  return (
+    found && `"${words[words.indexOf(found) + 1]}" is no value of ${found}; where it is meant for one: ${found}=VALUE`
+  );
 }

@@ -89,6 +89,32 @@ describe('reading options and arguments', () => {
     expect(call).toMatchObject({ args: { tag: 'v1.0' }, options: { wait } });
   });
 
+  it.each([
+    ['rollback v1.0', undefined],
+    ['rollback v1.0 --restore-data', true],
+    ['rollback --restore-data v1.0', true],
+    ['rollback v1.0 --restore-data 20261121T020000Z-1f3c', '20261121T020000Z-1f3c'],
+    ['rollback --restore-data 20261121T0200 v1.0', '20261121T0200'],
+    ['rollback v1.0 --restore-data=2026', '2026'],
+    ['rollback v1.0 --restore-data latest', 'latest'],
+  ])('%s brings back %s', (line, data) => {
+    expect(understand(line).call).toMatchObject({ args: { tag: 'v1.0' }, options: { 'restore-data': data } });
+  });
+
+  it('takes a tag that is a day for a tag', () => {
+    expect(understand('rollback --restore-data 20261121').call).toMatchObject({
+      args: { tag: '20261121' },
+      options: { 'restore-data': true },
+    });
+  });
+
+  it('says how a value is written that was taken for an argument', () => {
+    expect(refusal('backup now --wait 10').hint).toBe(
+      '"10" is no value of --wait; where it is meant for one: --wait=VALUE',
+    );
+    expect(refusal('deploy a b').hint).toBe('appliance deploy --help explains it');
+  });
+
   it('passes everything after the service to the command of exec', () => {
     expect(understand('exec web').call.args).toEqual({ service: 'web', command: [] });
     expect(understand('exec web -- ls -la --json').call.args).toEqual({

@@ -59,7 +59,8 @@ export const releasesVerbs = {
     options: {
       'restore-data': {
         value: 'SNAPSHOT',
-        optional: true,
+        // The id of a snapshot, or its beginning. A tag may look like a day, so the T is part of it.
+        optional: /^(?:latest|\d{8}T\d{0,6}Z?(?:-[0-9a-f]{0,4})?)$/,
         help: 'restore its data too, with a downtime; without a value the newest snapshot that the release can read',
       },
       plan: { help: 'show the steps and change nothing' },
@@ -73,6 +74,7 @@ export const releasesVerbs = {
       'appliance rollback v0.9 --plan',
       'appliance rollback v0.9',
       'appliance rollback v0.9 --restore-data',
+      'appliance rollback v0.9 --restore-data 20261121T020000Z-1f3c --plan',
     ],
   },
   releases: {

@@ -1,5 +1,7 @@
 // Options and arguments that several verbs take.
 
+import { durationPattern } from '../../lib/units.ts';
+
 export const bake = {
   value: 'DURATION',
   help: 'how long it is watched; default: models.bake of appliance.yaml',
@@ -12,7 +14,7 @@ export const reason = { value: 'TEXT', help: 'why, for the history' } as const;
 export const acceptInconclusive = { help: 'go on where a gate cannot say; one that fails still refuses' } as const;
 export const wait = {
   value: 'DURATION',
-  optional: true,
+  optional: durationPattern,
   help: 'wait for a running operation to end instead of failing as busy; without a value as long as it takes',
 } as const;
 export const detach = { help: 'return as soon as the agent has begun; the operation goes on there' } as const;

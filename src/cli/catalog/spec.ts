@@ -4,8 +4,11 @@ export interface OptionSpec {
   readonly short?: string;
   /** Name of the value; an option without one is a switch. */
   readonly value?: string;
-  /** The value may be left out: `--wait` as well as `--wait 5m`. */
-  readonly optional?: true;
+  /**
+   * The value may be left out: `--wait` as well as `--wait 5m`. What looks like one, whole, is taken for it; everything else
+   * after such an option is an argument.
+   */
+  readonly optional?: RegExp;
   readonly choices?: readonly string[];
   readonly help: string;
 }
