@@ -66,18 +66,23 @@ const epoch = 2_208_988_800;
 /** @returns seconds that this host is ahead of the server */
 function askTimeServer(server: string, signal: AbortSignal): Promise<number> {
   return new Promise((resolve, reject) => {
-    const socket = createSocket({ type: 'udp4', signal });
-    const timer = setTimeout(() => end(new Error(`no answer in ${patience / 1_000} s`)), patience);
+    const socket = createSocket({ type: 'udp4' });
+    let ended = false;
+    // Closed once: a socket that is closed already throws, and from a timer nobody would catch that.
     const end = (outcome: Error | number): void => {
+      if (ended) return;
+      ended = true;
       clearTimeout(timer);
+      signal.removeEventListener('abort', stop);
       socket.close();
       if (typeof outcome === 'number') resolve(outcome);
       else reject(outcome);
     };
-    socket.once('error', (error) => {
-      clearTimeout(timer);
-      reject(error);
-    });
+    const stop = (): void => end(new Error('interrupted', { cause: signal.reason }));
+    const timer = setTimeout(() => end(new Error(`no answer in ${patience / 1_000} s`)), patience);
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) return stop();
+    socket.on('error', end);
     const question = Buffer.alloc(48);
     question[0] = 0x23; // Version 4, client.
     const sent = Date.now();
