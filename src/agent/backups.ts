@@ -16,6 +16,7 @@ import { findSnapshot, type Proof, type Snapshot } from '../capabilities/backups
 import type { BackupStepDeps } from '../capabilities/backups/step-deps.ts';
 import { checkRepository, createBackupSteps } from '../capabilities/backups/steps.ts';
 import { type BackupRecord, BackupStore, type TargetRecord } from '../capabilities/backups/store.ts';
+import { withWayOut } from '../capabilities/backups/way-out.ts';
 import { readPointer } from '../capabilities/models/pointer.ts';
 import type { ReleaseStore } from '../capabilities/releases/store.ts';
 import type { Config } from '../config/schema.ts';
@@ -100,7 +101,13 @@ export class Backups {
       offsite: this.offsite,
       key: this.key,
     };
-    this.steps = createBackupSteps(this.#stepDeps);
+    const made = createBackupSteps(this.#stepDeps);
+    this.steps = {
+      ...made,
+      collectSnapshot: withWayOut(made.collectSnapshot),
+      storeSnapshot: withWayOut(made.storeSnapshot),
+      verifySnapshot: withWayOut(made.verifySnapshot),
+    };
   }
 
   /** Snapshots of this appliance as the repository tells of them, the newest first. */
