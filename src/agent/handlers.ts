@@ -106,6 +106,7 @@ export function createHandlers(
       return a.checks.stream(input, signal);
     },
     plan: async (input, { signal }) => {
+    checkVerdicts: async () => a.checks.seen(),
       await host.fresh();
       return previews.showDeploy(input, signal);
     },

@@ -8,6 +8,7 @@ import { combine, type Finding } from '../lib/verdict.ts';
 import type { Appliance } from './appliance.ts';
 import { backupStatus } from './backup-watch.ts';
 import { edgeAddress } from './edge-address.ts';
+import { requestsNow } from './requests-now.ts';
 import { version } from './version.ts';
 
 /** One glance at everything (CONTRACT `status`). @param agent whether a running agent answers, and since when */
@@ -69,6 +70,8 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
     // What a rollout tries out on the other colour is no way back.
     warm: live && !rollout ? warmRelease(a, live.colour) : null,
     traffic: weights ?? { blue: 0, green: 0 },
+    // Only an agent goes on reading the access log; anybody else would begin with hours of it.
+    requests: agent.running ? await requestsNow(a.traffic, a.clock) : null,
     services,
     operation,
     rollout,

@@ -23,6 +23,10 @@ const checkSchema = z.object({
 });
 export type CheckShape = z.output<typeof checkSchema>;
 
+/** What a check said last, and when; `requirement` as in a report. */
+export const checkSeenSchema = checkSchema.extend({ time: z.string() });
+export type CheckSeen = z.output<typeof checkSeenSchema>;
+
 const checkReportSchema = z.object({
   verdict: z.enum(verdicts),
   /** Whose demands were asked; null: only what every appliance must have. */

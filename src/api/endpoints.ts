@@ -80,6 +80,7 @@ export const endpoints = {
   certsImport: { method: 'POST', path: '/certs/import', access: 'operator', stream: true },
   certsDryRun: { method: 'POST', path: '/certs/dry-run', access: 'operator', stream: true },
   check: { method: 'POST', path: '/check', access: 'viewer', stream: true },
+  checkVerdicts: { method: 'GET', path: '/check/verdicts', access: 'viewer', stream: false },
   configShow: { method: 'GET', path: '/config', access: 'viewer', stream: false },
   audit: { method: 'POST', path: '/audit', access: 'viewer', stream: false },
   auditVerify: { method: 'GET', path: '/audit/verify', access: 'viewer', stream: false },

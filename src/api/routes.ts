@@ -10,7 +10,7 @@ import {
   backupVerifySchema,
 } from './backups.ts';
 import { certificateInputs, certificateSchema } from './certificates.ts';
-import { checkEventSchema, checkInput } from './checks.ts';
+import { checkEventSchema, checkInput, checkSeenSchema } from './checks.ts';
 import { type Endpoint, type EndpointName, endpoints } from './endpoints.ts';
 import {
   modelAddedSchema,
@@ -246,6 +246,8 @@ export const routes = {
   certsDryRun: route('certsDryRun', certificateInputs.dryRun, eventSchema),
   /** Events while checks run; the last one is the report. */
   check: route('check', checkInput, checkEventSchema),
+  /** What each check said last, whoever ran it. */
+  checkVerdicts: route('checkVerdicts', nothing, z.array(checkSeenSchema)),
   configShow: route('configShow', nothing, z.record(z.string(), z.unknown())),
   audit: route(
     'audit',

@@ -100,6 +100,20 @@ export const statusSchema = z.object({
   /** The release that still runs on the other colour, so that a rollback only moves the traffic. */
   warm: z.object({ tag: z.string(), colour }).nullable().optional(),
   traffic: z.object({ blue: z.number(), green: z.number() }),
+  /**
+   * What the edge has answered lately, all releases together; null when nobody has read its access log. `errorRatio`
+   * counts answers of 500 and above, 0 to 1; `p95` is in seconds. Both are null where nothing was asked.
+   */
+  requests: z
+    .object({
+      /** How long that is. */
+      seconds: z.number(),
+      perSecond: z.number(),
+      errorRatio: z.number().nullable(),
+      p95: z.number().nullable(),
+    })
+    .nullable()
+    .optional(),
   services: z.array(serviceStatusSchema),
   operation: runningOperationSchema.nullable(),
   /** The progressive rollout that runs now. */

@@ -1,5 +1,5 @@
 import { isAbsolute } from 'node:path';
-import type { CheckEvent, CheckReport, CheckShape } from '../../api/checks.ts';
+import type { CheckEvent, CheckReport, CheckSeen, CheckShape } from '../../api/checks.ts';
 import type { ParsedInput } from '../../api/routes.ts';
 import {
   type Check,
@@ -30,6 +30,7 @@ import { loadHands } from './load-hands.ts';
 import type { CheckParts } from './parts.ts';
 import { preflightHands } from './preflight-hands.ts';
 import { securityHands } from './security-hands.ts';
+import { seenChecks } from './seen.ts';
 import { type Subject, sequencesOf, smokeChecks } from './smoke-hands.ts';
 import { repositoryHands } from './source-hands.ts';
 
@@ -159,6 +160,11 @@ export class Checks {
     const { demands, tag } = scope;
     const repository = repositoryHands(this.#parts);
     switch (group) {
+  /** What each check said last, whoever ran it. */
+  seen(): CheckSeen[] {
+    return seenChecks(this.#verdicts);
+  }
+
       case 'preflight':
         return preflightChecks(preflightHands(this.#parts, repository, tag), demands, tag);
       case 'config':

@@ -13,6 +13,7 @@ export const checkMigrations: Migrations = {
        observed TEXT NOT NULL,
        at INTEGER NOT NULL
      ) STRICT;`,
+    'ALTER TABLE check_verdicts ADD COLUMN result TEXT;',
   ],
 };
 
@@ -36,19 +37,28 @@ export class VerdictStore {
   keep(results: readonly CheckResult[], at: number): void {
     if (this.#db.readonly || this.#db.memory) return;
     this.#db.transaction(() => {
-      for (const { id, verdict, observed } of results)
+      for (const result of results)
         this.#db
           .prepare(
-            `INSERT INTO check_verdicts (id, verdict, observed, at) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE
-             SET verdict = excluded.verdict, observed = excluded.observed, at = excluded.at`,
+            `INSERT INTO check_verdicts (id, verdict, observed, at, result) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE
+             SET verdict = excluded.verdict, observed = excluded.observed, at = excluded.at, result = excluded.result`,
           )
-          .run(id, verdict, observed, Math.round(at));
+          .run(result.id, result.verdict, result.observed, Math.round(at), JSON.stringify(result));
     })();
   }
 
   /** The last verdict of every check that was ever made. */
   all(): KeptVerdict[] {
     return z.array(row).parse(this.#db.prepare('SELECT id, verdict, observed, at FROM check_verdicts').all());
+  }
+
+  /** What every check said last, as it was kept: all of it as JSON. Verdicts of before it was kept are left out. */
+  results(): { readonly result: string; readonly at: number }[] {
+    const kept = this.#db
+      .prepare('SELECT result, at FROM check_verdicts WHERE result IS NOT NULL ORDER BY rowid')
+      .all();
+    return z.array(z.object({ result: z.string(), at: z.number() })).parse(kept);
   }
 
   /** Forgets checks that no longer exist: own ones that were taken out of appliance.yaml. */

@@ -13,8 +13,9 @@ const ago = (ms: number) => timestamp(Date.now() - ms);
 /** Recorded times lie half a minute off a full one, so that the seconds of a test do not show. */
 const half = 30_000;
 
-export function recordedStatus(): Pick<Status, 'models' | 'backup' | 'certificates' | 'alerts'> {
+export function recordedStatus(): Pick<Status, 'models' | 'backup' | 'certificates' | 'alerts' | 'requests'> {
   return {
+    requests: { seconds: 60, perSecond: 12.4, errorRatio: 0.0021, p95: 0.084 },
     models: { active: { name: 'routing-similarity', version: '2026.2', sha256: 'a1b2c3d4e5f6'.padEnd(64, '0') } },
     backup: {
       lastSuccess: ago(7 * hour + half),

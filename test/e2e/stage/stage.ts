@@ -1,4 +1,5 @@
 import { EventHub } from '../../../src/agent/events.ts';
+import type { CheckEvent } from '../../../src/api/checks.ts';
 import type { Caller, Handlers } from '../../../src/api/handlers.ts';
 import type {
   Actor,
@@ -17,6 +18,7 @@ import { systemClock, timestamp } from '../../../src/lib/clock.ts';
 import { otherColour } from '../../../src/lib/colour.ts';
 import { ApplianceError } from '../../../src/lib/errors.ts';
 import { pathsFor } from '../../../src/lib/paths.ts';
+import { combine } from '../../../src/lib/verdict.ts';
 import {
   recordedAlerts,
   recordedAudit,
@@ -25,6 +27,7 @@ import {
   recordedRollout,
   recordedStatus,
 } from './records.ts';
+import { recordedBackup, recordedBackups, recordedCertificates, recordedChecks, recordedJobs } from './records-care.ts';
 
 /**
  * A stage for the faces: the agent's own server and event hub on real sockets, with an appliance behind them that is
@@ -112,12 +115,12 @@ class Stage {
     },
     plan: async ({ tag }) => this.#plan('deploy', known(tag)),
     planRestore: async ({ snapshot }) => this.#plan('restore', snapshot),
-    backups: async () => [],
-    backupShow: async () => noBackups(),
-    backupDrill: (_, caller) => this.#operate('backup-drill', null, caller),
+    backups: async () => (this.#options.recorded ? recordedBackups() : []),
+    backupShow: async ({ snapshot }) => (this.#options.recorded ? recordedBackup(snapshot) : noBackups()),
+    backupDrill: (input, caller) => this.#operate('backup-drill', input.snapshot, caller),
     backupNow: (_, caller) => this.#operate('backup', null, caller),
-    backupVerify: async () => noBackups(),
-    backupProtect: async () => noBackups(),
+    backupVerify: async () => ({ verdict: 'inconclusive', checks: [] }),
+    backupProtect: async ({ snapshot, protected: on }) => ({ id: snapshot, protected: on }),
     backupKey: async () => noBackups(),
     backupProve: async () => noBackups(),
     backupExport: async () => noBackups(),
@@ -145,7 +148,8 @@ class Stage {
     alertsRaise: async () => [],
     alertsResolve: async () => [],
     alertsAck: async () => [],
-    check: async function* () {},
+    check: (input) => this.#check(input.groups),
+    checkVerdicts: async () => (this.#options.recorded ? recordedChecks() : []),
     models: async () => (this.#options.recorded ? recordedModels() : []),
     modelsShow: async ({ version }) => (this.#options.recorded ? recordedModel(version) : noModel()),
     modelsAdd: noModel,
@@ -159,13 +163,13 @@ class Stage {
     modelsPromote: ({ version }, caller) => this.#operate('model-promote', version ?? '2026.1', caller),
     modelsRollback: ({ version }, caller) => this.#operate('model-rollback', version ?? '2026.1', caller),
     modelsRetrain: (_, caller) => this.#operate('model-retrain', null, caller),
-    certs: async () => [],
+    certs: async () => (this.#options.recorded ? recordedCertificates() : []),
     certsIssue: (input, caller) => this.#operate('certs-issue', input.set ?? null, caller),
     certsRenew: (input, caller) => this.#operate('certs-renew', input.set ?? null, caller),
     certsImport: (input, caller) => this.#operate('certs-import', input.set ?? null, caller),
     certsDryRun: (input, caller) => this.#operate('certs-dry-run', input.set ?? null, caller),
     modelsScan: async () => ({ verdict: 'inconclusive', observed: 'there is no file', hint: null, files: [] }),
-    schedule: async () => [],
+    schedule: async () => (this.#options.recorded ? recordedJobs() : []),
     scheduleRun: ({ job }, caller) => this.#operate(job, null, caller),
     configShow: async () => ({ name: 'routing-ml' }),
     audit: async () =>
@@ -244,6 +248,14 @@ class Stage {
       ...coreServices.map((name, index) => service(name, null, index)),
       ...Array.from({ length: this.#options.more ?? 0 }, (_, index) => service(`worker-${index + 1}`, 'blue', index)),
     ];
+  }
+
+  async *#check(groups: readonly string[]): AsyncGenerator<CheckEvent> {
+    const checks = recordedChecks().filter(({ group }) => groups.includes(group));
+    for (const check of checks) yield { event: 'check', check };
+    const verdict = combine(checks.map((check) => check.verdict));
+    const about = { policy: null, release: this.#live.tag, time: timestamp(Date.now()), seconds: 0.2 };
+    yield { event: 'report', report: { verdict, checks, ...about } };
   }
 
   async *#stats(follow: boolean, signal: AbortSignal) {
