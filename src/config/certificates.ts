@@ -40,6 +40,12 @@ const acme = z
       })
       .optional()
       .describe('External Account Binding (RFC 8555 §7.3.4), where the authority asks for it'),
+    chain: z
+      .string()
+      .min(1)
+      .max(200)
+      .optional()
+      .describe('common name of an issuer; of several chains that the authority offers, the one with it is taken'),
     patience: duration.prefault('3m').describe('how long one attempt may take'),
     certificatesPerWeek: z
       .int()

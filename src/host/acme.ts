@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { messageOf } from '../lib/errors.ts';
 import { asOrder, assertGood } from './acme-answers.ts';
 import { type AcmeAnswer, AcmeError, type AcmeTransport, retryAfterOf } from './acme-http.ts';
+import { type AcmeClientOptions, openClient, takeRequests } from './acme-library.ts';
 import {
   type AcmeAuthorization,
   type AcmeChallenge,
@@ -19,16 +20,7 @@ import {
 export { AcmeError, type AcmeTransport, acmeTransport } from './acme-http.ts';
 export { type AcmeAuthorization, type AcmeDirectory, type AcmeOrder, describeProblem } from './acme-shapes.ts';
 
-/** The library's own HTTP client, which retries and waits as it likes; only its signatures are used. */
-const innerSchema = z.object({ http: z.custom<object>((value) => typeof value === 'object' && value !== null) });
-
-export interface AcmeServerOptions {
-  readonly directory: string;
-  /** PEM. */
-  readonly accountKey: string;
-  /** Undefined before the account is registered. */
-  readonly accountUrl?: string | undefined;
-  readonly externalAccount?: { readonly keyId: string; readonly hmacKey: string } | undefined;
+export interface AcmeServerOptions extends AcmeClientOptions {
   readonly transport: AcmeTransport;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -43,41 +35,35 @@ export class AcmeServer {
   readonly #client: Client;
   #signal: AbortSignal = new AbortController().signal;
   #answer: AcmeAnswer | undefined;
+  #clockOffset: number | undefined;
 
   private constructor(options: AcmeServerOptions, client: Client) {
     this.#options = options;
     this.#client = client;
-    const { http } = innerSchema.parse(client);
-    Object.defineProperty(http, 'request', {
-      value: (to: string, method: string, given: { data?: unknown } = {}) => this.#request(to, method, given.data),
-    });
+    takeRequests(client, (to, method, data) => this.#request(to, method, data));
   }
 
   static async open(options: AcmeServerOptions): Promise<AcmeServer> {
-    // Loaded when it is needed: two renewals a year do not pay for megabytes of every process.
-    const { default: acme } = await import('acme-client');
-    const { directory, accountKey, accountUrl, externalAccount } = options;
-    const client = new acme.Client({
-      directoryUrl: directory,
-      accountKey,
-      ...(accountUrl === undefined ? {} : { accountUrl }),
-      ...(externalAccount
-        ? { externalAccountBinding: { kid: externalAccount.keyId, hmacKey: externalAccount.hmacKey } }
-        : {}),
-    });
-    return new AcmeServer(options, client);
+    return new AcmeServer(options, await openClient(options));
   }
 
   /** @throws AcmeError `not-acme` for an address that answers as something else */
   async directory(signal: AbortSignal): Promise<AcmeDirectory> {
     const answer = await this.#options.transport(this.#options.directory, { method: 'GET', signal });
     assertGood(answer, this.#options.now());
+    const date = Date.parse(answer.headers.date ?? '');
+    this.#clockOffset = Number.isNaN(date) ? undefined : date - this.#options.now();
     const found = directorySchema.safeParse(answer.data);
     if (found.success) return found.data;
     throw new AcmeError(
       'not-acme',
       `${this.#options.directory} is no ACME directory: it has no newNonce, newAccount and newOrder`,
     );
+  }
+
+  /** Milliseconds that the clock of the authority was ahead of ours when it last sent its directory, if it said so. */
+  get clockOffset(): number | undefined {
+    return this.#clockOffset;
   }
 
   /** Registers the key, or finds the account that it has. @returns its address */

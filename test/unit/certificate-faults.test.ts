@@ -2,8 +2,10 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { newKey, selfSigned } from '../../src/capabilities/certificates/self-signed.ts';
-import { AcmeServer, acmeTransport } from '../../src/host/acme.ts';
+import { type AcmeOrder, AcmeServer, acmeTransport } from '../../src/host/acme.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { FaultyAuthority, plain, problem } from '../support/acme-faults.ts';
+import { sign } from '../support/chains.ts';
 import { context, IssuingLab, loopbackNames, setOf } from '../support/issuing.ts';
 
 let lab: IssuingLab;
@@ -154,6 +156,63 @@ describe('what an authority may do that no good one does', () => {
     expect(await server.renewalWindow('id', signal)).toBeUndefined();
     authority.fault = (_, __, path) => path.startsWith('/ari');
     await expect(server.renewalWindow('id', signal)).rejects.toMatchObject({ failure: 'unreachable' });
+  });
+
+  test('of several chains the one with the wanted issuer is taken, else the first', async () => {
+    const now = Date.now();
+    const span = { from: now, until: now + day };
+    const chainOf = async (root: string): Promise<string> => {
+      const by = await sign({ name: root, ...span });
+      const between = await sign({ name: 'Intermediate', by, ...span });
+      const leaf = await sign({ name: 'shop.example', by: between, domains: ['shop.example'], ...span });
+      return `${leaf.certificate}${between.certificate}`;
+    };
+    const [first, second] = [await chainOf('Young Root'), await chainOf('Old Root')];
+    authority.fault = (_, answer, path) => {
+      if (!path.startsWith('/certificate')) return false;
+      const link = `<${authority.base}/certificate/2>;rel="alternate"`;
+      return plain(answer, 200, path.endsWith('/2') ? second : first, { link });
+    };
+    const server = await AcmeServer.open({
+      directory: `${authority.base}/dir`,
+      accountKey: await newKey('ec-p256'),
+      accountUrl: `${authority.base}/account/1`,
+      transport: acmeTransport({ timeout: 10_000 }),
+      now: Date.now,
+    });
+    const order: AcmeOrder = {
+      url: `${authority.base}/order/1`,
+      status: 'valid',
+      finalize: `${authority.base}/finalize`,
+      authorizations: [],
+      identifiers: [],
+      certificate: `${authority.base}/certificate`,
+    };
+    const taken = (wanted?: string) => server.certificate(order, wanted, context().signal);
+    expect(await taken()).toBe(first);
+    expect(await taken('Old Root')).toBe(second);
+    expect(await taken('Young Root')).toBe(first);
+    expect(await taken('Nobody')).toBe(first);
+  });
+
+  test.each([
+    ['behind', -3 * hour, / behind that of the authority/],
+    ['ahead', 400 * day, / ahead of that of the authority/],
+  ])('a clock of this host that is %s is told before an attempt is spent', async (_, by, message) => {
+    const clock = { ...systemClock, now: () => Date.now() + by };
+    await expect(issue({}, { clock })).rejects.toMatchObject({
+      code: 'certificate_refused',
+      message: expect.stringMatching(message),
+      left: 'no attempt was spent',
+    });
+    expect(orders()).toBe(0);
+    expect(lab.database.prepare('SELECT count(*) AS n FROM certificate_events').get()).toEqual({ n: 0 });
+  });
+
+  test('a clock that is wrong by minutes keeps nothing back', async () => {
+    const clock = { ...systemClock, now: () => Date.now() - 20 * 60_000 };
+    await expect(issue({}, { clock })).rejects.toMatchObject({ code: 'certificate_limited' });
+    expect(orders()).toBe(1);
   });
 
   test('whoever waits may go away at any time', async () => {

@@ -61,6 +61,22 @@ export function dnsResponder(hook: string, timeout: number): Responder {
   };
 }
 
+/** Takes answers away. What cannot be taken away now does not keep a certificate back. */
+export async function withdraw(
+  answers: readonly Answer[],
+  { responder, progress }: { readonly responder: Responder; readonly progress: (text: string) => void },
+  signal: AbortSignal,
+): Promise<void> {
+  for (const answer of answers) {
+    try {
+      await responder.remove(answer, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      progress(`not taken away for ${answer.name}: ${messageOf(error)}`);
+    }
+  }
+}
+
 /** Whoever can write the hook acts as this process. @throws ApplianceError `config_missing`, `config_invalid` */
 async function assertOwn(hook: string): Promise<void> {
   const found = await stat(hook).catch(() => undefined);

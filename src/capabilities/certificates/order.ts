@@ -8,7 +8,7 @@ import {
 } from '../../host/acme.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { ApplianceError } from '../../lib/errors.ts';
-import type { Responder } from './challenges.ts';
+import { type Responder, withdraw } from './challenges.ts';
 import type { Answer, OrderFile, OrderState } from './order-state.ts';
 
 export interface OrderDeps {
@@ -17,6 +17,8 @@ export interface OrderDeps {
   readonly file: OrderFile;
   readonly responder: Responder;
   readonly challenge: 'http-01' | 'dns-01';
+  /** See AcmeServer.certificate. */
+  readonly chain: string | undefined;
   /** Told of each name whose validation failed, before anything else happens. */
   readonly onFailed: (name: string) => void;
   readonly progress: (text: string) => void;
@@ -65,7 +67,7 @@ export async function completeOrder(
     await wait(`the order is ${status}`);
     current.order = await server.order(current.order, signal);
   }
-  const chain = await server.certificate(current.order, signal);
+  const chain = await server.certificate(current.order, deps.chain, signal);
   await withdraw(current.state.answers, deps, signal);
   return chain;
 }
@@ -166,22 +168,6 @@ async function refusal(order: AcmeOrder, deps: OrderDeps, signal: AbortSignal): 
     left: 'the certificate in force stays and goes on being served',
     hint: 'mend what it names, then try without effect: appliance certs dry-run',
   });
-}
-
-/** Takes answers away. What cannot be taken away now does not keep a certificate back. */
-export async function withdraw(
-  answers: readonly Answer[],
-  { responder, progress }: Pick<OrderDeps, 'responder' | 'progress'>,
-  signal: AbortSignal,
-): Promise<void> {
-  for (const answer of answers) {
-    try {
-      await responder.remove(answer, signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      progress(`not taken away for ${answer.name}: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
 }
 
 /** Waits as long as the authority asks for, if there is time; a pause that is longer is for a later attempt. */

@@ -17,7 +17,15 @@ const metaSchema = z.object({
   /** Directory of the authority; null where none was asked. */
   directory: z.string().nullable(),
 });
-export type Meta = z.output<typeof metaSchema>;
+type Meta = z.output<typeof metaSchema>;
+
+interface CertificateContent {
+  /** PEM. */
+  readonly key: string;
+  /** PEM, the server's own first. */
+  readonly chain: string;
+  readonly meta: Meta;
+}
 
 export type Stored = CertificatePair & Meta;
 
@@ -42,12 +50,7 @@ export class CertificateStore {
    * @param now milliseconds since 1970
    * @throws ApplianceError `certificate_invalid`, `disk_full`
    */
-  async add(
-    set: string,
-    content: { readonly key: string; readonly chain: string; readonly meta: Meta },
-    names: readonly string[],
-    now: number,
-  ): Promise<Stored> {
+  async add(set: string, content: CertificateContent, names: readonly string[], now: number): Promise<Stored> {
     const facts = readChain(content.chain, 'the chain');
     checkPair(content.key, facts, names, now);
     const directory = certificateDirectory(this.#paths, set);
