@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { BackupManifest } from '../capabilities/backups/manifest.ts';
-import type { RestoreServer } from '../capabilities/backups/restore-database.ts';
+import type { RestoreServer } from '../capabilities/backups/restore-server.ts';
 import type { RestoreDeps } from '../capabilities/backups/restore-steps.ts';
 import { readManifest } from '../capabilities/models/manifest-file.ts';
 import { readPointer, switchPointer } from '../capabilities/models/pointer.ts';
@@ -64,6 +64,11 @@ export function restoreDepsOf(parts: RestoreParts): RestoreDeps {
 
 /** A snapshot that stands in the repository. */
 export type FoundSnapshot = BackupManifest & { readonly resticId: string };
+
+/** Services whose databases are in a snapshot as their declared commands have dumped them. */
+export function declaredDatabases({ components }: Pick<BackupManifest, 'components'>): string[] {
+  return components.flatMap(({ name }) => /^database:([^/]+)$/.exec(name)?.[1] ?? []);
+}
 
 /** Directory in which restores stage what is no model. */
 function restoreDirectory({ lib }: Paths): string {

@@ -11,7 +11,7 @@ import { planRecovery, planRestore, type RestoreFacts, type SnapshotDatabase } f
 import type { Appliance } from './appliance.ts';
 import type { Prepared } from './operations.ts';
 import { recoveryPaths } from './recovery-paths.ts';
-import { type FoundSnapshot, wrongVersion } from './restore-deps.ts';
+import { declaredDatabases, type FoundSnapshot, wrongVersion } from './restore-deps.ts';
 import { predictRestore, restoreChanges } from './restore-preview.ts';
 
 export type RestoreComponent = ParsedInput<'backupRestore'>['component'];
@@ -87,7 +87,7 @@ export class RestorePlans {
     const live = store.live();
     const databases = wants('database') ? databasesOf(snapshot) : [];
     if (component === 'database' && databases.length === 0)
-      throw nothingOf(snapshot, 'database of a PostgreSQL server');
+      throw nothingOf(snapshot, 'database of a PostgreSQL server', declaredDatabases(snapshot));
     if (databases.length > 0 && live && how.liveStays !== false) {
       const { tag, schema } = await store.manifest(live.release);
       assertRestorable({ tag, schema }, snapshot.release?.schema ?? null, snapshot);
@@ -95,6 +95,7 @@ export class RestorePlans {
     return {
       snapshot: { id: snapshot.id, resticId: snapshot.resticId },
       databases,
+      declared: wants('database') ? declaredDatabases(snapshot) : [],
       schema: snapshot.release?.schema ?? null,
       previous: store.databaseSchema(),
       models: wants('models') || wants('registry') ? await this.#models(snapshot, component, how.signal) : null,
@@ -147,12 +148,13 @@ export class RestorePlans {
 }
 
 /** The databases of a snapshot that can be loaded beside the ones in use: those of PostgreSQL. */
-function databasesOf(snapshot: Pick<BackupManifest, 'components'>): SnapshotDatabase[] {
-  return snapshot.components.flatMap(({ name, path, sha256, bytes, rows = null }) => {
+function databasesOf({ components }: Pick<BackupManifest, 'components'>): SnapshotDatabase[] {
+  return components.flatMap(({ name, path, sha256, bytes, rows = null }) => {
     const [, service, database] = /^database:([^/]+)\/(.+)$/.exec(name) ?? [];
-    return service === undefined || database === undefined || sha256 === null
-      ? []
-      : [{ service, database, path, sha256, bytes, rows }];
+    if (service === undefined || database === undefined || sha256 === null) return [];
+    const accounts = components.find((one) => one.name === `roles:${service}`);
+    const roles = accounts && accounts.sha256 !== null ? { path: accounts.path, sha256: accounts.sha256 } : null;
+    return [{ service, database, path, sha256, bytes, rows, roles }];
   });
 }
 
@@ -160,9 +162,12 @@ function databasesOf(snapshot: Pick<BackupManifest, 'components'>): SnapshotData
 const holdsModels = ({ components }: Pick<BackupManifest, 'components'>): boolean =>
   components.some(({ name, bytes }) => name === 'models' && bytes > 0);
 
-function nothingOf({ id }: Pick<BackupManifest, 'id'>, what: string): ApplianceError {
+function nothingOf({ id }: Pick<BackupManifest, 'id'>, what: string, declared: readonly string[] = []): ApplianceError {
   return new ApplianceError('backup_not_found', `snapshot ${id} holds no ${what}`, {
     left: 'nothing was touched',
-    hint: `what it holds: appliance backup show ${id}`,
+    hint:
+      declared.length === 0
+        ? `what it holds: appliance backup show ${id}`
+        : `${declared.join(', ')} is loaded by its own command: write its dump with appliance backup export ${id} DIR and give it to that command`,
   });
 }

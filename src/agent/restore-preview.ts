@@ -35,8 +35,20 @@ export async function restoreChanges(
     notes.push(
       `${then ?? 'no release'} was live then; ${live ?? 'none'} is live now, and stays: data alone are restored`,
     );
+  notes.push(...declaredNotes(facts));
   if (facts.safety.length === 0) notes.push('there is no safety snapshot: what is replaced is lost (--skip-safety)');
   return { changes, notes };
+}
+
+/**
+ * What happens to databases that are dumped by commands of their own: a restore cannot load those beside the one in use, so
+ * it leaves them to a person.
+ */
+export function declaredNotes({ snapshot: { id }, declared }: Pick<RestoreFacts, 'snapshot' | 'declared'>): string[] {
+  return declared.map(
+    (service) =>
+      `the database of ${service} stays as it is: only its own command can load its dump. Write the dump with appliance backup export ${id} DIR and give it to that command (backups.databases.${service}.restore, or the label appliance.backup.restore)`,
+  );
 }
 
 async function rowChanges(

@@ -28,7 +28,11 @@ export interface RestoreSteps {
     readonly bytes: number;
   }>;
   readonly loadDatabase: StepType<
-    DatabaseName & { readonly path: string; readonly rows: Record<string, number> | null }
+    DatabaseName & {
+      readonly path: string;
+      readonly roles: string | null;
+      readonly rows: Record<string, number> | null;
+    }
   >;
   readonly swapDatabase: StepType<DatabaseName & { readonly schema: Schema | null; readonly previous: Schema | null }>;
   readonly restoreModels: StepType<{
@@ -52,12 +56,16 @@ export interface SnapshotDatabase extends DatabaseName {
   readonly sha256: string;
   readonly bytes: number;
   readonly rows: Readonly<Record<string, number>> | null;
+  /** The accounts of its server; null when the snapshot has none. */
+  readonly roles: { readonly path: string; readonly sha256: string } | null;
 }
 
 /** What is brought back of a snapshot, after a look at what is there. */
 export interface RestoreFacts {
   readonly snapshot: { readonly id: string; readonly resticId: string };
   readonly databases: readonly SnapshotDatabase[];
+  /** Services whose databases only commands of their own can load; they stay as they are. */
+  readonly declared: readonly string[];
   /** Schema of the databases in the snapshot, and of those in use. */
   readonly schema: Schema | null;
   readonly previous: Schema | null;
@@ -127,12 +135,18 @@ export function planRestore(facts: RestoreFacts, steps: RestoreSteps & Pick<Step
 export function besideSteps(facts: RestoreFacts, steps: RestoreSteps): PlannedStep[] {
   const { snapshot, databases, models, config } = facts;
   const bytes = sizeOf(facts);
+  // Several databases of one server have their accounts in one file.
+  const hashes = Object.fromEntries(
+    databases
+      .flatMap(({ roles, ...dump }) => [dump, ...(roles ? [roles] : [])])
+      .map((file) => [file.path, file.sha256]),
+  );
   return [
     steps.stageRestore.plan(
       {
         resticId: snapshot.resticId,
-        paths: [...databases.map(({ path }) => path), ...(config ? ['config', 'certificates'] : [])],
-        hashes: Object.fromEntries(databases.map(({ path, sha256 }) => [path, sha256])),
+        paths: [...Object.keys(hashes), ...(config ? ['config', 'certificates'] : [])],
+        hashes,
         versions: (models?.versions ?? []).map(({ name, version, sha256 }) => ({ name, version, sha256 })),
         loose: models?.loose ?? false,
         registry: models?.registry ?? null,
@@ -149,9 +163,9 @@ export function besideSteps(facts: RestoreFacts, steps: RestoreSteps): PlannedSt
 }
 
 function loadSteps({ databases }: Pick<RestoreFacts, 'databases'>, steps: RestoreSteps): PlannedStep[] {
-  return databases.map(({ service, database, path, rows, bytes }) =>
+  return databases.map(({ service, database, path, rows, bytes, roles }) =>
     steps.loadDatabase.plan(
-      { service, database, path, rows },
+      { service, database, path, rows, roles: roles?.path ?? null },
       {
         title: `load ${database} beside the one in use and count its rows`,
         cause: 'the one in use goes on serving meanwhile',

@@ -10,10 +10,11 @@ import {
   dropDatabase,
   loadDatabase,
   namesBeside,
-  type RestoreServer,
   swapBack,
   swapDatabase,
 } from '../../src/capabilities/backups/restore-database.ts';
+import { loadRoles } from '../../src/capabilities/backups/restore-roles.ts';
+import type { RestoreServer } from '../../src/capabilities/backups/restore-server.ts';
 import { Engine } from '../../src/host/docker.ts';
 
 // S1-63: the database of a snapshot takes the place of the one in use, on a real PostgreSQL, and goes back again.
@@ -147,6 +148,44 @@ describe('a database of a snapshot', () => {
     await load();
     expect(await sql('SELECT count(*) FROM orders', names.loaded)).toBe('50000');
     await dropDatabase(server, 'app', names.loaded, signal);
+  });
+});
+
+describe('accounts that own parts of a dump (S4-38)', () => {
+  it('are made on a server that lacks them, once, and those that are there stay as they are', async () => {
+    await sql('CREATE ROLE owner LOGIN PASSWORD \'of-then\'; CREATE ROLE "Read Only"; GRANT owner TO "Read Only"');
+    await sql('CREATE TABLE owned (n int); ALTER TABLE owned OWNER TO owner; GRANT SELECT ON owned TO "Read Only"');
+    const roles = join(directory, 'roles.sql');
+    const owned = join(directory, 'owned.dump');
+    for (const [argv, file] of [
+      [['pg_dumpall', '--globals-only', '-U', 'app'], roles],
+      [['pg_dump', '-Fc', '-U', 'app', 'app'], owned],
+    ] as const) {
+      const stdout = createWriteStream(file);
+      expect((await engine.execStream(container, { argv, stdout, timeout: 60_000 })).exitCode).toBe(0);
+    }
+    await sql('DROP TABLE owned; REVOKE owner FROM "Read Only"; DROP ROLE "Read Only"; DROP ROLE owner');
+    await expect(load(owned)).rejects.toMatchObject({ code: 'restore_failed' });
+    const text = await readFile(roles, 'utf8');
+    expect(await loadRoles(server, text, signal)).toEqual(['"Read Only"', 'owner']);
+    expect(await loadRoles(server, text, signal)).toEqual([]);
+    await load(owned);
+    expect(await sql("SELECT tableowner FROM pg_tables WHERE tablename = 'owned'", names.loaded)).toBe('owner');
+    expect(await sql("SELECT pg_has_role('Read Only', 'owner', 'MEMBER')")).toBe('t');
+    // Its password of today is not replaced by the one of then.
+    await sql("ALTER ROLE owner PASSWORD 'of-today'");
+    const password = await sql("SELECT rolpassword FROM pg_authid WHERE rolname = 'owner'");
+    await loadRoles(server, text, signal);
+    expect(await sql("SELECT rolpassword FROM pg_authid WHERE rolname = 'owner'")).toBe(password);
+    await dropDatabase(server, 'app', names.loaded, signal);
+  });
+
+  it('that cannot be made are told without their passwords', async () => {
+    const bad = "CREATE ROLE broken;\nALTER ROLE broken WITH LOGIN NONSENSE PASSWORD 'SCRAM-planted';\n";
+    const refused = await loadRoles(server, bad, signal).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'restore_failed', message: expect.stringContaining('accounts') });
+    expect(String(refused)).not.toContain('planted');
+    expect(await sql("SELECT count(*) FROM pg_roles WHERE rolname = 'broken'")).toBe('0');
   });
 });
 

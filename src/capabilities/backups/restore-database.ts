@@ -1,19 +1,6 @@
 import { createReadStream } from 'node:fs';
-import type { Readable } from 'node:stream';
-import { ApplianceError } from '../../lib/errors.ts';
 import { countRowsSql, parseRows } from './postgres.ts';
-
-/** A running PostgreSQL server, as far as a restore needs it. */
-export interface RestoreServer {
-  readonly service: string;
-  /** The account that may create databases. */
-  readonly user: string;
-  /** Runs a program in its container. */
-  exec(
-    argv: readonly string[],
-    options: { readonly stdin?: Readable; readonly timeout: number; readonly signal: AbortSignal },
-  ): Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>;
-}
+import { type RestoreServer, restoreFailed } from './restore-server.ts';
 
 /** Milliseconds for one statement. */
 const statementTimeout = 120_000;
@@ -76,7 +63,7 @@ export async function loadDatabase(
     timeout: wish.timeout,
     signal,
   });
-  if (exitCode !== 0) throw failed(server, `pg_restore ended with exit status ${exitCode}`, stderr);
+  if (exitCode !== 0) throw restoreFailed(server, `pg_restore ended with exit status ${exitCode}`, stderr);
   // Plans of a database without statistics are slow, and nobody would know why.
   await runIn(server, loaded, 'ANALYZE', wish.timeout, signal);
 }
@@ -88,7 +75,7 @@ export async function countRows(
   signal: AbortSignal,
 ): Promise<Record<string, number>> {
   const { exitCode, stdout, stderr } = await runIn(server, database, countRowsSql, countTimeout, signal);
-  if (exitCode !== 0) throw failed(server, `the rows of ${database} could not be counted`, stderr);
+  if (exitCode !== 0) throw restoreFailed(server, `the rows of ${database} could not be counted`, stderr);
   return parseRows(stdout);
 }
 
@@ -125,7 +112,7 @@ export async function swapDatabase(
   const found = await existing(server, [database, loaded, before], signal);
   if (!found.has(loaded)) {
     if (found.has(database)) return open(server, database, signal);
-    throw failed(server, `neither ${database} nor ${loaded} is there`, '');
+    throw restoreFailed(server, `neither ${database} nor ${loaded} is there`, '');
   }
   await exchange(server, { from: database, aside: found.has(database) ? before : null, next: loaded }, signal);
 }
@@ -173,7 +160,7 @@ async function exchange(
     if (result.exitCode === 0) return;
     // A backend that was told to end may take a moment.
     if (!/is being accessed by other users/.test(result.stderr) || tries >= 20)
-      throw failed(server, `${from} could not be replaced`, result.stderr);
+      throw restoreFailed(server, `${from} could not be replaced`, result.stderr);
     await new Promise((resolve) => setTimeout(resolve, 250));
   }
 }
@@ -194,7 +181,7 @@ export async function dropDatabase(
 
 async function statement(server: RestoreServer, database: string, sql: string, signal: AbortSignal): Promise<void> {
   const { exitCode, stderr } = await run(server, database, sql, statementTimeout, signal);
-  if (exitCode !== 0) throw failed(server, `${sql.split(' ', 2).join(' ')} failed`, stderr);
+  if (exitCode !== 0) throw restoreFailed(server, `${sql.split(' ', 2).join(' ')} failed`, stderr);
 }
 
 async function query(
@@ -204,7 +191,7 @@ async function query(
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const { exitCode, stdout, stderr } = await run(server, database, sql, statementTimeout, signal);
-  if (exitCode !== 0) throw failed(server, `${server.service} does not answer`, stderr);
+  if (exitCode !== 0) throw restoreFailed(server, `${server.service} does not answer`, stderr);
   return stdout.split('\n').filter((line) => line !== '');
 }
 
@@ -226,18 +213,3 @@ const psqlIn = ({ user }: RestoreServer, database: string): string[] => [
 
 const name = (identifier: string): string => `"${identifier.replaceAll('"', '""')}"`;
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
-
-function failed({ service }: RestoreServer, what: string, said: string): ApplianceError {
-  const why = said.trim().split('\n').slice(-5).join('\n');
-  const full = /no space left on device/i.test(said);
-  return new ApplianceError(
-    full ? 'disk_full' : 'restore_failed',
-    why === '' ? `${service}: ${what}` : `${service}: ${what}: ${why}`,
-    {
-      left: 'the database in use was not replaced',
-      hint: full
-        ? 'free some space, then run the command again'
-        : `look at its log: appliance logs ${service}; then run the command again`,
-    },
-  );
-}

@@ -6,15 +6,7 @@ import { z } from 'zod';
 import type { Finding } from '../../lib/verdict.ts';
 import { defineStep } from '../../operations/step.ts';
 import { type ConfigTargets, configFiles, placeConfig, unplaceConfig } from './restore-config.ts';
-import {
-  countRows,
-  dropDatabase,
-  loadDatabase,
-  namesBeside,
-  type RestoreServer,
-  swapBack,
-  swapDatabase,
-} from './restore-database.ts';
+import { countRows, dropDatabase, loadDatabase, namesBeside, swapBack, swapDatabase } from './restore-database.ts';
 import {
   placeLoose,
   placeRegistry,
@@ -24,6 +16,8 @@ import {
   unplaceVersion,
   type VersionName,
 } from './restore-models.ts';
+import { loadRoles } from './restore-roles.ts';
+import type { RestoreServer } from './restore-server.ts';
 import { clear, modelStagingOf, type StageDeps, stageRestore, stagingOf } from './restore-stage.ts';
 import { rowDifferences } from './rows.ts';
 
@@ -96,15 +90,20 @@ export function createRestoreSteps(deps: RestoreDeps) {
       args: databaseSchema.extend({
         /** Dump, relative to the snapshot. */
         path: z.string(),
+        /** The accounts of its server, relative to the snapshot; null when the snapshot has none. */
+        roles: z.string().nullable().default(null),
         /** Rows that it must have; null when nobody has counted them. */
         rows: z.record(z.string(), z.number()).nullable(),
       }),
-      async apply({ service, database, path }, context) {
-        const server = await deps.server(service, context.signal);
-        const { loaded } = namesBeside(database, context.operation);
-        const dump = join(stagingOf(deps.directory, context.operation), 'snapshot', path);
-        await loadDatabase(server, { database, loaded, dump, timeout: longestLoad, signal: context.signal });
-        return `${database} of the snapshot is loaded beside the one in use`;
+      async apply({ service, database, path, roles }, context) {
+        const { signal, operation } = context;
+        const server = await deps.server(service, signal);
+        const { loaded } = namesBeside(database, operation);
+        const staged = join(stagingOf(deps.directory, operation), 'snapshot');
+        const made = roles === null ? [] : await loadRoles(server, await readFile(join(staged, roles), 'utf8'), signal);
+        await loadDatabase(server, { database, loaded, dump: join(staged, path), timeout: longestLoad, signal });
+        const accounts = made.length === 0 ? '' : `; accounts that were missing: ${made.join(', ')}`;
+        return `${database} of the snapshot is loaded beside the one in use${accounts}`;
       },
       async verify({ service, database, rows }, context): Promise<Finding> {
         const server = await deps.server(service, context.signal);
