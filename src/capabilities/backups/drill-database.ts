@@ -5,7 +5,8 @@ import type { Clock } from '../../lib/clock.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import type { Finding } from '../../lib/verdict.ts';
 import type { BackupComponent } from './manifest.ts';
-import { countRows, loadDatabase, type RestoreServer } from './restore-database.ts';
+import { countRows, loadDatabase } from './restore-database.ts';
+import type { RestoreServer } from './restore-server.ts';
 import { rowDifferences } from './rows.ts';
 
 /** Milliseconds until a fresh server must answer, its first start included. */
