@@ -41,7 +41,9 @@ import { alertRules } from './alert-rules.ts';
 import { Alerting } from './alerting.ts';
 import { Backups } from './backups.ts';
 import { Certificates } from './certificates.ts';
+import { FollowUps, wantedLooks } from './checks/follow-ups.ts';
 import { Checks } from './checks/index.ts';
+import { postDeployOf } from './checks/post-deploy-hands.ts';
 import { ContainerWatch } from './containers.ts';
 import { Drills } from './drills.ts';
 import { execInEdge } from './edge-exec.ts';
@@ -92,6 +94,8 @@ export interface Appliance {
   readonly certificates: Certificates;
   readonly certificateSteps: CertificateSteps;
   readonly checks: Checks;
+  /** Looks at the live release an hour, a day and a week after it went live. */
+  readonly followUps: FollowUps;
   /** The models directory and its registry. */
   readonly models: Models;
   /** Models beside running processes; undefined without a section `models` in appliance.yaml. */
@@ -249,7 +253,20 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     shadowOf: shadows.of,
     onSeen: (rollout) => alerting.seen(rollout),
   });
-  const checks = new Checks(
+  const eyes = eyesOf({ config, engine, edge: traffic.meter.read });
+  const lookedAt = { config, paths, clock, store, watch, observer, journal, alerting, upkeep, certificates };
+  const followUps = new FollowUps({
+    clock,
+    database,
+    store,
+    watch,
+    alerting,
+    reports,
+    looks: await wantedLooks(config, paths.config),
+    run: (signal) => checks.lookAfter(signal),
+  });
+  const lookAfter = followUps.step();
+  const checks: Checks = new Checks(
     {
       config,
       paths,
@@ -263,6 +280,8 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
       modelDirectory: config.models && modelsDirectory(paths, config.models),
       certificateEnds: () => certificates.ends(),
       release,
+      postDeploy: (policy, records) =>
+        postDeployOf({ ...lookedAt, backups, drills, followUps, read: eyes.read }, policy, records),
     },
     database,
   );
@@ -338,7 +357,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     store,
     stack: stackDeps,
     registry: () => models.registry(),
-    eyes: eyesOf({ config, engine, edge: traffic.meter.read }),
+    eyes,
     alerting,
     running: () => operations.reports.running()?.kind ?? null,
     onClosed: () => hub.publish({ event: 'status', time: timestamp(clock.now()) }),
@@ -367,6 +386,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
       ...restoreSteps,
       ...modelSteps,
       ...certificateSteps,
+      lookAfter,
     }),
     onEvent: async (event) => {
       operations.onRunnerEvent(event);
@@ -401,7 +421,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     database,
     journal,
     operations,
-    jobs: jobsOf({ config, backups, drills }),
+    jobs: jobsOf({ config, backups, drills, followUps: (zone) => followUps.job(zone, lookAfter.plan) }),
     onError,
   });
   return {
@@ -430,6 +450,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     certificates,
     certificateSteps,
     checks,
+    followUps,
     models,
     modelService,
     modelSteps,

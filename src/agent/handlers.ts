@@ -96,7 +96,8 @@ export function createHandlers(
     },
     check: (input, { access, signal }) => {
       // Requests, and load above all, are no mere look.
-      const active = input.groups.filter((group) => group !== 'preflight' && group !== 'config');
+      const passive: readonly string[] = ['preflight', 'config', 'post-deploy'];
+      const active = input.groups.filter((group) => !passive.includes(group));
       if (access === 'viewer' && active.length > 0) {
         throw new ApplianceError('not_permitted', `viewers may not run ${active.join(', ')}: they send requests`, {
           left: 'nothing was checked',
@@ -105,8 +106,8 @@ export function createHandlers(
       }
       return a.checks.stream(input, signal);
     },
-    plan: async (input, { signal }) => {
     checkVerdicts: async () => a.checks.seen(),
+    plan: async (input, { signal }) => {
       await host.fresh();
       return previews.showDeploy(input, signal);
     },

@@ -11,13 +11,15 @@ export interface JobParts {
   readonly config: Pick<Config, 'backups'>;
   readonly backups: Pick<Backups, 'plan' | 'planForget' | 'planOffsite'>;
   readonly drills: Pick<Drills, 'plan'>;
+  /** Looks at the live release, by the clock of a zone. */
+  readonly followUps: (zone: string) => Job;
 }
 
 /**
  * What runs by the clock: the table of jobs. A capability that wants to run by the clock adds its line here.
  * @throws ApplianceError `config_invalid` for a zone that nobody knows
  */
-export function jobsOf({ config, backups, drills }: JobParts): Job[] {
+export function jobsOf({ config, backups, drills, followUps }: JobParts): Job[] {
   const { enabled, at, zone: wanted, drill } = config.backups;
   const zone = wanted ?? hostZone();
   if (!isZone(zone)) {
@@ -59,6 +61,7 @@ export function jobsOf({ config, backups, drills }: JobParts): Job[] {
         phases: [async () => drills.plan('latest', 'deep')],
       }),
     },
+    followUps(zone),
   ];
 }
 

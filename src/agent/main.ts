@@ -162,6 +162,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       // By the configuration as it stands on disk, like every request.
       generations.handlersFor('schedule').then(
         () => {
+          sampleUsage(generations.current.appliance, log);
           generations.current.appliance.schedule.tick(stop.signal);
           watchBackups(generations.current.appliance);
         },
@@ -200,6 +201,15 @@ function logSettled(log: Log, results: readonly OperationResult[]): void {
 async function keepRoom({ ballast, operations }: Appliance, log: Log, signal: AbortSignal): Promise<void> {
   if (ballast.roomy) logSettled(log, await operations.recover(signal));
   if (!operations.reports.running() && (await ballast.restore())) log.info('space is kept back for a full disk');
+}
+
+/** Measures containers for the looks after a deploy; what cannot be written down is measured again in a minute. */
+function sampleUsage({ followUps }: Appliance, log: Log): void {
+  try {
+    followUps.sample();
+  } catch (error) {
+    log.warn({ error: asApplianceError(error).message }, 'the use of containers was not written down');
+  }
 }
 
 /** An operation makes the process grow, and what it has done is told first. */

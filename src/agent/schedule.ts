@@ -6,7 +6,7 @@ import type { Database } from '../host/sqlite.ts';
 import { type Clock, timestamp } from '../lib/clock.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
-import { type Due, due, lastSlot, type Schedule, type SlotHistory } from '../lib/schedule.ts';
+import { type Due, due, lastSlot, type Moments, type Schedule, type SlotHistory } from '../lib/schedule.ts';
 import type { Actor, Journal } from '../operations/journal.ts';
 import { type ScheduledRun, ScheduleStore } from '../operations/schedule-store.ts';
 import { agentActor } from './identity.ts';
@@ -18,15 +18,15 @@ export interface Job {
   readonly name: string;
   /** What it does, for people. */
   readonly title: string;
-  readonly schedule: Schedule;
+  readonly schedule: Schedule | Moments;
   /** IANA name of the zone whose clock counts. */
   readonly zone: string;
   /** Kind of the operation. */
   readonly kind: string;
   /** False: it is listed and can be run by hand, and the clock does not run it. */
   readonly enabled: boolean;
-  /** @throws ApplianceError why it cannot be run */
-  prepare(actor: Actor): Promise<Prepared> | Prepared;
+  /** @param slot name of the run that is due, or `by hand` @throws ApplianceError why it cannot be run */
+  prepare(actor: Actor, slot: string): Promise<Prepared> | Prepared;
 }
 
 export interface ScheduleDeps {
@@ -152,7 +152,7 @@ export class ScheduleService {
     let result: OperationResult | undefined;
     try {
       const wish = { kind: job.kind, input: { job: job.name, slot, run: id }, actor, wait };
-      for await (const event of operations.start(wish, () => job.prepare(actor), signal)) {
+      for await (const event of operations.start(wish, () => job.prepare(actor, slot), signal)) {
         if (event.event === 'operation-started') this.#store.runs(id, event.operation);
         if (event.event === 'operation-ended') {
           result = event.result;
@@ -202,7 +202,9 @@ export class ScheduleService {
 const weekdays = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'] as const;
 
 /** `daily at 02:00`. */
-function wordsOf({ at, weekday }: Schedule): string {
+function wordsOf(schedule: Schedule | Moments): string {
+  if ('words' in schedule) return schedule.words;
+  const { at, weekday } = schedule;
   const clock = (time: number): string =>
     `${String(Math.floor(time / 60)).padStart(2, '0')}:${String(time % 60).padStart(2, '0')}`;
   const day = weekday === undefined ? 'daily' : `${weekdays[weekday] ?? 'weekly'}s`;

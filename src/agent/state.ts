@@ -3,6 +3,7 @@ import { alertMigrations } from '../capabilities/alerts/index.ts';
 import { drillMigrations } from '../capabilities/backups/drill-report.ts';
 import { backupMigrations } from '../capabilities/backups/store.ts';
 import { certificateMigrations } from '../capabilities/certificates/attempts.ts';
+import { followUpMigrations } from '../capabilities/checks/post-deploy/store.ts';
 import { secretMigrations } from '../capabilities/checks/upkeep/secret-ages.ts';
 import { checkMigrations } from '../capabilities/checks/verdict-store.ts';
 import { releaseMigrations } from '../capabilities/releases/store.ts';
@@ -30,6 +31,7 @@ export const stateModules = [
   reportMigrations,
   scheduleMigrations,
   drillMigrations,
+  followUpMigrations,
 ];
 
 /** Opens the database of the appliance as its one writer; on a full disk, in the space that is kept back. */

@@ -213,6 +213,7 @@ export async function detailOf(a: Appliance, release: ReleaseRecord): Promise<Re
   return {
     ...summary,
     checks: deploy ? a.operations.reports.view(deploy.id).verdicts : [],
+    followUps: a.followUps.of(release.id),
     createdAt: manifest.createdAt,
     environmentKeys: manifest.environment.keys,
     environmentSha256: manifest.environment.sha256,

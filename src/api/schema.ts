@@ -147,6 +147,17 @@ export const releaseSchema = z.object({
 });
 export type ReleaseSummary = z.output<typeof releaseSchema>;
 
+/** A look at a release some time after it went live; `at` and `verdict` are null while it is to come. */
+const followUpSchema = z.object({
+  /** `hour`, `day`, `week`. */
+  look: z.string(),
+  due: time,
+  at: time.nullable(),
+  verdict: verdict.nullable(),
+  checks: z.array(findingSchema),
+});
+export type FollowUpShape = z.output<typeof followUpSchema>;
+
 export const releaseDetailSchema = releaseSchema.extend({
   createdAt: time,
   /** Keys of the frozen environment; values never leave the agent. */
@@ -157,6 +168,8 @@ export const releaseDetailSchema = releaseSchema.extend({
   imageBytes: z.number(),
   /** What was seen when it was last deployed: checklists, steps and the analysis of its rollout. */
   checks: z.array(findingSchema).optional(),
+  /** Looks at it an hour, a day and a week after it went live. */
+  followUps: z.array(followUpSchema).optional(),
   history: z.array(
     z.object({
       operation: z.string(),

@@ -31,7 +31,7 @@ export const checksSchema = z
             .describe('its name'),
           run: z.array(z.string()).min(1).describe('program and arguments; no shell. Exit status 0 is a pass'),
           group: z
-            .enum(['preflight', 'config', 'smoke', 'load', 'security'])
+            .enum(['preflight', 'config', 'smoke', 'load', 'security', 'post-deploy'])
             .default('preflight')
             .describe('the checklist that it belongs to'),
           ids: z.array(z.string()).default([]).describe('demands that it answers'),

@@ -19,8 +19,15 @@ export interface Slot {
   readonly at: number;
 }
 
+/** Moments that somebody else names, each of which is a run of its own. */
+export interface Moments {
+  readonly slots: () => readonly Slot[];
+  /** When that is, for people. */
+  readonly words: string;
+}
+
 export interface ScheduledJob {
-  readonly schedule: Schedule;
+  readonly schedule: Schedule | Moments;
   readonly zone: string;
   /** Sets the jitter of one host and job apart from that of others. */
   readonly seed: string;
@@ -86,6 +93,7 @@ function retryAt(failures: number, lastFailure: number | null, now: number): num
 
 /** Slots near an instant, ascending. */
 function slotsAround({ schedule, zone, seed }: ScheduledJob, now: number): Slot[] {
+  if ('slots' in schedule) return schedule.slots().toSorted((a, b) => a.at - b.at);
   const today = localDay(zone, now);
   const span = schedule.weekday === undefined ? 3 : reach;
   const slots: Slot[] = [];

@@ -43,8 +43,8 @@ interface Scope {
   readonly on: 'edge' | Colour;
   /** Whether somebody named the policy for this run. */
   readonly named: boolean;
-  /** Whether ramps of many minutes are run. */
-  readonly ramps: boolean;
+  /** Whether its list was asked for by itself: then ramps of many minutes are run, and what is still to come is told. */
+  readonly alone: boolean;
   readonly progress: (text: string) => void;
 }
 
@@ -77,7 +77,7 @@ export class Checks {
       tag,
       on: input.on,
       named: input.policy !== undefined,
-      ramps: input.groups.length === 1,
+      alone: input.groups.length === 1,
       progress: (text) => tell({ event: 'progress', text }),
     };
     const results: CheckResult[] = [];
@@ -123,7 +123,7 @@ export class Checks {
   ): Promise<{ readonly findings: readonly Finding[]; readonly refused: readonly Finding[] }> {
     const policy = policyName ?? policyOf(this.#parts.config);
     const demands = await this.#demands(policy);
-    const scope: Scope = { policy, demands, tag, on: 'edge', named: false, ramps: false, progress: () => undefined };
+    const scope: Scope = { policy, demands, tag, on: 'edge', named: false, alone: false, progress: () => undefined };
     const results = await this.#run(['preflight', 'config'], scope, signal);
     this.#verdicts.keep(results, this.#parts.clock.now());
     const { config } = this.#parts;
@@ -136,9 +136,33 @@ export class Checks {
     return { findings: results.map(findingOf), refused: refused.map(findingOf) };
   }
 
+  /** How the live release is, some time after its deploy (S0-58 to S0-60). */
+  async lookAfter(signal: AbortSignal): Promise<readonly Finding[]> {
+    const policy = policyOf(this.#parts.config);
+    const demands = await this.#demands(policy);
+    const on = 'edge';
+    const scope = {
+      policy,
+      demands,
+      tag: undefined,
+      on,
+      named: false,
+      alone: false,
+      progress: () => undefined,
+    } as const;
+    const results = await this.#run(['post-deploy'], scope, signal);
+    this.#verdicts.keep(results, this.#parts.clock.now());
+    return results.map(findingOf);
+  }
+
   /** The last verdict of each check, for the metric `check_verdict{id}`. */
   latest(): Pick<Finding, 'id' | 'verdict'>[] {
     return this.#verdicts.all();
+  }
+
+  /** What each check said last, whoever ran it. */
+  seen(): CheckSeen[] {
+    return seenChecks(this.#verdicts);
   }
 
   async #run(
@@ -160,11 +184,6 @@ export class Checks {
     const { demands, tag } = scope;
     const repository = repositoryHands(this.#parts);
     switch (group) {
-  /** What each check said last, whoever ran it. */
-  seen(): CheckSeen[] {
-    return seenChecks(this.#verdicts);
-  }
-
       case 'preflight':
         return preflightChecks(preflightHands(this.#parts, repository, tag), demands, tag);
       case 'config':
@@ -176,13 +195,17 @@ export class Checks {
         if (!subject) return [nothingThere('load', scope.on)];
         const page = `https://${this.#parts.config.edge.https.replace(/^(?=\d+$)/, '127.0.0.1:')}/`;
         return [
-          ...loadChecks(demands?.load ?? [], await loadHands(this.#parts, subject, scope.progress), scope.ramps),
+          ...loadChecks(demands?.load ?? [], await loadHands(this.#parts, subject, scope.progress), scope.alone),
           ...(demands?.lighthouse ? [lighthouseCheck(page, demands.lighthouse)] : []),
         ];
       }
       case 'security': {
         const subject = await this.#subject('edge');
         return subject ? securityChecks(securityHands(this.#parts, subject)) : [nothingThere('security', 'edge')];
+      }
+      case 'post-deploy': {
+        const checks = await this.#parts.postDeploy(scope.policy, scope.alone);
+        return checks.length > 0 ? checks : [nothingThere('post-deploy', 'edge')];
       }
     }
   }

@@ -1,3 +1,4 @@
+import type { Check } from '../../capabilities/checks/check.ts';
 import type { ReleaseStore } from '../../capabilities/releases/store.ts';
 import type { CoreStore } from '../../capabilities/stack/core-store.ts';
 import type { StackRelease } from '../../capabilities/stack/index.ts';
@@ -25,6 +26,8 @@ export interface CheckParts {
   /** When the certificate of each domain ends. */
   readonly certificateEnds: () => Promise<readonly { readonly domain: string; readonly notAfter: number }[]>;
   readonly release: (id: string) => Promise<StackRelease>;
+  /** The checklist of the live release some time after its deploy; empty before the first. */
+  readonly postDeploy: (policy: string | undefined, records: boolean) => Promise<Check[]>;
 }
 
 /** Calls a function once, however often it is asked. */

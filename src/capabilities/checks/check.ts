@@ -1,7 +1,7 @@
 import type { Verdict } from '../../lib/verdict.ts';
 
 /** The checklists that `appliance check` knows, in the order in which they are worked through. */
-export const checkGroups = ['preflight', 'config', 'smoke', 'load', 'security'] as const;
+export const checkGroups = ['preflight', 'config', 'smoke', 'load', 'security', 'post-deploy'] as const;
 export type CheckGroup = (typeof checkGroups)[number];
 
 /** What one look has shown. */

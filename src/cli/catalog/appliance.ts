@@ -32,7 +32,7 @@ export const applianceVerbs = {
   check: {
     summary: 'work through checklists: pass, fail or inconclusive, with what was seen',
     group: 'appliance',
-    args: [{ name: 'group', help: 'preflight, config, smoke, load, security or all; default: all' }],
+    args: [{ name: 'group', help: 'preflight, config, smoke, load, security, post-deploy or all; default: all' }],
     options: {
       policy: {
         value: 'NAME',
@@ -42,12 +42,13 @@ export const applianceVerbs = {
       on: { value: 'WHERE', choices: ['edge', 'blue', 'green'], help: 'where requests are sent; default: edge' },
     },
     about:
-      'preflight: whether the host can take a release, before a first deploy too. config: secrets, settings, files and the source. smoke: sequences of requests, through the edge or straight to a colour, tables and schema of the database. load: what the policy asks for, with its thresholds; ramps only when load is asked for by itself. security: headers, TLS, rate limit, open ports, rights of containers, vulnerabilities where a scanner is installed. Checks run side by side, each with a deadline; one that cannot look is inconclusive. Needs no agent; with one, the verdicts are kept and stand in its metrics. Exit status 0, 3 or 4.',
+      'preflight: whether the host can take a release, before a first deploy too. config: secrets, settings, files and the source. smoke: sequences of requests, through the edge or straight to a colour, tables and schema of the database. load: what the policy asks for, with its thresholds; ramps only when load is asked for by itself. security: headers, TLS, rate limit, open ports, rights of containers, vulnerabilities where a scanner is installed. post-deploy: how the live release is since its deploy (memory, exhaustion, logs, certificates, backups, alerts), and by itself also what the looks after an hour, a day and a week have shown, which an agent takes. Checks run side by side, each with a deadline; one that cannot look is inconclusive. Needs no agent; with one, the verdicts are kept and stand in its metrics. Exit status 0, 3 or 4.',
     examples: [
       'appliance check',
       'appliance check preflight --tag v1.0',
       'appliance check config --policy flash --json',
       'appliance check smoke --on green',
+      'appliance check post-deploy',
     ],
   },
   schedule: {

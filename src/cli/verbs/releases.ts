@@ -144,7 +144,25 @@ function releaseLines(release: ReleaseDetail, look: Look): string[] {
     ...(release.checks && release.checks.length > 0
       ? [...heading('Checks of its last deploy'), ...findingLines(release.checks, look)]
       : []),
+    ...followUpLines(release, look),
     ...shadowLines(release, look),
+  ];
+}
+
+/** Looks at it some time after it went live: what they have shown, or when they are due. */
+function followUpLines({ followUps = [] }: ReleaseDetail, look: Look): string[] {
+  if (followUps.length === 0) return [];
+  return [
+    '',
+    paint(look, 'bold', 'Looks after it went live'),
+    ...followUps.flatMap(({ look: name, due, at, verdict, checks }) =>
+      at === null || verdict === null
+        ? [`  ${speak(look, `${name}: due ${due}`)}`]
+        : [
+            `  ${mark(look, verdict)} ${speak(look, `${name}: ${at}`)}`,
+            ...findingLines(checks, look).map((line) => `  ${line}`),
+          ],
+    ),
   ];
 }
 
