@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type Duplex, type Readable, Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import { StringDecoder } from 'node:string_decoder';
 import type Docker from 'dockerode';
 import { z } from 'zod';
@@ -94,6 +94,8 @@ async function demultiplex(
         const part = rest.subarray(0, frame.missing);
         rest = rest.subarray(part.length);
         frame.missing -= part.length;
+        // Writing to a stream that has failed, as on a full disk, tells nobody.
+        if (frame.sink.destroyed) throw frame.sink.errored ?? new Error('nobody takes its output any more');
         if (part.length > 0 && !frame.sink.write(part)) await once(frame.sink, 'drain', { signal });
         if (frame.missing > 0) break;
         frame = undefined;
@@ -107,9 +109,9 @@ async function demultiplex(
     to.stdout.destroy();
     return;
   }
-  const finished = once(to.stdout, 'finish');
   to.stdout.end();
-  await finished;
+  // `once` would wait for ever for the end of a stream that failed a moment before.
+  await finished(to.stdout, { readable: false });
 }
 
 /** The engine closes the stream a moment before it knows the exit status. */
