@@ -81,6 +81,14 @@ export class OperationReports {
 
   /** The refusal of an operation while another one runs. */
   busy(kind: string): ApplianceError {
+    const { about, since } = this.#turns.current ?? {};
+    if (about) {
+      const age = formatDuration(Math.round(this.#deps.clock.monotonic() - (since ?? 0)));
+      return new ApplianceError('busy', `${about.kind} is running: begun by ${about.user} ${age} ago`, {
+        left: 'it goes on; nothing was touched',
+        hint: waitHint(kind),
+      });
+    }
     const running = this.running();
     if (!running) return new ApplianceError('busy', 'another operation is just beginning', { hint: 'try again' });
     const record = this.#deps.journal.operation(running.id);
@@ -95,7 +103,7 @@ export class OperationReports {
         left: 'it goes on; nothing was touched',
         hint: this.#deps.rollouts.hasBegun(running.id)
           ? 'appliance abort takes the rollout back at once; appliance status shows how far it is'
-          : `wait for it: appliance ${kind.replace(/^model-/, 'models ')} … --wait 5m`,
+          : waitHint(kind),
       },
     );
   }
@@ -200,4 +208,13 @@ function between(from: number, to: number): number {
 /** Milliseconds that a step took. */
 function tookOf({ elapsed, startedAt, endedAt }: StepRecord): number {
   return elapsed ?? (startedAt === null ? 0 : between(startedAt, endedAt ?? startedAt));
+}
+
+/** @param kind of an operation, or the words of a verb */
+function waitHint(kind: string): string {
+  const verb = kind
+    .replace(/^model-/, 'models ')
+    .replace(/^backup-/, 'backup ')
+    .replace(/^backup$/, 'backup now');
+  return `wait for it: appliance ${verb} … --wait 5m`;
 }

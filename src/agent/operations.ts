@@ -34,6 +34,9 @@ export interface OperationDeps extends ReportDeps {
   readonly onError: (error: ApplianceError) => void;
 }
 
+/** Milliseconds that work which was told to end may take for it: restic removes its lock. */
+const longestEnd = 30_000;
+
 /** Runs one operation at a time and tells what happens. The lock between processes is held by whoever owns this object. */
 export class Operations {
   readonly #deps: OperationDeps;
@@ -61,7 +64,8 @@ export class Operations {
     signal: AbortSignal,
   ): AsyncGenerator<ApplianceEvent> {
     const id = `${wish.kind}-${randomBytes(5).toString('hex')}`;
-    const turn = await this.#turns.next(id, wish.wait, signal, () => this.reports.busy(wish.kind));
+    const wait = Math.max(wish.wait, this.#interruptForUrgent(wish.kind));
+    const turn = await this.#turns.next(id, wait, signal, () => this.reports.busy(wish.kind));
     const events = this.#deps.hub.subscribe(signal);
     try {
       if (this.#deps.urgentKinds.has(wish.kind)) this.#deps.makeRoom();
@@ -77,6 +81,39 @@ export class Operations {
       throw error;
     }
     yield* ofOperation(events, id);
+  }
+
+  /**
+   * Takes a turn for work that changes nothing of the stack and needs no journal, such as proving the repository of backups.
+   * @param wish.wait milliseconds to wait for a running operation
+   * @param work gets a signal that aborts when the caller goes away or this process ends
+   * @throws ApplianceError `busy`; what the work throws
+   */
+  async alone<T>(
+    { kind, wait, actor }: { readonly kind: string; readonly wait: number; readonly actor: Actor },
+    work: (signal: AbortSignal) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const about = { kind, user: actor.user };
+    const turn = await this.#turns.next(kind, wait, signal, () => this.reports.busy(kind), about);
+    try {
+      return await work(AbortSignal.any([signal, turn.abort.signal]));
+    } finally {
+      turn.end();
+    }
+  }
+
+  /** Nobody who must go back waits for work that can be done again. @returns milliseconds that it may take to end */
+  #interruptForUrgent(kind: string): number {
+    const { current } = this.#turns;
+    if (!current?.about || !this.#deps.urgentKinds.has(kind)) return 0;
+    current.abort.abort(
+      new ApplianceError('interrupted', `${current.about.kind} was ended for a ${kind}`, {
+        left: 'nothing was touched',
+        hint: `run it again: appliance ${current.about.kind} --wait`,
+      }),
+    );
+    return longestEnd;
   }
 
   /** The events of an operation: what already stands in the journal, then what happens, until it has ended. */

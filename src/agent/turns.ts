@@ -10,6 +10,8 @@ export interface Turn {
   /** When it began and when its step began, by the clock that is never set; undefined when another process began it. */
   readonly since: number | undefined;
   stepSince?: number;
+  /** Of work that no journal knows: what it is, and who began it. */
+  readonly about?: { readonly kind: string; readonly user: string };
   readonly end: () => void;
 }
 
@@ -36,7 +38,7 @@ export class Turns {
    * @param wait milliseconds
    * @param busy what to throw when the time is up
    */
-  async next(id: string, wait: number, signal: AbortSignal, busy: () => Error): Promise<Turn> {
+  async next(id: string, wait: number, signal: AbortSignal, busy: () => Error, about?: Turn['about']): Promise<Turn> {
     const until = this.#clock.monotonic() + wait;
     while (this.#current) {
       const left = until - this.#clock.monotonic();
@@ -44,17 +46,17 @@ export class Turns {
       await Promise.race([this.#current.done, this.#clock.sleep(left, signal)]);
       signal.throwIfAborted();
     }
-    return this.take(id, this.#clock.monotonic());
+    return this.take(id, this.#clock.monotonic(), about);
   }
 
   /** Takes the turn; nothing else may run. */
-  take(id: string, since: number | undefined): Turn {
+  take(id: string, since: number | undefined, about?: Turn['about']): Turn {
     const { promise: done, resolve } = Promise.withResolvers<void>();
     const end = (): void => {
       this.#current = undefined;
       resolve();
     };
-    this.#current = { id, done, abort: new AbortController(), since, end };
+    this.#current = { id, done, abort: new AbortController(), since, end, ...(about && { about }) };
     return this.#current;
   }
 

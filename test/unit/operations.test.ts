@@ -18,7 +18,7 @@ beforeEach(() => {
 afterEach(() => database.close());
 
 /** Operations of one step that goes on until it is stopped. */
-function open() {
+function open(urgent: readonly string[] = []) {
   const journal = new Journal(database);
   const reached = Promise.withResolvers<void>();
   const endless = defineStep({
@@ -42,7 +42,7 @@ function open() {
     hub: new EventHub(),
     clock: systemClock,
     runner,
-    urgentKinds: new Set(),
+    urgentKinds: new Set(urgent),
     rollouts: { hasBegun: () => false },
     verdictsOf: () => [],
     makeRoom: () => undefined,
@@ -99,5 +99,52 @@ describe('an operation that runs', () => {
         },
       },
     });
+  });
+});
+
+describe('work that takes a turn without a journal', () => {
+  const actor = { uid: 0, user: 'root', ssh: null };
+  const verify = { kind: 'backup verify', wait: 0, actor };
+  const never = new AbortController().signal;
+
+  it('waits for an operation, or is told which one runs', async () => {
+    const { operations, events, reached } = open();
+    const ended = last(events);
+    await reached;
+    await expect(operations.alone(verify, async () => 'done', never)).rejects.toMatchObject({
+      code: 'busy',
+      message: expect.stringContaining('deploy v1 is running'),
+      hint: 'wait for it: appliance backup verify … --wait 5m',
+    });
+    const waiting = operations.alone({ ...verify, wait: 60_000 }, async () => 'done', never);
+    operations.interrupt();
+    await ended;
+    expect(await waiting).toBe('done');
+  });
+
+  it('keeps operations waiting, says so, and ends with its caller', async () => {
+    const { operations, events } = open();
+    const caller = new AbortController();
+    const work = operations.alone(verify, (signal) => delay(60_000, undefined, { signal }), caller.signal);
+    const over = expect(work).rejects.toThrow();
+    await expect(last(events)).rejects.toMatchObject({
+      code: 'busy',
+      message: expect.stringMatching(/^backup verify is running: begun by root .* ago$/),
+      hint: 'wait for it: appliance deploy … --wait 5m',
+    });
+    caller.abort();
+    await over;
+    expect(await operations.alone(verify, async () => 'done', never)).toBe('done');
+  });
+
+  it('is ended by what must go back at once', async () => {
+    const { operations, events, reached } = open(['deploy']);
+    const work = operations.alone(verify, (signal) => delay(60_000, undefined, { signal }), never);
+    const over = expect(work).rejects.toThrow();
+    const ended = last(events);
+    await over;
+    await reached;
+    operations.interrupt();
+    expect(await ended).toMatchObject({ event: 'operation-ended' });
   });
 });
