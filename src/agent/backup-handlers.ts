@@ -2,6 +2,7 @@ import type { Backup } from '../api/backups.ts';
 import type { Handlers } from '../api/handlers.ts';
 import { exportSnapshot } from '../capabilities/backups/export.ts';
 import { typedKey } from '../capabilities/backups/key.ts';
+import type { BackupManifest } from '../capabilities/backups/manifest.ts';
 import { recoverySheet } from '../capabilities/backups/recovery-sheet.ts';
 import { retention } from '../capabilities/backups/retention.ts';
 import { findSnapshot, type Snapshot } from '../capabilities/backups/snapshots.ts';
@@ -39,9 +40,8 @@ export function backupHandlers(a: Appliance, operate: Operate): Pick<Handlers, R
     a.audit.append(timestamp(clock.now()), actor, action, target, result);
   const shown = async (snapshots: readonly Snapshot[], signal: AbortSignal): Promise<Backup[]> => {
     const kept = retention(snapshots, config.backups.keep, clock.now());
-    const list: Backup[] = [];
-    for (const { snapshot, reasons } of kept) list.push(await shapeOf(a, snapshot, reasons, signal));
-    return list;
+    const manifests = await backups.manifestsOf(snapshots, signal);
+    return kept.map(({ snapshot, reasons }) => shapeOf(snapshot, reasons, manifests.get(snapshot.id)));
   };
 
   return {
@@ -52,7 +52,7 @@ export function backupHandlers(a: Appliance, operate: Operate): Pick<Handlers, R
       const manifest = await backups.manifestOf(snapshot, signal);
       const kept = retention(snapshots, config.backups.keep, clock.now()).find((one) => one.snapshot === snapshot);
       return {
-        ...(await shapeOf(a, snapshot, kept?.reasons ?? [], signal)),
+        ...shapeOf(snapshot, kept?.reasons ?? [], manifest),
         release: manifest.release && { tag: manifest.release.tag, id: manifest.release.id },
         components: manifest.components.map(({ rows, serverVersion, ...rest }) => ({
           ...rest,
@@ -91,25 +91,29 @@ export function backupHandlers(a: Appliance, operate: Operate): Pick<Handlers, R
         const steps = a.drills.plan(id, input.deep ? 'deep' : 'usual');
         return { kind: 'backup-drill', target: id, origin: null, phases: [async () => steps] };
       }),
-    backupVerify: async ({ snapshot: wanted }, { actor, signal }) => {
-      const checks: Finding[] = [];
-      if (wanted === undefined) checks.push(await wholeRepository(a, signal));
-      else {
-        const snapshot = findSnapshot(await backups.list(signal), wanted);
-        checks.push(...(await verifySnapshot(backups.local, snapshot, signal)));
-      }
+    backupVerify: async ({ snapshot: wanted, wait }, { actor, signal: outer }) => {
+      const work = async (signal: AbortSignal): Promise<Finding[]> => {
+        if (wanted === undefined) return [await wholeRepository(a, signal)];
+        return verifySnapshot(backups.local, findSnapshot(await backups.list(signal), wanted), signal);
+      };
+      const checks = await a.operations.alone({ kind: 'backup verify', wait, actor }, work, outer);
       const verdict = combine(checks.map((check) => check.verdict));
       note(actor, 'backup verify', wanted ?? null, verdict);
       return { verdict, checks };
     },
-    backupProtect: async ({ snapshot, protected: on }, { actor, signal }) => {
-      const { id } = findSnapshot(await backups.list(signal), snapshot);
-      await backups.protect(id, on, signal);
-      note(actor, on ? 'backup protect' : 'backup unprotect', id, 'done');
+    backupProtect: async ({ snapshot, protected: on, wait }, { actor, signal: outer }) => {
+      const kind = on ? 'backup protect' : 'backup unprotect';
+      const work = async (signal: AbortSignal): Promise<string> => {
+        const { id } = findSnapshot(await backups.list(signal), snapshot);
+        await backups.protect(id, on, signal);
+        return id;
+      };
+      const id = await a.operations.alone({ kind, wait, actor }, work, outer);
+      note(actor, kind, id, 'done');
       return { id, protected: on };
     },
     backupKey: async (_, { actor }) => {
-      await backups.prepare();
+      await backups.ensureKey();
       const before = await backups.key.shown();
       const key = before === undefined ? await backups.key.read() : null;
       const time = timestamp(clock.now());
@@ -148,31 +152,25 @@ export function backupHandlers(a: Appliance, operate: Operate): Pick<Handlers, R
   };
 }
 
-async function shapeOf(
-  { backups }: Appliance,
+function shapeOf(
   snapshot: Snapshot,
   reasons: readonly string[],
-  signal: AbortSignal,
-): Promise<Backup> {
+  manifest: BackupManifest | ApplianceError | undefined,
+): Backup {
   const { id, kind, time, proven, bytes, added } = snapshot;
-  const manifest = await backups.manifestOf(snapshot, signal).catch((error: unknown) => {
-    signal.throwIfAborted();
-    return asApplianceError(error);
-  });
-  const told = manifest instanceof ApplianceError;
+  const problem = manifest instanceof ApplianceError ? manifest.message : null;
+  const components = manifest && !(manifest instanceof ApplianceError) ? manifest.components : [];
   return {
     id,
     time: timestamp(time),
     kind,
-    components: told
-      ? []
-      : manifest.components.map((one) => ({ name: one.name, bytes: one.bytes, sha256: one.sha256 })),
+    components: components.map((one) => ({ name: one.name, bytes: one.bytes, sha256: one.sha256 })),
     proven: proven && { time: timestamp(proven.time), seconds: proven.seconds },
     protected: snapshot.protected,
     bytes,
     added,
     kept: [...reasons],
-    problem: told ? manifest.message : null,
+    problem,
   };
 }
 

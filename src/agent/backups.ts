@@ -9,6 +9,7 @@ import {
   type BackupManifest,
   backupManifestSchema,
   newBackupId,
+  parseManifest,
 } from '../capabilities/backups/manifest.ts';
 import type { PostgresServer } from '../capabilities/backups/postgres.ts';
 import { Repository } from '../capabilities/backups/repository.ts';
@@ -25,7 +26,7 @@ import { readJson, writeFileAtomic } from '../host/files.ts';
 import { Restic } from '../host/restic.ts';
 import type { Database } from '../host/sqlite.ts';
 import type { Clock } from '../lib/clock.ts';
-import { ApplianceError } from '../lib/errors.ts';
+import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { PlannedStep } from '../operations/step.ts';
@@ -126,14 +127,54 @@ export class Backups {
 
   /** The manifest of a snapshot, from this host's own copy where it has one. */
   async manifestOf(snapshot: Snapshot, signal: AbortSignal): Promise<BackupManifest> {
-    const path = join(this.paths.manifests, `${snapshot.id}.json`);
+    return (await this.#known(snapshot)) ?? this.#keep(snapshot, await this.local.manifest(snapshot, signal));
+  }
+
+  /**
+   * The manifests of all that are listed; what this host does not know is read from the repository in one go.
+   * @returns by id; an error where a manifest cannot be read
+   */
+  async manifestsOf(
+    snapshots: readonly Snapshot[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, BackupManifest | ApplianceError>> {
+    const found = new Map<string, BackupManifest | ApplianceError>();
+    const unknown: Snapshot[] = [];
+    for (const snapshot of snapshots) {
+      const known = await this.#known(snapshot);
+      if (known) found.set(snapshot.id, known);
+      else unknown.push(snapshot);
+    }
+    const texts = await this.local.manifestTexts(
+      unknown.map(({ resticId }) => resticId),
+      signal,
+    );
+    for (const snapshot of unknown) {
+      try {
+        found.set(snapshot.id, await this.#keep(snapshot, parseManifest(texts.get(snapshot.resticId) ?? '')));
+      } catch (error) {
+        found.set(snapshot.id, asApplianceError(error));
+      }
+    }
+    return found;
+  }
+
+  async #known({ id }: Snapshot): Promise<BackupManifest | undefined> {
+    // Made here, and found again as it was collected.
+    const record = this.records.get(id);
+    if (record?.state === 'verified' && record.manifest) return record.manifest;
     // A copy that is damaged is read anew.
-    const known = await readJson(path, backupManifestSchema).catch(() => undefined);
-    if (known) return known;
-    const manifest = await this.local.manifest(snapshot, signal);
+    return readJson(this.#copyOf(id), backupManifestSchema).catch(() => undefined);
+  }
+
+  async #keep({ id }: Snapshot, manifest: BackupManifest): Promise<BackupManifest> {
     await mkdir(this.paths.manifests, { recursive: true, mode: 0o700 });
-    await writeFileAtomic(path, JSON.stringify(manifest), 0o600).catch(() => undefined);
+    await writeFileAtomic(this.#copyOf(id), JSON.stringify(manifest), 0o600).catch(() => undefined);
     return manifest;
+  }
+
+  #copyOf(id: string): string {
+    return join(this.paths.manifests, `${id}.json`);
   }
 
   /** Restores paths of a snapshot below a directory. @param request.include paths in the snapshot */
@@ -231,6 +272,11 @@ export class Backups {
     return planOffsite({ offsite, timeout: this.#deps.config.backups.limits.timeout }, this.steps);
   }
 
+  /** Makes the key where there is none. @throws ApplianceError `backup_key` where a repository has lost its own */
+  async ensureKey(): Promise<void> {
+    await this.key.ensure(existsSync(join(this.paths.repository, 'config')));
+  }
+
   /**
    * Makes the key where there is none, and ends what a killed agent has left. Only the one writer may call it. An engine
    * that does not answer keeps no agent from starting.
@@ -238,7 +284,7 @@ export class Backups {
   async prepare(): Promise<void> {
     await rm(this.paths.scratch, { recursive: true, force: true });
     try {
-      await this.key.ensure(existsSync(join(this.paths.repository, 'config')));
+      await this.ensureKey();
       await this.restic.sweep();
     } catch (error) {
       if (!(error instanceof ApplianceError)) throw error;

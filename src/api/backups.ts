@@ -93,9 +93,9 @@ export const backupInputs = {
     wait: z.number().min(0).default(0),
   }),
   one: z.object({ snapshot }),
-  protect: z.object({ snapshot, protected: z.boolean() }),
+  protect: z.object({ snapshot, protected: z.boolean(), wait: z.number().min(0).default(0) }),
   /** Without a snapshot: the whole repository. */
-  verify: z.object({ snapshot: named.optional() }),
+  verify: z.object({ snapshot: named.optional(), wait: z.number().min(0).default(0) }),
   prove: z.object({ key: z.string().min(1).max(200) }),
   export: z.object({ snapshot, directory: z.string().startsWith('/') }),
   drill: z.object({ snapshot, deep: z.boolean().default(false), wait: z.number().min(0).default(0) }),

@@ -23,8 +23,10 @@ export interface Task {
   readonly hostname: string;
   /** Linux capabilities that it keeps; all others are dropped. */
   readonly capabilities: readonly string[];
-  /** Processors; beside others it gets an eighth of what they get. */
+  /** Processors. */
   readonly cpus: number;
+  /** What it gets of processors and disks that others want too: an eighth of what they get, or half where somebody waits for it. */
+  readonly share: 'eighth' | 'half';
   /** Bytes. */
   readonly memory: number;
   readonly labels: Readonly<Record<string, string>>;
@@ -95,6 +97,9 @@ export async function runTask(docker: Docker, task: Task): Promise<TaskResult> {
   }
 }
 
+/** The engine gives everything else 1024 and 500. */
+const weights = { eighth: { CpuShares: 128, BlkioWeight: 50 }, half: { CpuShares: 512, BlkioWeight: 250 } } as const;
+
 function definition(task: Task): Docker.ContainerCreateOptions {
   return {
     Image: task.image,
@@ -119,8 +124,7 @@ function definition(task: Task): Docker.ContainerCreateOptions {
       Memory: task.memory,
       MemorySwap: task.memory,
       NanoCpus: Math.round(task.cpus * 1e9),
-      CpuShares: 128,
-      BlkioWeight: 50,
+      ...weights[task.share],
       PidsLimit: 512,
       CapDrop: ['ALL'],
       CapAdd: [...task.capabilities],

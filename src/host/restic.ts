@@ -52,8 +52,10 @@ export interface ResticRun {
   readonly program?: readonly string[];
   /** For the error: `store the snapshot`. */
   readonly what: string;
-  /** Source of a copy; it has the same key. */
-  readonly from?: ResticTarget;
+  /** Arguments of a second run in the same container, once the first has ended well; `secondRunMark` is the line between. */
+  readonly second?: readonly string[];
+  /** Directory with the repository that a copy is made from; it has the same key, and needs no credentials. */
+  readonly from?: string;
   readonly mounts?: readonly TaskMount[];
   readonly signal: AbortSignal;
   /** Told of each line of output; with `--json` each is one message. */
@@ -61,9 +63,27 @@ export interface ResticRun {
   readonly stdout?: Writable;
   /** Exit statuses that are an answer, not a failure. */
   readonly answers?: readonly number[];
+  /** Somebody waits for it, as in a deploy. */
+  readonly prompt?: boolean;
   /** The whole repository is read only; no lock is taken. */
   readonly readOnly?: boolean;
 }
+
+/** A line of output between the first and the second run in one container. */
+export const secondRunMark = '@second';
+
+/**
+ * Runs restic twice: how many arguments are those of the first run, then all. The exit status is of the run that failed. An
+ * interrupt is passed on, so that restic removes its lock.
+ */
+const twiceScript = `n=$1; shift
+trap 'kill -TERM "$run"' INT TERM
+restic "\${@:1:n}" & run=$!
+wait "$run"; status=$?
+while kill -0 "$run" 2>/dev/null; do wait "$run"; status=$?; done
+[ "$status" = 0 ] || exit "$status"
+printf '\\n%s\\n' '${secondRunMark}'
+exec restic "\${@:n+1}"`;
 
 /** Reading all files, writing the repository, and giving restored files their owner; nothing else of root. */
 const capabilities = ['DAC_READ_SEARCH', 'DAC_OVERRIDE', 'CHOWN', 'FOWNER'];
@@ -94,21 +114,22 @@ export class Restic {
       await mkdir(directory, { recursive: true, mode: 0o700 });
       await mkdir(cache, { recursive: true, mode: 0o700 });
       await this.#brief(directory, request);
-      const remote = [repository, from].some((target) => target !== undefined && !isLocal(target));
       const result = await engine.runTask({
         image: resticImage,
-        argv: request.program ? ['--', ...request.program] : arguments_(request, limits),
+        argv: argvOf(request, limits),
         mounts: [
           { from: directory, to: '/run/restic' },
           { from: cache, to: '/cache', writable: true },
           ...targetMounts(repository, '/repository', request.readOnly !== true),
-          ...(from ? targetMounts(from, '/from', true) : []),
+          // Reading needs a lock, which is a file in it.
+          ...(from === undefined ? [] : [{ from, to: '/from', writable: true }]),
           ...(request.mounts ?? []),
         ],
-        network: remote ? 'host' : 'none',
+        network: isLocal(repository) ? 'none' : 'host',
         hostname: lockHost({ appliance, host, run: id }),
         capabilities,
         cpus: limits.cpus,
+        share: request.prompt ? 'half' : 'eighth',
         memory: limits.memory,
         labels: { [resticLabel]: appliance, 'appliance.run': id },
         timeout: limits.timeout,
@@ -164,19 +185,16 @@ export class Restic {
     const write = (name: string, text: string) => writeFileAtomic(join(directory, name), text, 0o600);
     await write('password', `${key}\n`);
     await write('repository', isLocal(repository) ? '/repository' : repository.target);
-    if (from) await write('from', isLocal(from) ? '/from' : from.target);
-    const environments = [];
-    for (const target of [repository, from]) {
-      if (!target?.environmentFile) continue;
-      const text = await readIfPresent(target.environmentFile);
-      if (text === undefined)
-        throw new ApplianceError('backup_target', `the environment file ${target.environmentFile} is not there`, {
-          left: 'the other targets are not touched by this',
-          hint: `write it with the credentials of ${target.name}, or correct backups.offsite in appliance.yaml`,
-        });
-      environments.push(text);
-    }
-    if (environments.length > 0) await write('environment', environments.join('\n'));
+    if (from !== undefined) await write('from', '/from');
+    const { environmentFile, name } = repository;
+    if (environmentFile === undefined) return;
+    const text = await readIfPresent(environmentFile);
+    if (text === undefined)
+      throw new ApplianceError('backup_target', `the environment file ${environmentFile} is not there`, {
+        left: 'the other targets are not touched by this',
+        hint: `write it with the credentials of ${name}, or correct backups.offsite in appliance.yaml`,
+      });
+    await write('environment', text);
   }
 }
 
@@ -189,7 +207,18 @@ function lockHost({ appliance, host, run }: { appliance: string; host: string; r
   return `${appliance}-${host}-${run}`;
 }
 
-function arguments_({ args, from, repository, readOnly }: ResticRun, { upload }: ResticDeps['limits']): string[] {
+/** What the container runs: restic, restic twice, or another program. */
+function argvOf(request: ResticRun, limits: ResticDeps['limits']): string[] {
+  const { program, args, second, readOnly = false, from } = request;
+  if (program) return ['--', ...program];
+  const source = ['--from-repository-file=/run/restic/from', '--from-password-file=/run/restic/password'];
+  const first = [...globalOptions(request, limits, readOnly), ...args, ...(from === undefined ? [] : source)];
+  if (!second) return first;
+  const after = [...globalOptions(request, limits, true), ...second];
+  return ['--', 'bash', '-c', twiceScript, 'bash', String(first.length), ...first, ...after];
+}
+
+function globalOptions({ repository }: ResticRun, { upload }: ResticDeps['limits'], readOnly: boolean): string[] {
   return [
     '--repository-file=/run/restic/repository',
     '--password-file=/run/restic/password',
@@ -198,8 +227,6 @@ function arguments_({ args, from, repository, readOnly }: ResticRun, { upload }:
     ...(repository.credentials && repository.target.startsWith('sftp:')
       ? ['-o', 'sftp.args=-F /credentials/ssh_config -o BatchMode=yes']
       : []),
-    ...args,
-    ...(from ? ['--from-repository-file=/run/restic/from', '--from-password-file=/run/restic/password'] : []),
   ];
 }
 

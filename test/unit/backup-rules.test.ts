@@ -16,7 +16,13 @@ import {
 import { assertRoom, predict } from '../../src/capabilities/backups/prediction.ts';
 import { recoverySheet } from '../../src/capabilities/backups/recovery-sheet.ts';
 import { retention } from '../../src/capabilities/backups/retention.ts';
-import { findSnapshot, readSnapshots, type Snapshot, tagsOf } from '../../src/capabilities/backups/snapshots.ts';
+import {
+  findSnapshot,
+  marksToCopy,
+  readSnapshots,
+  type Snapshot,
+  tagsOf,
+} from '../../src/capabilities/backups/snapshots.ts';
 import { resticError } from '../../src/host/restic-errors.ts';
 import { ApplianceError } from '../../src/lib/errors.ts';
 
@@ -29,6 +35,7 @@ function snapshot(night: number, more: Partial<Snapshot> = {}): Snapshot {
   return {
     id: newBackupId(time, 'abcd'),
     resticId: `r${night}`,
+    others: [],
     kind: 'nightly',
     time,
     proven: null,
@@ -189,11 +196,41 @@ describe('snapshots', () => {
       ['20261122T020000Z-0000', 'manual', true],
       ['20261121T020000Z-1f3c', 'nightly', false],
     ]);
-    expect(list[1]).toMatchObject({ protected: true, bytes: 9, added: 3 });
+    expect(list[1]).toMatchObject({ protected: true, bytes: 9, added: 3, resticId: 'aa', others: ['bb'] });
+    expect(list[1]?.proven?.seconds).toBe(12.5);
     expect(readSnapshots(JSON.stringify([proven]))[0]?.proven).toEqual({
       time: Date.parse('2026-11-21T02:10:00Z'),
       seconds: 12.5,
     });
+  });
+
+  it('S1-48: copies are marked as their originals are, and only where they differ', () => {
+    const proof = { time: start, seconds: 3 };
+    const [plain, proven, both] = [
+      snapshot(0),
+      snapshot(1, { proven: proof }),
+      snapshot(2, { proven: proof, protected: true }),
+    ];
+    const copies = (...list: Snapshot[]) =>
+      new Map(list.map((one) => [one.id, { ...one, resticId: `c${one.resticId}` }]));
+    expect(marksToCopy([plain, proven, both], copies(plain, proven, both))).toEqual([]);
+    expect(
+      marksToCopy(
+        [plain, proven, both],
+        copies({ ...plain, protected: true }, snapshot(1), snapshot(2, { others: ['x'] })),
+      ),
+    ).toEqual([
+      { change: ['--remove', 'protected'], resticIds: ['cr0'] },
+      { change: ['--add', 'proven:2026-01-01T02:00:00.000Z/3.0'], resticIds: ['cr1'] },
+      { change: ['--add', 'proven:2026-01-01T02:00:00.000Z/3.0', '--add', 'protected'], resticIds: ['cr2', 'x'] },
+    ]);
+    expect(marksToCopy([both], new Map())).toEqual([]);
+  });
+
+  it('proven twice keep the later proof', () => {
+    const tags = [...tagsOf(about), 'proven:2026-11-21T02:10:00.000Z/12.5', 'proven:2026-11-28T04:10:00.000Z/9.0'];
+    const [twice] = readSnapshots(JSON.stringify([{ id: 'aa', time: '2026-11-21T02:00:00Z', tags }]));
+    expect(twice?.proven).toEqual({ time: Date.parse('2026-11-28T04:10:00Z'), seconds: 9 });
   });
 
   it('are found by id, its beginning, or latest', () => {

@@ -18,14 +18,14 @@ export function forgetSnapshots({ local, store, config, clock }: BackupStepDeps)
     }),
     async apply({ provenFirst }: { provenFirst: string | null }, context) {
       if (store.lastFailed()) return 'nothing is forgotten: the last backup has failed';
-      if (store.damage(local.target.name)) return 'nothing is forgotten: the repository is damaged';
+      if (!mayForget({ store, local })) return 'nothing is forgotten: the repository is damaged';
       const snapshots = await local.list(context.signal);
       if (provenFirst !== null && !snapshots.some(({ id, proven }) => id === provenFirst && proven))
         return `nothing is forgotten: ${provenFirst} is not proven`;
       const gone = retention(snapshots, config.keep, clock.now()).filter(({ reasons }) => reasons.length === 0);
       if (gone.length === 0) return `all ${count(snapshots.length, 'snapshot')} are kept`;
-      await local.forget(
-        gone.map(({ snapshot }) => snapshot.resticId),
+      await local.forgetAll(
+        gone.map(({ snapshot }) => snapshot),
         context.signal,
       );
       context.progress('give the space back');
@@ -33,4 +33,9 @@ export function forgetSnapshots({ local, store, config, clock }: BackupStepDeps)
       return `${count(gone.length, 'snapshot')} forgotten, ${snapshots.length - gone.length} kept`;
     },
   });
+}
+
+/** Whether backups went well enough for old ones to go, here or off-site. */
+export function mayForget({ store, local }: Pick<BackupStepDeps, 'store' | 'local'>): boolean {
+  return !store.lastFailed() && store.damage(local.target.name) === undefined;
 }

@@ -2,28 +2,32 @@ import { z } from 'zod';
 import { ApplianceError, asApplianceError } from '../../lib/errors.ts';
 import { count } from '../../lib/text.ts';
 import { defineStep } from '../../operations/step.ts';
+import { mayForget } from './forget.ts';
 import type { Repository } from './repository.ts';
 import { retention } from './retention.ts';
 import type { BackupStepDeps } from './step-deps.ts';
 
 /**
  * Brings what is missing to each off-site target (S1-48). One that does not answer keeps no other from getting its copy; its
- * result is its own, and the next run sends all that it has missed.
+ * result is its own, and the next run sends all that it has missed. Copies are marked as their originals, and forgotten by
+ * the same policy (S1-47).
  */
 export function copyOffsite(deps: BackupStepDeps) {
   const { local, offsite, store, clock } = deps;
   const copyTo = async (target: Repository, signal: AbortSignal): Promise<string> => {
     await target.ensure(signal, { make: false, like: local });
-    const sent = await target.copyFrom(local, await local.list(signal), signal);
-    const gone = retention(await target.list(signal), deps.config.keep, clock.now()).filter(
-      ({ reasons }) => reasons.length === 0,
-    );
-    await target.forget(
-      gone.map(({ snapshot }) => snapshot.resticId),
-      signal,
-    );
-    if (gone.length > 0) await target.prune(signal);
-    return `${target.target.name}: ${count(sent, 'snapshot')} copied`;
+    const { copied, snapshots } = await target.copyFrom(local, signal);
+    const gone = mayForget(deps)
+      ? retention(snapshots, deps.config.keep, clock.now()).filter(({ reasons }) => reasons.length === 0)
+      : [];
+    if (gone.length > 0) {
+      await target.forgetAll(
+        gone.map(({ snapshot }) => snapshot),
+        signal,
+      );
+      await target.prune(signal);
+    }
+    return `${target.target.name}: ${count(copied, 'snapshot')} copied`;
   };
   return defineStep({
     action: 'copy-offsite',

@@ -4,10 +4,20 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { z } from 'zod';
 import type { TaskMount } from '../../host/docker-task.ts';
-import { isLocal, type Restic, type ResticRun, type ResticTarget } from '../../host/restic.ts';
+import { isLocal, type Restic, type ResticRun, type ResticTarget, secondRunMark } from '../../host/restic.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import { type BackupKind, type BackupManifest, parseManifest } from './manifest.ts';
-import { type Proof, proofTag, protectedTag, readSnapshots, type Snapshot, tagsOf } from './snapshots.ts';
+import { messages, type Progress } from './restic-output.ts';
+import {
+  marksToCopy,
+  type Proof,
+  proofTag,
+  protectedTag,
+  readSnapshots,
+  resticIdsOf,
+  type Snapshot,
+  tagsOf,
+} from './snapshots.ts';
 
 export interface RepositoryDeps {
   readonly restic: Restic;
@@ -18,19 +28,14 @@ export interface RepositoryDeps {
   readonly key: () => Promise<string>;
 }
 
-/** How far restic is. Sizes are bytes. */
-interface Progress {
-  readonly share: number;
-  readonly done: number;
-  readonly total: number;
-}
-
 export interface Stored {
   readonly resticId: string;
   /** Bytes read, and bytes that came into the repository. */
   readonly bytes: number;
   readonly added: number;
   readonly seconds: number;
+  /** Its manifest as it was read back at once; null when that could not be done. */
+  readonly manifest: string | null;
 }
 
 /** What a check has found. */
@@ -40,13 +45,6 @@ export interface Checked {
   readonly brokenPacks: readonly string[];
 }
 
-const statusSchema = z.object({
-  message_type: z.literal('status'),
-  percent_done: z.number(),
-  total_bytes: z.number().default(0),
-  bytes_done: z.number().optional(),
-  bytes_restored: z.number().optional(),
-});
 const storedSchema = z.object({
   message_type: z.literal('summary'),
   snapshot_id: z.string(),
@@ -64,6 +62,16 @@ const sizeSchema = z.object({ total_size: z.number() });
 
 /** Packs of 16 MiB that are repaired in one run. */
 const packsAtOnce = 16;
+
+const manifestPath = '/snapshot/manifest.json';
+
+/** Runs in the image of restic; a manifest that cannot be read has no end. */
+const manifestsScript = `for id; do
+  printf '@begin %s\\n' "$id"
+  restic --no-lock --repository-file=/run/restic/repository --password-file=/run/restic/password \\
+    dump "$id" ${manifestPath} && printf '\\n@end %s\\n' "$id"
+done
+true`;
 
 /** Runs in the image of restic; what could not be written as a whole is removed. */
 const archiveScript = `set -euo pipefail
@@ -92,7 +100,13 @@ export class Repository {
   async exists(signal: AbortSignal): Promise<boolean> {
     const { target } = this.#deps;
     if (isLocal(target)) return existsSync(join(target.target, 'config'));
-    const exit = await this.#run({ args: ['cat', 'config'], what: 'look for the repository', signal, answers: [10] });
+    const exit = await this.#run({
+      args: ['cat', 'config'],
+      what: 'look for the repository',
+      signal,
+      answers: [10],
+      readOnly: true,
+    });
     return exit === 0;
   }
 
@@ -120,14 +134,14 @@ export class Repository {
       args: ['init', '--repository-version=2', ...(like ? ['--copy-chunker-params'] : [])],
       what: 'make the repository',
       signal,
-      ...(like ? { from: like.target } : {}),
+      ...(like ? { from: like.target.target } : {}),
     });
   }
 
   /** Whether a key opens it. */
   async opens(key: string, signal: AbortSignal): Promise<boolean> {
-    const exit = await this.#run({ args: ['cat', 'config'], what: 'try the key', signal, key, answers: [12] });
-    return exit === 0;
+    const args = ['cat', 'config'];
+    return (await this.#run({ args, what: 'try the key', signal, key, answers: [12], readOnly: true })) === 0;
   }
 
   /** Snapshots of this appliance, the newest first; none where there is no repository yet. */
@@ -138,7 +152,8 @@ export class Repository {
   }
 
   /**
-   * Stores mounted directories as one snapshot. Unchanged files are known by size, mtime, ctime and inode.
+   * Stores mounted directories as one snapshot, and reads its manifest back in the same container. Unchanged files are known
+   * by size, mtime, ctime and inode.
    * @throws ApplianceError `backup_failed` when a file could not be read; no snapshot is left of it then
    */
   async store(
@@ -149,21 +164,39 @@ export class Repository {
     const { name } = this.#deps;
     const paths = ['/snapshot', ...(mounts.some(({ to }) => to === '/models') ? ['/models'] : [])];
     let stored: z.output<typeof storedSchema> | undefined;
-    const exit = await this.#run({
+    const onMessage = messages(progress, (message) => {
+      stored = storedSchema.safeParse(message).data ?? stored;
+    });
+    let manifest: string[] | undefined;
+    const onLine = (line: string): void => {
+      if (manifest) manifest.push(line);
+      else if (line === secondRunMark) manifest = [];
+      else onMessage(line);
+    };
+    const tags = tagsOf({ name, ...about });
+    const request = {
       args: [
         ...['backup', '--json', '--host', name, '--time', resticTime(about.time)],
-        ...tagsOf({ name, ...about }).flatMap((tag) => ['--tag', tag]),
+        ...tags.flatMap((tag) => ['--tag', tag]),
         ...(readAll ? ['--force'] : []),
         ...exclude.flatMap((path) => ['--exclude', path]),
         ...paths,
       ],
+      second: ['dump', '--tag', `backup:${about.id}`, 'latest', manifestPath],
       what: 'store the snapshot',
       signal,
       mounts,
       answers: [3],
-      onLine: messages(progress, (message) => {
-        stored = storedSchema.safeParse(message).data ?? stored;
-      }),
+      prompt: ['pre-deploy', 'pre-migration', 'safety'].includes(about.kind),
+      onLine,
+    };
+    let whole = true;
+    const exit = await this.#run(request).catch((error: unknown) => {
+      signal.throwIfAborted();
+      // It was stored; whoever proves it says why it cannot be read.
+      if (!stored || !manifest) throw error;
+      whole = false;
+      return 0;
     });
     if (stored && exit === 0)
       return {
@@ -171,6 +204,7 @@ export class Repository {
         bytes: stored.total_bytes_processed,
         added: stored.data_added_packed,
         seconds: stored.total_duration,
+        manifest: whole && manifest ? manifest.join('\n') : null,
       };
     if (stored) await this.forget([stored.snapshot_id], signal);
     throw new ApplianceError('backup_failed', 'some files could not be read while the snapshot was stored', {
@@ -204,7 +238,23 @@ export class Repository {
 
   /** @throws ApplianceError `backup_newer`, `backup_damaged` */
   async manifest({ resticId }: Pick<Snapshot, 'resticId'>, signal: AbortSignal): Promise<BackupManifest> {
-    return parseManifest(await this.file(resticId, '/snapshot/manifest.json', signal));
+    return parseManifest(await this.file(resticId, manifestPath, signal));
+  }
+
+  /** Texts of the manifests of some snapshots by restic's ids, all in one container; those that cannot be read are left out. */
+  async manifestTexts(resticIds: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
+    const texts = new Map<string, string>();
+    let lines: string[] = [];
+    const onLine = (line: string): void => {
+      const [, what, id] = /^@(begin|end) ([0-9a-f]+)$/.exec(line) ?? [];
+      if (id === undefined) lines.push(line);
+      else if (what === 'begin') lines = [];
+      else texts.set(id, lines.join('\n'));
+    };
+    const program = ['bash', '-c', manifestsScript, 'bash', ...resticIds];
+    if (resticIds.length > 0)
+      await this.#run({ program, args: [], what: 'read the manifests', signal, onLine, readOnly: true });
+    return texts;
   }
 
   /**
@@ -260,6 +310,11 @@ export class Repository {
     }
   }
 
+  /** Forgets snapshots, with all copies of them. */
+  async forgetAll(snapshots: readonly Snapshot[], signal: AbortSignal): Promise<void> {
+    await this.forget(snapshots.flatMap(resticIdsOf), signal);
+  }
+
   async forget(resticIds: readonly string[], signal: AbortSignal): Promise<void> {
     if (resticIds.length > 0) await this.#run({ args: ['forget', ...resticIds], what: 'forget snapshots', signal });
   }
@@ -269,26 +324,38 @@ export class Repository {
     await this.#run({ args: ['prune', '--max-unused=5%'], what: 'give space back', signal });
   }
 
-  async markProven({ resticId }: Snapshot, proof: Proof, signal: AbortSignal): Promise<void> {
-    await this.#tag(resticId, ['--add', proofTag(proof)], signal);
+  async markProven(snapshot: Snapshot, proof: Proof, signal: AbortSignal): Promise<void> {
+    await this.#tag(resticIdsOf(snapshot), ['--add', proofTag(proof)], signal);
   }
 
-  async protect({ resticId }: Snapshot, on: boolean, signal: AbortSignal): Promise<void> {
-    await this.#tag(resticId, [on ? '--add' : '--remove', protectedTag], signal);
+  async protect(snapshot: Snapshot, on: boolean, signal: AbortSignal): Promise<void> {
+    await this.#tag(resticIdsOf(snapshot), [on ? '--add' : '--remove', protectedTag], signal);
   }
 
-  /** Brings snapshots that it lacks over from another repository (S1-48). */
-  async copyFrom(source: Repository, snapshots: readonly Snapshot[], signal: AbortSignal): Promise<number> {
-    const there = new Set((await this.list(signal)).map(({ id }) => id));
-    const missing = snapshots.filter(({ id }) => !there.has(id));
-    if (missing.length === 0) return 0;
-    await this.#run({
-      args: ['copy', ...missing.map(({ resticId }) => resticId)],
-      what: 'copy snapshots',
-      signal,
-      from: source.target,
-    });
-    return missing.length;
+  /**
+   * Brings snapshots that it lacks over from another repository of this host, and marks those that it has as their
+   * originals are marked: what was proven or protected after it was copied (S1-48).
+   * @returns how many were copied, and how it stands then, the newest first
+   */
+  async copyFrom(
+    source: Repository,
+    signal: AbortSignal,
+  ): Promise<{ readonly copied: number; readonly snapshots: readonly Snapshot[] }> {
+    const originals = await source.list(signal);
+    const before = await this.list(signal);
+    const there = new Map(before.map((one) => [one.id, one]));
+    const missing = originals.filter(({ id }) => !there.has(id));
+    if (missing.length > 0)
+      await this.#run({
+        args: ['copy', ...missing.map(({ resticId }) => resticId)],
+        what: 'copy snapshots',
+        signal,
+        from: source.target.target,
+      });
+    const changes = marksToCopy(originals, there);
+    for (const { change, resticIds } of changes) await this.#tag(resticIds, change, signal);
+    const changed = missing.length > 0 || changes.length > 0;
+    return { copied: missing.length, snapshots: changed ? await this.list(signal) : before };
   }
 
   /** Bytes that it takes. */
@@ -316,8 +383,8 @@ export class Repository {
     return ids.length;
   }
 
-  async #tag(resticId: string, change: readonly string[], signal: AbortSignal): Promise<void> {
-    await this.#run({ args: ['tag', ...change, resticId], what: 'mark the snapshot', signal });
+  async #tag(resticIds: readonly string[], change: readonly string[], signal: AbortSignal): Promise<void> {
+    await this.#run({ args: ['tag', ...change, ...resticIds], what: 'mark the snapshot', signal });
   }
 
   async #text(request: Omit<ResticRun, 'repository' | 'key' | 'onLine' | 'program'>): Promise<string> {
@@ -352,25 +419,4 @@ export function damagedRepository(target: string, { brokenPacks }: Checked): App
 /** `2026-11-21 02:00:00`: restic reads it in the zone of its container, which is UTC. */
 function resticTime(ms: number): string {
   return new Date(ms).toISOString().slice(0, 19).replace('T', ' ');
-}
-
-/** Reads JSON messages, a line each, and tells of progress. */
-function messages(progress: Call['progress'], onOther: (message: unknown) => void): (line: string) => void {
-  return (line) => {
-    if (!line.startsWith('{')) return;
-    let message: unknown;
-    try {
-      message = JSON.parse(line);
-    } catch {
-      return;
-    }
-    const status = statusSchema.safeParse(message).data;
-    if (!status) onOther(message);
-    else
-      progress?.({
-        share: status.percent_done,
-        done: status.bytes_done ?? status.bytes_restored ?? 0,
-        total: status.total_bytes,
-      });
-  };
 }

@@ -8,6 +8,8 @@ export interface Snapshot {
   readonly id: string;
   /** By this restic knows it; a new tag gives it another one. */
   readonly resticId: string;
+  /** Further copies of it in the same repository; each goes when it goes. */
+  readonly others: readonly string[];
   readonly kind: BackupKind;
   /** Milliseconds since 1970. */
   readonly time: number;
@@ -53,32 +55,93 @@ export function proofTag({ time, seconds }: Proof): string {
   return `proven:${new Date(time).toISOString()}/${seconds.toFixed(1)}`;
 }
 
-/** Reads the answer of `restic snapshots --json`; the newest first. What is not ours is left out. */
+/**
+ * Reads the answer of `restic snapshots --json`; the newest first. What is not ours is left out. A snapshot that is there
+ * twice is one that has all marks of both: an off-site copy is made anew when its original was marked after it, for example.
+ */
 export function readSnapshots(text: string): Snapshot[] {
   const found = z.array(resticSchema).parse(JSON.parse(text.trim() === '' ? '[]' : text));
-  const snapshots = found.flatMap((one) => snapshotOf(one) ?? []);
-  snapshots.sort((a, b) => b.time - a.time || (a.id < b.id ? 1 : -1));
-  // A copy that was tagged later is there twice.
-  return snapshots.filter(({ id }, index) => snapshots.findIndex((other) => other.id === id) === index);
+  const snapshots = new Map<string, Snapshot>();
+  for (const one of found) {
+    const snapshot = snapshotOf(one);
+    if (!snapshot) continue;
+    const known = snapshots.get(snapshot.id);
+    snapshots.set(snapshot.id, known ? together(known, snapshot) : snapshot);
+  }
+  return [...snapshots.values()].sort((a, b) => b.time - a.time || (a.id < b.id ? 1 : -1));
+}
+
+function together(one: Snapshot, other: Snapshot): Snapshot {
+  const [proof, proof2] = [one.proven, other.proven];
+  return {
+    ...one,
+    others: [...one.others, other.resticId, ...other.others],
+    proven: proof && (!proof2 || proof.time >= proof2.time) ? proof : proof2,
+    protected: one.protected || other.protected,
+    bytes: one.bytes ?? other.bytes,
+    added: one.added ?? other.added,
+  };
 }
 
 function snapshotOf({ id: resticId, time, tags, summary }: z.output<typeof resticSchema>): Snapshot | undefined {
   const value = (key: string): string | undefined =>
     tags?.find((tag) => tag.startsWith(`${key}:`))?.slice(key.length + 1);
-  const [id, kind, proof] = [value('backup'), value('kind'), value('proven')];
+  const [id, kind] = [value('backup'), value('kind')];
   if (!id || !backupIdPattern.test(id)) return undefined;
-  const [provenAt, seconds] = proof?.split('/') ?? [];
   return {
     id,
     resticId,
+    others: [],
     kind: backupKinds.find((known) => known === kind) ?? 'manual',
     time: Date.parse(time),
-    proven: provenAt ? { time: Date.parse(provenAt), seconds: Number(seconds) } : null,
+    proven: newestProof(tags ?? []),
     protected: tags?.includes(protectedTag) ?? false,
     newer: Number(value('format')) > snapshotFormat,
     bytes: summary?.total_bytes_processed ?? null,
     added: summary?.data_added_packed ?? null,
   };
+}
+
+/** A snapshot that was proven again keeps the later proof. */
+function newestProof(tags: readonly string[]): Proof | null {
+  const proofs = tags.flatMap((tag): Proof[] => {
+    const [, time, seconds] = /^proven:([^/]+)\/(.+)$/.exec(tag) ?? [];
+    return time === undefined ? [] : [{ time: Date.parse(time), seconds: Number(seconds) }];
+  });
+  return proofs.reduce<Proof | null>((last, proof) => (last && last.time >= proof.time ? last : proof), null);
+}
+
+/** restic's ids of a snapshot and of all its copies. */
+export const resticIdsOf = ({ resticId, others }: Pick<Snapshot, 'resticId' | 'others'>): string[] => [
+  resticId,
+  ...others,
+];
+
+/**
+ * How copies must be marked so that they are what their originals are. Pure.
+ * @param copies by the id of the snapshot
+ * @returns arguments of `restic tag`, and the snapshots that each is for
+ */
+export function marksToCopy(
+  originals: readonly Snapshot[],
+  copies: ReadonlyMap<string, Snapshot>,
+): { readonly change: readonly string[]; readonly resticIds: readonly string[] }[] {
+  const changes = new Map<string, { change: readonly string[]; resticIds: string[] }>();
+  const note = (copy: Snapshot, change: readonly string[]): void => {
+    const key = change.join(' ');
+    changes.set(key, { change, resticIds: [...(changes.get(key)?.resticIds ?? []), ...resticIdsOf(copy)] });
+  };
+  for (const { id, proven, protected: on } of originals) {
+    const copy = copies.get(id);
+    if (!copy) continue;
+    const add = [
+      ...(proven && proven.time !== copy.proven?.time ? ['--add', proofTag(proven)] : []),
+      ...(on && !copy.protected ? ['--add', protectedTag] : []),
+    ];
+    const change = [...add, ...(!on && copy.protected ? ['--remove', protectedTag] : [])];
+    if (change.length > 0) note(copy, change);
+  }
+  return [...changes.values()];
 }
 
 /**

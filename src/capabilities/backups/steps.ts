@@ -10,7 +10,7 @@ import { defineStep, type StepContext } from '../../operations/step.ts';
 import { anomalies } from './anomalies.ts';
 import { bindModels, type CollectDeps, collect, modelsSignature, mountsOf, stagingOf } from './collect.ts';
 import { forgetSnapshots } from './forget.ts';
-import { type BackupManifest, backupIdPattern, backupKinds, backupManifestSchema } from './manifest.ts';
+import { type BackupManifest, backupIdPattern, backupKinds, backupManifestSchema, parseManifest } from './manifest.ts';
 import { damagedModels } from './models.ts';
 import { copyOffsite } from './offsite.ts';
 import { damagedRepository, type Stored } from './repository.ts';
@@ -34,6 +34,8 @@ export function createBackupSteps(deps: BackupStepDeps) {
   const { store, clock } = deps;
   /** When each began, by the clock that is never set. */
   const began = new Map<string, number>();
+  /** Manifests that were read back when their snapshots were stored. */
+  const readBack = new Map<string, BackupManifest>();
   return {
     collectSnapshot: defineStep({
       action: 'collect-snapshot',
@@ -66,6 +68,7 @@ export function createBackupSteps(deps: BackupStepDeps) {
         const since = began.get(wish.id);
         const seconds = since === undefined ? stored.seconds : (clock.monotonic() - since) / 1_000;
         store.stored(wish.id, { seconds, bytes: stored.bytes, added: stored.added });
+        if (stored.manifest !== null) readBack.set(wish.id, parseManifest(stored.manifest));
         await rm(stagingOf(deps, wish.id), { recursive: true, force: true });
         const rate = stored.seconds > 0 ? `, ${formatBytes(stored.bytes / stored.seconds)}/s` : '';
         return `${formatBytes(stored.bytes)} in ${formatDuration(stored.seconds * 1_000)}${rate}; ${formatBytes(stored.added)} were new`;
@@ -77,13 +80,8 @@ export function createBackupSteps(deps: BackupStepDeps) {
       action: 'verify-snapshot',
       args: about,
       async apply({ id, kind }: About, context) {
-        const snapshot = (await deps.local.list(context.signal)).find((one) => one.id === id);
-        if (!snapshot)
-          throw new ApplianceError('backup_failed', `the snapshot ${id} is not in the repository`, {
-            left: 'the snapshots before it are untouched',
-            hint: 'run it again: appliance backup now',
-          });
-        const manifest = await deps.local.manifest(snapshot, context.signal);
+        const manifest = readBack.get(id) ?? (await manifestThere(deps, id, context.signal));
+        readBack.delete(id);
         const expected = store.get(id)?.manifest;
         if (expected && JSON.stringify(manifest) !== JSON.stringify(backupManifestSchema.parse(expected)))
           throw new ApplianceError('backup_damaged', `the manifest of ${id} is not what was stored`, {
@@ -106,6 +104,16 @@ export function createBackupSteps(deps: BackupStepDeps) {
     copyOffsite: copyOffsite(deps),
     forgetSnapshots: forgetSnapshots(deps),
   };
+}
+
+/** Of a snapshot that an earlier process has stored. */
+async function manifestThere({ local }: BackupStepDeps, id: string, signal: AbortSignal): Promise<BackupManifest> {
+  const snapshot = (await local.list(signal)).find((one) => one.id === id);
+  if (snapshot) return local.manifest(snapshot, signal);
+  throw new ApplianceError('backup_failed', `the snapshot ${id} is not in the repository`, {
+    left: 'the snapshots before it are untouched',
+    hint: 'run it again: appliance backup now',
+  });
 }
 
 /**
@@ -147,7 +155,13 @@ async function storedBefore(deps: BackupStepDeps, { id }: About, context: StepCo
   if (!found) return undefined;
   const record = deps.store.get(id);
   if (record?.state === 'stored' || record?.state === 'verified')
-    return { resticId: found.resticId, bytes: found.bytes ?? 0, added: found.added ?? 0, seconds: record.seconds ?? 0 };
+    return {
+      resticId: found.resticId,
+      bytes: found.bytes ?? 0,
+      added: found.added ?? 0,
+      seconds: record.seconds ?? 0,
+      manifest: null,
+    };
   await deps.local.forget([found.resticId], context.signal);
   return undefined;
 }

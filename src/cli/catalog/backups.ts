@@ -33,8 +33,9 @@ export const backupsVerbs = {
     summary: 'read the whole repository back, or one snapshot',
     group: 'backups',
     args: [{ name: 'snapshot', help: 'id of the snapshot, its beginning, or latest; default: the whole repository' }],
+    options: { wait },
     about:
-      'Of one snapshot, each file is compared with the hash in its manifest. What is found broken is repaired by the next backup, as far as the sources still have it. Exit status 0 or 3.',
+      'Of one snapshot, each file is compared with the hash in its manifest. What is found broken is repaired by the next backup, as far as the sources still have it. It takes its turn with backups and deploys; a rollback does not wait for it and ends it. Exit status 0 or 3.',
     examples: ['appliance backup verify', 'appliance backup verify latest'],
   },
   'backup drill': {
@@ -50,11 +51,13 @@ export const backupsVerbs = {
     summary: 'keep a snapshot whatever the retention policy says',
     group: 'backups',
     args: [{ name: 'snapshot', required: true, help: snapshotHelp }],
+    options: { wait },
   },
   'backup unprotect': {
     summary: 'let the retention policy decide again',
     group: 'backups',
     args: [{ name: 'snapshot', required: true, help: snapshotHelp }],
+    options: { wait },
   },
   'backup key': {
     summary: 'the recovery sheet, once with the key; or prove that a key opens the backups',

@@ -41,7 +41,7 @@ export async function show(call: Call<'backup show'>, session: Session): Promise
 export async function verify(call: Call<'backup verify'>, session: Session): Promise<number> {
   const { snapshot } = call.args;
   session.note(snapshot === undefined ? 'reading the whole repository back' : `reading ${snapshot} back`);
-  const input = snapshot === undefined ? {} : { snapshot };
+  const input = { ...(snapshot === undefined ? {} : { snapshot }), wait: waitOf(call.options.wait) };
   const result = await (await session.client()).ask('backupVerify', input, session.signal);
   session.answer(result, () =>
     result.checks.flatMap(({ id, verdict, observed, hint }) => [
@@ -53,11 +53,11 @@ export async function verify(call: Call<'backup verify'>, session: Session): Pro
 }
 
 export function protect(call: Call<'backup protect'>, session: Session): Promise<number> {
-  return setProtected(call.args.snapshot, true, session);
+  return setProtected(call.args.snapshot, true, call.options.wait, session);
 }
 
 export function unprotect(call: Call<'backup unprotect'>, session: Session): Promise<number> {
-  return setProtected(call.args.snapshot, false, session);
+  return setProtected(call.args.snapshot, false, call.options.wait, session);
 }
 
 export async function exportSnapshot(call: Call<'backup export'>, session: Session): Promise<number> {
@@ -81,8 +81,13 @@ export function prune(call: Call<'backup prune'>, session: Session): Promise<num
   });
 }
 
-async function setProtected(snapshot: string, on: boolean, session: Session): Promise<number> {
-  const input = { snapshot, protected: on };
+async function setProtected(
+  snapshot: string,
+  on: boolean,
+  wait: Parameters<typeof waitOf>[0],
+  session: Session,
+): Promise<number> {
+  const input = { snapshot, protected: on, wait: waitOf(wait) };
   const changed = await (await session.client()).ask('backupProtect', input, session.signal);
   session.answer(changed, () => [
     `${mark(session.out, 'pass')} ${changed.id} is ${on ? 'kept whatever the policy says' : 'kept as the policy says'}`,
