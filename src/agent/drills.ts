@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { databasesIn } from '../capabilities/backups/databases.ts';
+import { type DatabaseSource, databasesIn } from '../capabilities/backups/databases.ts';
 import { drillSnapshot, throwAway } from '../capabilities/backups/drill.ts';
 import type { DrilledService } from '../capabilities/backups/drill-database.ts';
 import { type DrillDepth, type DrillReport, DrillReports } from '../capabilities/backups/drill-report.ts';
@@ -58,6 +58,7 @@ export class Drills {
           markProven: (id, proof, signal) => backups.markProven(id, proof, signal),
         },
         services: () => this.#services(),
+        declared: async () => (await this.#sources()).filter((source) => source.kind === 'commands'),
         models: { wrong: wrongVersion, load: (directory, about, signal) => this.#load(directory, about, signal) },
         keep: (report) => {
           this.reports.keep(report);
@@ -84,13 +85,16 @@ export class Drills {
     return join(this.#deps.backups.paths.root, 'drill');
   }
 
-  async #services(): Promise<DrilledService[]> {
+  async #sources(): Promise<DatabaseSource[]> {
     const { engine, config } = this.#deps;
-    const sources = databasesIn(await databaseCandidates(engine, config.name), config.backups.databases);
+    return databasesIn(await databaseCandidates(engine, config.name), config.backups.databases);
+  }
+
+  async #services(): Promise<DrilledService[]> {
     const found: DrilledService[] = [];
-    for (const source of sources) {
+    for (const source of await this.#sources()) {
       if (source.kind !== 'postgres') continue;
-      const detail = await engine.inspect(source.container);
+      const detail = await this.#deps.engine.inspect(source.container);
       if (detail) found.push({ service: source.service, image: detail.imageId, user: source.user });
     }
     return found;

@@ -27,7 +27,7 @@ import {
   rightsSchema,
 } from './docker-shapes.ts';
 import { runTask, type Task, type TaskResult } from './docker-task.ts';
-import { startThrowaway, type Throwaway } from './docker-throwaway.ts';
+import { startThrowaway, startTwin, type Throwaway, type ThrowawayLimits } from './docker-throwaway.ts';
 
 export type { ContainerDetail, ContainerSummary, EngineEvent, ExecResult, ImageDetail, LogChunk, NetworkSummary };
 
@@ -338,6 +338,11 @@ export class Engine {
   /** @see startThrowaway of host/docker-throwaway.ts */
   startThrowaway(wish: Throwaway): Promise<string> {
     return startThrowaway(this.#docker, wish);
+  }
+
+  /** @see startTwin of host/docker-throwaway.ts */
+  startTwin(other: string, limits: ThrowawayLimits): Promise<string | undefined> {
+    return startTwin(this.#docker, other, limits);
   }
 
   /** Follows what changes the state of labelled containers until the signal aborts or the engine goes away. */

@@ -7,6 +7,7 @@ import { ApplianceError, asApplianceError } from '../../lib/errors.ts';
 import { formatBytes, formatDuration } from '../../lib/units.ts';
 import { combine, type Finding } from '../../lib/verdict.ts';
 import { defineStep, type StepContext } from '../../operations/step.ts';
+import { type DeclaredService, drillCommands } from './drill-commands.ts';
 import { type DrilledService, drillDatabases } from './drill-database.ts';
 import { partsFindings, sqliteFinding } from './drill-files.ts';
 import { type DrillDepth, type DrillReport, drillDepths } from './drill-report.ts';
@@ -49,6 +50,8 @@ export interface DrillDeps {
   };
   /** Services of PostgreSQL as they are today, running or not. */
   readonly services: () => Promise<readonly DrilledService[]>;
+  /** Services with commands of their own, running or not. */
+  readonly declared: () => Promise<readonly DeclaredService[]>;
   readonly models: {
     /** Why the files of a version are not what its manifest says; null when they are. All bytes are read. */
     wrong(directory: string, sha256: string, signal: AbortSignal): Promise<string | null>;
@@ -81,7 +84,8 @@ export function drillSnapshot(deps: DrillDeps) {
     action: 'drill-snapshot',
     args: argsSchema,
     apply: ({ id, depth }, context) => drill(deps, id, depth, context),
-    undo: () => throwAway(deps),
+    // What cannot be removed now, as without an engine, is removed by the next drill and at the next start.
+    undo: () => throwAway(deps).catch(() => undefined),
   });
 }
 
@@ -91,8 +95,8 @@ export async function throwAway({
   name,
   scratch,
 }: Pick<DrillDeps, 'engine' | 'name' | 'scratch'>): Promise<void> {
-  for (const { id } of await engine.containers([`${drillLabel}=${name}`])) await engine.remove(id);
   await rm(scratch, { recursive: true, force: true });
+  for (const { id } of await engine.containers([`${drillLabel}=${name}`])) await engine.remove(id);
 }
 
 async function drill(deps: DrillDeps, wanted: string, depth: DrillDepth, context: StepContext): Promise<string> {
@@ -111,7 +115,6 @@ async function drill(deps: DrillDeps, wanted: string, depth: DrillDepth, context
     if (error.code === 'backup_not_found') throw error;
     found = { findings: [unfinished(error)], untested: [] };
   } finally {
-    // What cannot be removed now, as without an engine, is removed by the next drill and at the next start.
     await throwAway(deps).catch(() => undefined);
   }
   const verdict = combine(found.findings.map((finding) => finding.verdict));
@@ -185,12 +188,20 @@ async function databases(
 ): Promise<Finding[]> {
   const dumps = components.filter(({ name }) => name.startsWith('database:'));
   const services = new Map((await deps.services()).map((service) => [service.service, service]));
+  const declared = new Map((await deps.declared()).map((service) => [service.service, service]));
+  const server = { ...deps, labels: { [drillLabel]: deps.name }, ...deps.limits };
   const findings: Finding[] = [];
   for (const service of new Set(dumps.map(serviceOf))) {
     const known = services.get(service);
     const own = dumps.filter((dump) => serviceOf(dump) === service);
-    if (own.some(({ path }) => !path.endsWith('.dump'))) {
-      untested.push(`${service}: it is restored by a command of its own, which needs its own server`);
+    const [byCommand] = own.filter(({ path }) => !path.endsWith('.dump'));
+    const commands = declared.get(service);
+    if (byCommand) {
+      const found = commands
+        ? await drillCommands(commands, byCommand, join(directory, byCommand.path), server, context)
+        : `${service}: it has no restore command any more`;
+      if (typeof found === 'string') untested.push(found);
+      else findings.push(found);
     } else if (!known || !(await deps.engine.image(known.image))) {
       const observed = known
         ? `the image ${known.image} is not on this host`
@@ -198,8 +209,6 @@ async function databases(
       const hint = 'appliance up brings it back; then: appliance backup drill';
       findings.push({ id: `drill-${service}`, verdict: 'inconclusive', observed, expected: 'a fresh server', hint });
     } else {
-      const { engine, clock, limits, name } = deps;
-      const server = { engine, clock, labels: { [drillLabel]: name }, ...limits };
       findings.push(...(await drillDatabases(known, own, directory, server, context)));
     }
   }
