@@ -42,7 +42,10 @@ export class DemoStack {
     try {
       await execa(process.execPath, [join(repository, 'build.js'), '--outdir', bundle]);
       const entry = join(bundle, 'appliance.js');
-      stack = new DemoStack(await Lab.make({ name, port, monitoring: port + 2, pool: '10.219.0.0/16', entry }), bundle);
+      stack = new DemoStack(
+        await Lab.make({ name, port, monitoring: port + 2, pool: '10.219.0.0/16', backups: true, entry }),
+        bundle,
+      );
       await stack.lab.startAgent();
       for (const tag of ['v0.9', 'v1.0']) await stack.operate('deploy', tag);
       return stack;
