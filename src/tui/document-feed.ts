@@ -1,18 +1,17 @@
 import type { Client } from '../api/client.ts';
 import type { Clock } from '../lib/clock.ts';
 import { asApplianceError } from '../lib/errors.ts';
-import { type Answered, type DocumentName, type Documents, sources } from './documents.ts';
+import { type Answered, type DocumentName, type Documents, sources, waitOf } from './documents.ts';
 import { screenOf } from './screens/table.ts';
 import type { State } from './state.ts';
 import type { Store } from './store.ts';
 
-/** Milliseconds between two looks at what is due, and after which a document is asked for although nothing was heard. */
+/** Milliseconds between two looks at what is due. */
 const tick = 1_000;
-const quiet = 10_000;
 
 /**
- * Asks for what the open screen shows besides the status: when it is opened, when something has happened, and every ten
- * seconds. Screens that nobody looks at cost the agent nothing.
+ * Asks for what the open screen shows besides the status: when it is opened, when something has happened, and every so
+ * often. Screens that nobody looks at cost the agent nothing.
  */
 export class DocumentFeed {
   readonly #store: Store<State>;
@@ -43,7 +42,7 @@ export class DocumentFeed {
 
   #isDue(name: DocumentName): boolean {
     const asked = this.#asked.get(name);
-    return asked === undefined || this.#clock.monotonic() - asked > quiet;
+    return asked === undefined || this.#clock.monotonic() - asked > waitOf(name);
   }
 
   /** Waits a moment, shorter when another screen is opened. */

@@ -5,7 +5,7 @@ import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import { DocumentFeed } from './document-feed.ts';
 import { LogFeed } from './logs/feed.ts';
 import { follow, fromStatus } from './operation.ts';
-import { withReadings } from './series.ts';
+import { withReadings, withRequests } from './series.ts';
 import type { State } from './state.ts';
 import type { Store } from './store.ts';
 
@@ -170,7 +170,8 @@ class Refresher {
       const operation = fromStatus(status.operation, known);
       const now = this.#clock.now();
       const series = withReadings(this.#store.get().series, status.services, now);
-      this.#store.set({ status, operation, series, problem: undefined, now });
+      const requests = withRequests(this.#store.get().requests, status.requests, now);
+      this.#store.set({ status, operation, series, requests, problem: undefined, now });
       if (operation && operation.id !== known?.id) this.#onUnknown(operation.id);
       await this.#recall(status, signal);
     } catch (thrown) {

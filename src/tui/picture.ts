@@ -1,6 +1,6 @@
 import type { PaletteVerb } from './hands/palette.ts';
 import type { KeyTable } from './key-table.ts';
-import { clip, fill, type Line } from './line.ts';
+import { clip, fill, type Glyphs, type Line } from './line.ts';
 import { bannerLine, footerLine, headerLine, noticeLine, tabAt, tabsLine } from './screens/frame.ts';
 import { helpLines } from './screens/help.ts';
 import { dialogLines, leaveLines, lookLines, paletteLines } from './screens/over.ts';
@@ -41,7 +41,24 @@ export function frameLines(
     height,
   );
   // Whatever a screen was given: nothing is wider than the terminal, and nothing steers it.
-  return lines.map((line) => clip(line, width, glyphs.cut));
+  return lines.map((line) => clip(spokenLine(line, glyphs), width, glyphs.cut));
+}
+
+/** Signs in the texts of the agent, for a terminal that has none of them. Names of people stay as they are. */
+const asciiSigns: Readonly<Record<string, string>> = {
+  '≥': '>=',
+  '≤': '<=',
+  '→': '>',
+  '–': '-',
+  '…': '...',
+  '·': '-',
+  '×': 'x',
+};
+const signs = new RegExp(`[${Object.keys(asciiSigns).join('')}]`, 'g');
+
+function spokenLine(line: Line, glyphs: Glyphs): Line {
+  if (glyphs.up === '↑') return line;
+  return line.map((segment) => ({ ...segment, text: segment.text.replace(signs, (sign) => asciiSigns[sign] ?? sign) }));
 }
 
 function bodyLines(state: State, canvas: Canvas, keys: KeyTable, verbs: readonly PaletteVerb[]): readonly Line[] {

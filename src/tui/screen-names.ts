@@ -6,7 +6,10 @@ export const screenNames = [
   'releases',
   'rollout',
   'models',
+  'backups',
+  'certificates',
   'alerts',
+  'checks',
   'audit',
 ] as const;
 export type ScreenName = (typeof screenNames)[number];

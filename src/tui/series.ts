@@ -1,4 +1,4 @@
-import type { ServiceStatus } from '../api/schema.ts';
+import type { ServiceStatus, Status } from '../api/schema.ts';
 import type { Glyphs } from './line.ts';
 
 /** Readings that are kept of each service. */
@@ -35,6 +35,30 @@ export function withReadings(series: Series, services: readonly ServiceStatus[],
     );
   }
   return next;
+}
+
+/** What was answered in the last minutes: requests a second, share of errors, p95 in seconds. */
+export interface RequestSeries {
+  readonly at: number;
+  readonly rate: readonly number[];
+  readonly errors: readonly number[];
+  readonly p95: readonly number[];
+}
+
+export const noRequests: RequestSeries = { at: Number.NEGATIVE_INFINITY, rate: [], errors: [], p95: [] };
+
+/** Adds the reading of a status. What nobody knows leaves no bar. @param now milliseconds since 1970 */
+export function withRequests(series: RequestSeries, requests: Status['requests'], now: number): RequestSeries {
+  if (!requests || now - series.at < apart) return series;
+  const add = (values: readonly number[], value: number | null) =>
+    value === null ? values : [...values.slice(1 - kept), value];
+  const { perSecond, errorRatio, p95 } = requests;
+  return {
+    at: now,
+    rate: add(series.rate, perSecond),
+    errors: add(series.errors, errorRatio),
+    p95: add(series.p95, p95),
+  };
 }
 
 /**

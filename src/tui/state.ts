@@ -6,7 +6,7 @@ import type { Line } from './line.ts';
 import type { LiveOperation } from './operation.ts';
 import type { Intent, Order } from './order.ts';
 import type { ScreenName } from './screen-names.ts';
-import type { Series } from './series.ts';
+import { noRequests, type RequestSeries, type Series } from './series.ts';
 
 /** How the screens are connected to the agent. */
 type Link =
@@ -125,6 +125,7 @@ export interface State {
   readonly history: readonly OperationResult[];
   readonly documents: Documents;
   readonly series: Series;
+  readonly requests: RequestSeries;
   readonly logs: readonly LogEntry[];
   readonly view: View;
   readonly notice: Notice | undefined;
@@ -143,6 +144,7 @@ export function initialState(now: number): State {
     history: [],
     documents: {},
     series: new Map(),
+    requests: noRequests,
     logs: [],
     view: {
       screen: 'overview',

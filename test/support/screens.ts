@@ -5,7 +5,7 @@ import { type Glyphs, glyphsFor, type Line } from '../../src/tui/line.ts';
 import { LogFilter } from '../../src/tui/logs/filter.ts';
 import { frameLines } from '../../src/tui/picture.ts';
 import { screens } from '../../src/tui/screens/table.ts';
-import { withReadings } from '../../src/tui/series.ts';
+import { noRequests, withReadings, withRequests } from '../../src/tui/series.ts';
 import { initialState, type LogEntry, type State } from '../../src/tui/state.ts';
 import {
   recordedAlerts,
@@ -14,6 +14,7 @@ import {
   recordedRollout,
   recordedStatus,
 } from '../e2e/stage/records.ts';
+import { recordedBackups, recordedCertificates, recordedChecks, recordedJobs } from '../e2e/stage/records-care.ts';
 
 /** The time at which recorded states are looked at. */
 export const lookedAt = Date.parse('2030-01-01T12:00:00Z');
@@ -92,10 +93,17 @@ export function recordedState(patch: Partial<State> = {}): State {
     }),
   ];
   let series: State['series'] = new Map();
+  let requests = noRequests;
   for (let reading = 0; reading < 12; reading += 1) {
     const now = lookedAt - (12 - reading) * 5_000;
     const moved = services.map((one) => ({ ...one, cpuPercent: (one.cpuPercent ?? 0) * (1 + Math.sin(reading)) }));
     series = withReadings(series, moved, now);
+    const load = 1 + Math.sin(reading) / 2;
+    requests = withRequests(
+      requests,
+      { seconds: 60, perSecond: 12 * load, errorRatio: reading > 8 ? 0.002 : 0, p95: 0.08 * load },
+      now,
+    );
   }
   const image = (digit: string) => [
     { service: 'backend', ref: 'routing-ml/backend', digest: `sha256:${digit.repeat(64)}` },
@@ -164,9 +172,13 @@ export function recordedState(patch: Partial<State> = {}): State {
       ]),
       models: answered(recordedModels()),
       alerts: answered(recordedAlerts()),
+      backups: answered({ snapshots: recordedBackups(), jobs: recordedJobs() }),
+      certificates: answered(recordedCertificates()),
+      checks: answered(recordedChecks()),
       audit: answered(recordedAudit()),
     },
     series,
+    requests,
     logs: Array.from({ length: 60 }, (_, index) =>
       logEntry(index + 1, lines[index % lines.length] ?? '', { error: index % 7 === 0 }),
     ),

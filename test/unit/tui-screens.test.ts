@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { widthOf } from '../../src/tui/line.ts';
 import { releaseOrders } from '../../src/tui/orders/releases.ts';
+import { rolloutOrders } from '../../src/tui/orders/rollout.ts';
 import { stackOrders } from '../../src/tui/orders/stack.ts';
 import { screenNames } from '../../src/tui/screen-names.ts';
 import { screens } from '../../src/tui/screens/table.ts';
@@ -91,6 +92,9 @@ describe('every screen at every size', () => {
           releases: empty,
           models: empty,
           audit: empty,
+          backups: { data: { snapshots: [], jobs: [] }, problem: undefined },
+          certificates: empty,
+          checks: empty,
           alerts: { data: { alertmanager: null, onCall: null, alerts: [], silences: [] }, problem: undefined },
         },
       };
@@ -100,7 +104,8 @@ describe('every screen at every size', () => {
         data: undefined,
         problem: { message: 'the registry\u001b[2J is damaged', hint: 'appliance models import' },
       };
-      return recordedState({ documents: { releases: refused, models: refused, alerts: refused, audit: refused } });
+      const names = ['releases', 'models', 'backups', 'certificates', 'alerts', 'checks', 'audit'] as const;
+      return recordedState({ documents: Object.fromEntries(names.map((name) => [name, refused])) });
     },
   };
   const overlays: Record<string, Overlay | undefined> = {
@@ -110,7 +115,7 @@ describe('every screen at every size', () => {
     dialog: dialog(),
     'dialog that waits': dialog({ plan: 'asking' }),
     'dialog refused': dialog({ plan: { message: 'v0.9 cannot read schema 3\nit reads 2', hint: 'restore first' } }),
-    severe: dialog({ order: stackOrders.down('routing-ml'), plan: undefined, typed: 'rout' }),
+    severe: dialog({ order: stackOrders.down('routing-ml', recordedState()), plan: undefined, typed: 'rout' }),
     look: { kind: 'look', title: 'Release v0.9', command: 'appliance releases show v0.9', lines: undefined, top: 0 },
     leave: { kind: 'leave', go: false },
   };
@@ -263,7 +268,7 @@ describe('a dialog', () => {
   it('does not go on before there is a plan, or a severe one without its name', () => {
     expect(text(dialog({ plan: 'asking', go: true }))).toContain('waiting for the plan');
     expect(text(dialog({ plan: { message: 'no', hint: undefined }, go: true }))).toContain('it cannot be done now');
-    const severe = { order: stackOrders.down('routing-ml'), plan: undefined, go: true };
+    const severe = { order: stackOrders.down('routing-ml', recordedState()), plan: undefined, go: true };
     expect(text(dialog({ ...severe, typed: 'rout' }))).toContain('the name must be typed');
     expect(text(dialog({ ...severe, typed: 'routing-ml' }))).toContain('Enter does it');
   });
@@ -296,5 +301,83 @@ describe('the frame', () => {
   it('help has every key', () => {
     const text = picture(on('overview', recordedState(), { overlay: { kind: 'help', top: 0 } }), 120, 140);
     for (const { help } of keys.bindings) expect(text).toContain(help);
+  });
+});
+
+describe('backups, certificates and checks', () => {
+  const marked = (screen: View['screen'], index: number, width = 120, height = 40) =>
+    picture(on(screen, recordedState(), { lists: { [screen]: { id: undefined, index, filter: '' } } }), width, height);
+
+  it('a snapshot is good only when a restore of it was proven', () => {
+    const text = marked('backups', 2);
+    expect(text).toMatch(/\? 20300101T050000Z-1f3c .* never/);
+    expect(text).toMatch(/▸✓ 20291220T050000Z-0c4e .* 12 d 1 h ago/);
+    expect(text).toMatch(/· 20291124T050000Z-e912 .* the next prune forgets it/);
+    expect(text).toMatch(/✗ 20291101T050000Z-5d21 .* it was made by a newer appliance/);
+    expect(text).toContain('restored in 41.2 s');
+    expect(text).toMatch(/backup +✓ daily at 06:00 Europe\/Berlin, done 7 h 0 min ago, next in/);
+  });
+
+  it('a certificate is compared with what the edge shows, and the last failure is told', () => {
+    expect(marked('certificates', 2)).toMatch(/▸✗ intern +300 +another/);
+    expect(marked('certificates', 2)).toContain('another one: 77FF');
+    expect(marked('certificates', 1)).toMatch(/▸\? asia +9 +yes[\s\S]*✗ 6 h 0 min ago: the name 日本\.example/);
+  });
+
+  it('a check says what was seen, what was expected and what to do', () => {
+    const text = marked('checks', 2);
+    expect(text).toContain('preflight ✓2   config ✗1   smoke ✓1   load ?1   security ✓1');
+    expect(text).toMatch(/Observed +✗ 0644: everybody may read it\n Expected +0600 or less\n Do +→ chmod 600 \.env/);
+    expect(marked('checks', 4)).toContain('190, 109 more needed');
+  });
+});
+
+describe('what the last minute has answered', () => {
+  const said = (requests: NonNullable<State['status']>['requests'], width = 100) => {
+    const state = recordedState();
+    return picture({ ...state, status: state.status && { ...state.status, requests } }, width, 40);
+  };
+
+  it('has units and bars, also where nothing was asked', () => {
+    expect(said({ seconds: 60, perSecond: 12.4, errorRatio: 0.0021, p95: 0.084 })).toMatch(
+      /Requests {2}12\.4\/s [▁-█]+ {2}errors 0\.21 % [▁-█]+ {2}p95 84 ms [▁-█]+/,
+    );
+    expect(said({ seconds: 60, perSecond: 0, errorRatio: null, p95: null }, 60)).toContain(
+      'Requests  0.0/s  errors –  p95 –',
+    );
+    expect(said({ seconds: 60, perSecond: 1_234, errorRatio: 0.00002, p95: 2.5 }, 60)).toContain(
+      '1234/s  errors < 0.01 %  p95 2.5 s',
+    );
+    expect(said(null)).toContain('nobody reads the access log yet');
+  });
+});
+
+describe('a dialog without a plan of the agent', () => {
+  const happens = (order: { readonly happens: readonly string[] }) => order.happens.join('\n');
+
+  it('names what is stopped, started or restarted, and who is served meanwhile', () => {
+    const state = recordedState();
+    expect(happens(stackOrders.down('routing-ml', state))).toContain('Stops 5 containers: backend-1 (blue), backend-2');
+    expect(happens(stackOrders.down('routing-ml', state))).toContain(
+      'v1.0 on blue serves now, 12.4 requests a second.',
+    );
+    expect(happens(stackOrders.up(state))).toContain('Does not run as it should: redis exited');
+    expect(happens(stackOrders.restart('backend', state))).toMatch(
+      /backend-1 \(blue\): healthy for 2 h[\s\S]*backend-2/,
+    );
+    const last = { ...(state.history[0] as State['history'][number]), kind: 'restart', seconds: 12 };
+    expect(happens(stackOrders.restart('backend', { ...state, history: [last] }))).toContain(
+      '2 h 15 min ago, took 12.0 s.',
+    );
+  });
+
+  it('says where a rollout stands, and which gates a promotion passes over', () => {
+    const state = recordedState();
+    expect(happens(rolloutOrders.pause(state))).toContain('v1.1, stage 2 of 4: 25 %');
+    expect(happens(rolloutOrders.promote(false, state))).toContain(
+      'Passed over: errors (inconclusive): error ratio 0 of 190, expected below 1 %',
+    );
+    expect(happens(rolloutOrders.promote(true, state))).toContain('2 stages after it are passed too.');
+    expect(happens(rolloutOrders.abort('v1.0', state))).toContain('The share of v1.1, 25 %, goes back to v1.0.');
   });
 });

@@ -1,7 +1,10 @@
 import type { Intent } from '../order.ts';
 import { alertOrders } from '../orders/alerts.ts';
+import { backupOrders } from '../orders/backups.ts';
+import { certificateOrders } from '../orders/certificates.ts';
 import { modelOrders } from '../orders/models.ts';
-import { releaseOrders, rolloutOrders } from '../orders/releases.ts';
+import { releaseOrders } from '../orders/releases.ts';
+import { rolloutOrders } from '../orders/rollout.ts';
 import { stackOrders } from '../orders/stack.ts';
 import { word } from '../orders/word.ts';
 import type { Screen } from '../screens/screen.ts';
@@ -98,6 +101,7 @@ const harmless = new Set([
   ...['plan', 'releases', 'releases show', 'releases diff', 'follow', 'operations'],
   ...['status', 'ps', 'stats', 'logs', 'alerts', 'alerts list'],
   ...['models list', 'models show', 'models verify', 'models history', 'models diff', 'models scan'],
+  ...['backup list', 'backup show', 'certs', 'certs status', 'schedule', 'schedule list'],
   ...['config check', 'config show', 'config schema', 'config policies', 'audit', 'audit verify'],
   ...['version', 'completion', 'help'],
 ]);
@@ -135,7 +139,8 @@ export function intentOf(line: string, verbs: readonly PaletteVerb[], state: Sta
   };
 }
 
-function ownOrder(name: string, [first, second]: readonly string[], { status }: State): Intent | undefined {
+function ownOrder(name: string, [first, second]: readonly string[], state: State): Intent | undefined {
+  const { status } = state;
   if (second !== undefined) return undefined;
   const order = (() => {
     switch (name) {
@@ -149,25 +154,40 @@ function ownOrder(name: string, [first, second]: readonly string[], { status }: 
       case 'releases unpin':
         return first === undefined ? undefined : releaseOrders.pin(first, name === 'releases pin');
       case 'pause':
-        return rolloutOrders.pause();
+        return rolloutOrders.pause(state);
       case 'resume':
-        return rolloutOrders.resume();
+        return rolloutOrders.resume(state);
       case 'promote':
-        return rolloutOrders.promote(false);
+        return rolloutOrders.promote(false, state);
       case 'abort':
-        return rolloutOrders.abort(status?.rollout?.from ?? null);
+        return rolloutOrders.abort(status?.rollout?.from ?? null, state);
       case 'restart':
-        return stackOrders.restart(first);
+        return stackOrders.restart(first, state);
       case 'up':
-        return stackOrders.up();
+        return stackOrders.up(state);
       case 'down':
-        return status === undefined ? undefined : stackOrders.down(status.name);
+        return status === undefined ? undefined : stackOrders.down(status.name, state);
       case 'models promote':
         return first === undefined ? undefined : modelOrders.promote(first);
       case 'models rollback':
         return modelOrders.rollback(first);
       case 'models retrain':
         return modelOrders.retrain();
+      case 'backup now':
+        return first === undefined ? backupOrders.now() : undefined;
+      case 'backup drill':
+        return first === undefined ? backupOrders.drill('latest') : undefined;
+      case 'backup protect':
+      case 'backup unprotect':
+        return first === undefined ? undefined : backupOrders.protect(first, name === 'backup protect');
+      case 'backup restore':
+        // What is agreed to is what was shown; `latest` may be another one by then, and the command line knows how.
+        if (first === undefined || first === 'latest' || status === undefined) return undefined;
+        return backupOrders.restore(first, status.name);
+      case 'certs issue':
+        return first === undefined ? undefined : certificateOrders.issue(first);
+      case 'certs dry-run':
+        return first === undefined ? undefined : certificateOrders.dryRun(first);
       case 'alerts drill':
         return first === undefined ? undefined : alertOrders.drill(first);
       default:

@@ -1,5 +1,3 @@
-import { changeLine, seconds, titleOf } from '../../api/describe.ts';
-import type { Plan } from '../../api/schema.ts';
 import { count, wrap } from '../../lib/text.ts';
 import { mayGo } from '../hands/dialog.ts';
 import { choicesFor, type PaletteVerb } from '../hands/palette.ts';
@@ -7,6 +5,7 @@ import { blank, bold, cell, clip, dim, fill, type Glyphs, type Line, plain, type
 import type { Dialog, Overlay, State } from '../state.ts';
 import { windowAround } from '../window.ts';
 import type { Room } from './columns.ts';
+import { planLines } from './plan.ts';
 import { screens } from './table.ts';
 
 /** A text that may be longer than the screen, from a line on, with a sign where more follows. */
@@ -107,43 +106,6 @@ function happensLines({ order, plan }: Dialog, width: number, glyphs: Glyphs): L
     ];
   }
   return [...said, ...planLines(plan, width)];
-}
-
-/** A plan: how long, what changes, each step with its time and cause, and what to mind. */
-function planLines(plan: Plan, width: number): Line[] {
-  if (plan.steps.length === 0) return [plain(`   ${plan.to} is live already, there is nothing to do.`)];
-  const how = `${plan.strategy}${plan.policy ? ` by policy ${plan.policy}` : ''}${plan.colour ? ` on ${plan.colour}` : ''}`;
-  const title = Math.max(20, Math.min(44, width - 34));
-  const changeColors = { added: 'green', removed: 'red', changed: 'yellow' } as const;
-  return [
-    [{ text: '   ' }, bold(titleOf(plan.kind, plan.to)), dim(`  now ${plan.from ?? 'nothing'}; ${how}`)],
-    [
-      {
-        text: `   ${plan.predictedSeconds === null ? 'never measured before' : `about ${seconds(plan.predictedSeconds)}`}`,
-      },
-      plan.predictedDowntimeSeconds === 0
-        ? { text: ', no downtime', color: 'green' }
-        : { text: `, downtime ${seconds(plan.predictedDowntimeSeconds)}`, color: 'red', bold: true },
-    ],
-    ...plan.notes.flatMap((note) =>
-      wrap(note, width - 8).map(
-        (text, index): Line => [{ text: index === 0 ? ' ! ' : '   ', color: 'yellow', bold: true }, { text }],
-      ),
-    ),
-    blank,
-    [dim(`   ${count(plan.changes.length, 'change').toUpperCase()}`)],
-    ...plan.changes.map((change): Line => [{ text: `   ${changeLine(change)}`, color: changeColors[change.kind] }]),
-    blank,
-    [dim(`   ${count(plan.steps.length, 'step').toUpperCase()}`)],
-    ...plan.steps.map(
-      (step, index): Line => [
-        dim(`   ${String(index + 1).padStart(2)}  `),
-        { text: cell(step.title, title, '~') },
-        { text: `  ${(step.seconds === null ? '?' : seconds(step.seconds)).padStart(8)}` },
-        dim(`  ${step.cause}`),
-      ],
-    ),
-  ];
 }
 
 /** The palette: what is typed, and the verbs and screens that fit. */

@@ -89,7 +89,7 @@ function layout(state: State, canvas: Canvas): { readonly top: readonly Line[]; 
 function topLines(state: State, { width, height, glyphs }: Canvas): readonly Line[] {
   const { status } = state;
   if (status === undefined) return [];
-  const standing = standingLines(status, state.now, width, glyphs);
+  const standing = standingLines(status, state, width, glyphs);
   const operation = operationLines(state, width, glyphs);
   const problems = problemLines(status, { width, height }, glyphs);
   const rest = [...withGap(operation), ...withGap(problems)];

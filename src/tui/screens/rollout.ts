@@ -15,7 +15,8 @@ import {
   type Segment,
 } from '../line.ts';
 import type { Intent, Order } from '../order.ts';
-import { releaseOrders, rolloutOrders } from '../orders/releases.ts';
+import { releaseOrders } from '../orders/releases.ts';
+import { rolloutOrders } from '../orders/rollout.ts';
 import type { State } from '../state.ts';
 import type { Canvas, Screen } from './screen.ts';
 import { verdictColors } from './signs.ts';
@@ -23,8 +24,8 @@ import { trafficBar } from './traffic.ts';
 
 const none: Intent = { kind: 'say', text: 'No rollout is running. A deploy with a policy begins one: d on Releases.' };
 
-function withRollout(order: (rollout: Rollout) => Order): (state: State) => Intent {
-  return ({ status }) => (status?.rollout ? { kind: 'order', order: order(status.rollout) } : none);
+function withRollout(order: (rollout: Rollout, state: State) => Order): (state: State) => Intent {
+  return (state) => (state.status?.rollout ? { kind: 'order', order: order(state.status.rollout, state) } : none);
 }
 
 /** A progressive rollout: its stages, the shares, and what the analysis says of the stage that is held. */
@@ -40,7 +41,9 @@ export const rolloutScreen: Screen = {
       help: 'hold the rollout at the share it has, or let it go on',
       hint: 'pause',
       changes: true,
-      act: withRollout(({ state }) => (state === 'paused' ? rolloutOrders.resume() : rolloutOrders.pause())),
+      act: withRollout((rollout, state) =>
+        rollout.state === 'paused' ? rolloutOrders.resume(state) : rolloutOrders.pause(state),
+      ),
     },
     {
       name: 'promote',
@@ -48,14 +51,14 @@ export const rolloutScreen: Screen = {
       help: 'pass the stage, whatever its gates say',
       hint: 'promote',
       changes: true,
-      act: withRollout(() => rolloutOrders.promote(false)),
+      act: withRollout((_, state) => rolloutOrders.promote(false, state)),
     },
     {
       name: 'promote-all',
       keys: ['M'],
       help: 'pass every stage that is left',
       changes: true,
-      act: withRollout(() => rolloutOrders.promote(true)),
+      act: withRollout((_, state) => rolloutOrders.promote(true, state)),
     },
     {
       name: 'abort',
@@ -63,10 +66,12 @@ export const rolloutScreen: Screen = {
       help: 'take the rollout, or a deploy before its first request, back at once',
       hint: 'abort',
       changes: true,
-      act: ({ status, operation }): Intent =>
-        status?.rollout || operation?.title.startsWith('deploy')
-          ? { kind: 'order', order: rolloutOrders.abort(status?.rollout?.from ?? status?.release?.tag ?? null) }
-          : none,
+      act: (state): Intent => {
+        const { status, operation } = state;
+        if (!status?.rollout && !operation?.title.startsWith('deploy')) return none;
+        const from = status?.rollout?.from ?? status?.release?.tag ?? null;
+        return { kind: 'order', order: rolloutOrders.abort(from, state) };
+      },
     },
     {
       name: 'rollback',

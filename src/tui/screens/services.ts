@@ -88,7 +88,8 @@ export const servicesScreen = listScreen<ServiceStatus>({
       help: 'restart the marked service',
       hint: 'restart',
       changes: true,
-      act: (row): Intent => (row ? { kind: 'order', order: stackOrders.restart(row.name) } : nothingMarked),
+      act: (row, state): Intent =>
+        row ? { kind: 'order', order: stackOrders.restart(row.name, state) } : nothingMarked,
     },
     {
       name: 'up',
@@ -96,14 +97,17 @@ export const servicesScreen = listScreen<ServiceStatus>({
       help: 'start what should run and does not',
       hint: 'up',
       changes: true,
-      act: (): Intent => ({ kind: 'order', order: stackOrders.up() }),
+      act: (_, state): Intent => ({ kind: 'order', order: stackOrders.up(state) }),
     },
     {
       name: 'down',
       keys: ['D'],
       help: 'stop everything; data stays',
       changes: true,
-      act: (_, { status }): Intent => ({ kind: 'order', order: stackOrders.down(status?.name ?? 'appliance') }),
+      act: (_, state): Intent => ({
+        kind: 'order',
+        order: stackOrders.down(state.status?.name ?? 'appliance', state),
+      }),
     },
   ],
 });

@@ -2,6 +2,8 @@ import { age, wayBack } from '../../api/describe.ts';
 import type { Status } from '../../api/schema.ts';
 import { formatDuration } from '../../lib/units.ts';
 import { bold, clip, dim, type Glyphs, type Line, named, nameWidth, type Segment, widthOf } from '../line.ts';
+import type { State } from '../state.ts';
+import { requestSegments } from './requests.ts';
 import { colourOf } from './signs.ts';
 import { trafficBar } from './traffic.ts';
 
@@ -14,10 +16,16 @@ const oldBackup = 36 * 3_600_000;
 const oldProof = 62 * 24 * 3_600_000;
 
 /** How things stand, the most important first. */
-export function standingLines(status: Status, now: number, width: number, glyphs: Glyphs): readonly Line[] {
-  if (width < twoColumns) return factsOf(status, now, width, glyphs);
+export function standingLines(
+  status: Status,
+  { now, requests }: Pick<State, 'now' | 'requests'>,
+  width: number,
+  glyphs: Glyphs,
+): readonly Line[] {
+  const known = { now, requests };
+  if (width < twoColumns) return factsOf(status, known, width, glyphs);
   const half = Math.floor(width / 2) - 1;
-  const facts = factsOf(status, now, half, glyphs);
+  const facts = factsOf(status, known, half, glyphs);
   const rows = Math.ceil(facts.length / 2);
   return Array.from({ length: rows }, (_, index) => {
     const left = facts[index] ?? [];
@@ -26,7 +34,12 @@ export function standingLines(status: Status, now: number, width: number, glyphs
   });
 }
 
-function factsOf(status: Status, now: number, width: number, glyphs: Glyphs): Line[] {
+function factsOf(
+  status: Status,
+  { now, requests }: Pick<State, 'now' | 'requests'>,
+  width: number,
+  glyphs: Glyphs,
+): Line[] {
   const { release, warm, edge, agent, models } = status;
   const active = models.active;
   return [
@@ -44,6 +57,7 @@ function factsOf(status: Status, now: number, width: number, glyphs: Glyphs): Li
       glyphs,
     ),
     named('Traffic', trafficBar(status.traffic, width - nameWidth - 3, glyphs), width, glyphs),
+    named('Requests', requestSegments(status.requests, requests, width, glyphs), width, glyphs),
     ...(warm
       ? [
           named(

@@ -2,6 +2,9 @@ import { logsScreen } from '../logs/screen.ts';
 import type { ScreenName } from '../screen-names.ts';
 import { alertsScreen } from './alerts.ts';
 import { auditScreen } from './audit.ts';
+import { backupsScreen } from './backups.ts';
+import { certificatesScreen } from './certificates.ts';
+import { checksScreen } from './checks.ts';
 import { modelsScreen } from './models.ts';
 import { overviewScreen } from './overview.ts';
 import { releasesScreen } from './releases.ts';
@@ -21,7 +24,10 @@ export const screens: readonly Screen[] = [
   releasesScreen,
   rolloutScreen,
   modelsScreen,
+  backupsScreen,
+  certificatesScreen,
   alertsScreen,
+  checksScreen,
   auditScreen,
 ];
 

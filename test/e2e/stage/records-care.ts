@@ -31,15 +31,15 @@ const snapshot = (id: string, age: number, more: Partial<Backup> = {}): Backup =
 
 export function recordedBackups(): Backup[] {
   return [
-    snapshot('b-20300101-0500', 7 * hour, { kept: ['last', 'daily', 'weekly'] }),
-    snapshot('b-20291231-1810', 18 * hour, { kind: 'pre-deploy', kept: ['release v1.0'], added: 310_000 }),
-    snapshot('b-20291220-0500', 12 * day + 7 * hour, {
+    snapshot('20300101T050000Z-1f3c', 7 * hour, { kept: ['last', 'daily', 'weekly'] }),
+    snapshot('20291231T181000Z-77b0', 18 * hour, { kind: 'pre-deploy', kept: ['release v1.0'], added: 310_000 }),
+    snapshot('20291220T050000Z-0c4e', 12 * day + 7 * hour, {
       proven: { time: ago(12 * day + hour), seconds: 41.2 },
       protected: true,
       kept: ['protected', 'daily'],
     }),
-    snapshot('b-20291124-0500', 38 * day, { kept: [] }),
-    snapshot('b-20291101-0500', 61 * day, {
+    snapshot('20291124T050000Z-e912', 38 * day, { kept: [] }),
+    snapshot('20291101T050000Z-5d21', 61 * day, {
       kept: ['monthly'],
       problem: 'it was made by a newer appliance',
       components: [],

@@ -1,0 +1,42 @@
+import { changeLine, seconds, titleOf } from '../../api/describe.ts';
+import type { Plan } from '../../api/schema.ts';
+import { count, wrap } from '../../lib/text.ts';
+import { blank, bold, cell, dim, type Line, plain } from '../line.ts';
+
+/** A plan: how long, what changes, each step with its time and cause, and what to mind. */
+export function planLines(plan: Plan, width: number): Line[] {
+  if (plan.steps.length === 0) return [plain(`   ${plan.to} is live already, there is nothing to do.`)];
+  const way = plan.kind === 'restore' ? (plan.strategy === 'all' ? 'everything in it' : plan.strategy) : plan.strategy;
+  const how = `${way}${plan.policy ? ` by policy ${plan.policy}` : ''}${plan.colour ? ` on ${plan.colour}` : ''}`;
+  const title = Math.max(20, Math.min(44, width - 34));
+  const changeColors = { added: 'green', removed: 'red', changed: 'yellow' } as const;
+  return [
+    [{ text: '   ' }, bold(titleOf(plan.kind, plan.to)), dim(`  now ${plan.from ?? 'nothing'}; ${how}`)],
+    [
+      {
+        text: `   ${plan.predictedSeconds === null ? 'never measured before' : `about ${seconds(plan.predictedSeconds)}`}`,
+      },
+      plan.predictedDowntimeSeconds === 0
+        ? { text: ', no downtime', color: 'green' }
+        : { text: `, downtime ${seconds(plan.predictedDowntimeSeconds)}`, color: 'red', bold: true },
+    ],
+    ...plan.notes.flatMap((note) =>
+      wrap(note, width - 8).map(
+        (text, index): Line => [{ text: index === 0 ? ' ! ' : '   ', color: 'yellow', bold: true }, { text }],
+      ),
+    ),
+    blank,
+    [dim(`   ${count(plan.changes.length, 'change').toUpperCase()}`)],
+    ...plan.changes.map((change): Line => [{ text: `   ${changeLine(change)}`, color: changeColors[change.kind] }]),
+    blank,
+    [dim(`   ${count(plan.steps.length, 'step').toUpperCase()}`)],
+    ...plan.steps.map(
+      (step, index): Line => [
+        dim(`   ${String(index + 1).padStart(2)}  `),
+        { text: cell(step.title, title, '~') },
+        { text: `  ${(step.seconds === null ? '?' : seconds(step.seconds)).padStart(8)}` },
+        dim(`  ${step.cause}`),
+      ],
+    ),
+  ];
+}
