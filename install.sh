@@ -119,6 +119,7 @@ look() {
   look_at_images
   look_at_program
   look_at_demo
+  look_at_restore
   look_at_agent
   look_at_stack
   if needed deploy; then look_at_ports; fi
@@ -168,15 +169,6 @@ start() {
   deploy_demo
 }
 
-# Before the agent: without configuration there is nothing that it could look after. Typed again, it goes on where it was.
-restore_host() {
-  [[ -n $RESTORE ]] || return 0
-  STEP='making this host the appliance of a snapshot'
-  local options=(--key-file "$KEY_FILE" --snapshot "$SNAPSHOT")
-  if [[ -n $ROOT ]]; then options+=(--root "$ROOT"); fi
-  "$PREFIX/bin/appliance" backup recover "$RESTORE" "${options[@]}" || die 1 'the host was not restored; when what is said above is repaired, run the same command again'
-}
-
 say_done() {
   if ((${#PLAN[@]} > 0)); then say "done in $(clock); log: $LOG_FILE"; fi
   if [[ $WITH_DEMO == yes ]]; then
@@ -217,6 +209,8 @@ main() {
   . "$SOURCE/packaging/install/start.sh"
   # shellcheck source=packaging/install/demo.sh
   . "$SOURCE/packaging/install/demo.sh"
+  # shellcheck source=packaging/install/restore.sh
+  . "$SOURCE/packaging/install/restore.sh"
   # shellcheck source=packaging/install/uninstall.sh
   . "$SOURCE/packaging/install/uninstall.sh"
 
@@ -242,7 +236,7 @@ main() {
     ((${#PLAN[@]} == 0)) || printf '\nNothing was changed (--check).\n'
     exit 0
   fi
-  if ((${#PLAN[@]} > 0)) || [[ -n $RESTORE ]]; then
+  if ((${#PLAN[@]} > 0)); then
     begin_log "$LOG_DIR/install.log"
     install
     start

@@ -16,7 +16,7 @@ look_at_agent() {
   if [[ $INIT_NAME == systemd && $(unit_text) != "$(cat "$(unit_path)" 2>/dev/null)" ]]; then
     need unit "write the systemd unit $(unit_path)"
   fi
-  if [[ $WITH_DEMO == no && ! -e $ETC_DIR/appliance.yaml ]]; then
+  if [[ $WITH_DEMO == no && -z $RESTORE && ! -e $ETC_DIR/appliance.yaml ]]; then
     NOTES+=("there is no $ETC_DIR/appliance.yaml yet, so the agent is not started; write one with: appliance init")
   elif ! agent_running; then
     need agent 'start the agent'
@@ -42,7 +42,8 @@ live_release() {
 # was live: there is nothing to start then.
 look_at_stack() {
   local name live
-  [[ $WITH_PROGRAM == yes ]] && releases_exist && engine_up || return 0
+  # A recovery starts what it restores.
+  [[ $WITH_PROGRAM == yes && -z $RESTORE ]] && releases_exist && engine_up || return 0
   name=$(configured_name)
   [[ -n $name && -z $(docker ps --all --quiet --filter "label=appliance.name=$name") ]] || return 0
   if live=$(live_release 2>/dev/null) && [[ -z $live ]]; then return 0; fi
