@@ -41,6 +41,12 @@ const step = z.strictObject({
     // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what people write
     .describe('path and query; ${NAME} is a captured variable, or a key of the environment of the release'),
   https: z.boolean().default(false).describe('through the edge: over TLS, its certificate verified'),
+  service: z
+    .string()
+    .optional()
+    .describe(
+      'a service that is asked straight, for what the edge does not show; left out where requests go through it',
+    ),
   headers: z
     .record(
       z.string().regex(/^[\w!#$%&'*+.^`|~-]+$/, 'write the name of a header'),

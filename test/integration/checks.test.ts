@@ -25,6 +25,17 @@ const check = async (...args: string[]) => {
 };
 const verdictOf = (seen: Awaited<ReturnType<typeof check>>, id: string) =>
   seen.checks.find((one) => one.id === id)?.verdict;
+/** Does something under another appliance.yaml, which is put back whatever happens. */
+async function withConfig(change: (yaml: string) => string, work: () => Promise<void>): Promise<void> {
+  const yaml = await readFile(lab.config, 'utf8');
+  expect(change(yaml)).not.toBe(yaml);
+  await writeFile(lab.config, change(yaml));
+  try {
+    await work();
+  } finally {
+    await writeFile(lab.config, yaml);
+  }
+}
 const served = async () => (await fetch(`http://127.0.0.1:${port}/health`)).headers.get('x-appliance-release');
 
 beforeAll(async () => {
@@ -70,28 +81,27 @@ describe('in a deploy', () => {
     expect(release.checks?.map(({ id }) => id)).toEqual(expect.arrayContaining(['preflight.disk', 'smoke.own.first']));
   });
   it('a release that does not pass gets no request', async () => {
-    const yaml = await readFile(lab.config, 'utf8');
-    await writeFile(lab.config, yaml.replace('"<html"', '"never written"'));
-    const { exitCode, document } = await lab.json(['deploy', 'v1.0-p2', '--yes']);
-    expect(exitCode).toBe(3);
-    expect(document).toMatchObject({ result: 'failed', error: { code: 'verdict_fail' } });
-    expect(await served()).toBe('v1.0');
-    await writeFile(lab.config, yaml);
+    await withConfig(
+      (yaml) => yaml.replace('"<html"', '"never written"'),
+      async () => {
+        const { exitCode, document } = await lab.json(['deploy', 'v1.0-p2', '--yes']);
+        expect([exitCode, document.error]).toEqual([3, expect.objectContaining({ code: 'verdict_fail' })]);
+        expect(document.result).toBe('failed');
+        expect(await served()).toBe('v1.0');
+      },
+    );
   });
   it('what must pass refuses a deploy before anything is touched', async () => {
-    const yaml = await readFile(lab.config, 'utf8');
-    await writeFile(
-      lab.config,
+    const refusing = (yaml: string) =>
       yaml
         .replace('run: [git, --version]', 'run: [git, nonsense]')
-        .replace('  commands:', '  refuse: [preflight.command.tests]\n  commands:'),
-    );
-    const { exitCode, document } = await lab.json(['deploy', 'v1.0-p2', '--yes']);
-    expect([exitCode, operationResultSchema.parse(document).steps.filter(({ state }) => state === 'done')]).toEqual([
-      3,
-      [],
-    ]);
-    await writeFile(lab.config, yaml);
+        .replace('  commands:', '  refuse: [preflight.command.tests]\n  commands:');
+    await withConfig(refusing, async () => {
+      const { exitCode, document } = await lab.json(['deploy', 'v1.0-p2', '--yes']);
+      expect([exitCode, document.error]).toEqual([3, expect.objectContaining({ code: 'verdict_fail' })]);
+      const { steps } = operationResultSchema.parse(document);
+      expect(steps.filter(({ state }) => state === 'done')).toEqual([]);
+    });
   });
 });
 
@@ -116,9 +126,71 @@ describe('on a running release', () => {
     const load = seen.checks.find(({ id }) => id === 'load.S1-51');
     expect(load?.observed).toMatch(/^1000 answers/);
   });
-  it('an agent answers the same', async () => {
+});
+
+describe('through a running agent', () => {
+  beforeAll(async () => {
     await lab.startAgent();
+  });
+  afterAll(() => lab.stopAgent());
+
+  it('checklists answer the same (S0-26, S0-29, S0-30, S1-79, S1-81 to S1-84, S1-90)', async () => {
     expect((await check('preflight')).checks.length).toBeGreaterThan(10);
-    await lab.stopAgent();
+    const smoke = await check('smoke', '--policy', 'routing-ml');
+    expect(smoke.checks.filter(({ verdict }) => verdict !== 'pass')).toEqual([]);
+    expect(smoke.checks.flatMap(({ requirement }) => requirement.split(', '))).toEqual(
+      expect.arrayContaining(['S0-26', 'S1-81', 'S1-82', 'S1-83', 'S1-84', 'S1-90']),
+    );
+  });
+  it('a colour is asked for what the edge does not show (S3-9)', async () => {
+    const colour = z.object({ release: z.object({ colour: z.string() }) });
+    const { release } = colour.parse((await lab.json(['status'])).document);
+    const seen = await check('smoke', '--policy', 'ml-pipeline', '--on', release.colour);
+    for (const step of ['health', 'docs', 'metrics', 'stats'])
+      expect([step, verdictOf(seen, `smoke.ml-pipeline.${step}`)]).toEqual([step, 'pass']);
+  });
+  it('a deploy whose smoke test fails ends, and production is as it was', async () => {
+    const before = await lab.json(['ps']);
+    await withConfig(
+      (yaml) => yaml.replace('"<html"', '"never written"'),
+      async () => {
+        const { exitCode, document } = await lab.json(['deploy', 'v1.0-p2', '--yes']);
+        expect([exitCode, document.error]).toEqual([3, expect.objectContaining({ code: 'verdict_fail' })]);
+        expect(document.verdicts).toContainEqual(expect.objectContaining({ id: 'smoke.own.first', verdict: 'fail' }));
+      },
+    );
+    expect(await served()).toBe('v1.0');
+    const names = (seen: typeof before) =>
+      z.array(z.object({ name: z.string(), since: z.string().nullable() })).parse(seen.documents[0]);
+    const live = names(before);
+    for (const one of names(await lab.json(['ps'])))
+      if (live.some(({ name, since }) => name === one.name && since !== null)) expect(live).toContainEqual(one);
+  });
+  it('the looks after the deploy are scheduled, and one can be taken now (S0-58 to S0-60, S1-58 to S1-60)', async () => {
+    const jobs = z.array(z.object({ name: z.string(), nextRun: z.string().nullable() }));
+    const job = jobs.parse((await lab.json(['schedule'])).documents[0]).find(({ name }) => name === 'post-deploy');
+    const { followUps = [], deployedAt } = releaseDetailSchema.parse(
+      (await lab.json(['releases', 'show', 'v1.0'])).document,
+    );
+    expect(followUps.map(({ look }) => look)).toEqual(['hour', 'day', 'week']);
+    expect(job?.nextRun).toBe(followUps[0]?.due);
+    expect(Date.parse(followUps[0]?.due ?? '')).toBeGreaterThanOrEqual(Date.parse(deployedAt ?? '') + 3_600_000);
+    expect((await lab.json(['schedule', 'run', 'post-deploy'])).exitCode).toBe(0);
+    const after = releaseDetailSchema.parse((await lab.json(['releases', 'show', 'v1.0'])).document);
+    const early = after.followUps?.find(({ look }) => look === 'early');
+    expect(early?.checks.find(({ id }) => id === 'post-deploy.services')).toMatchObject({ verdict: 'pass' });
+    expect(early?.checks.map(({ id }) => id)).toContain('post-deploy.memory-growth');
+  });
+  it('who asks too often is answered 429 by the edge, really (S1-17, S2-33)', async () => {
+    const limited = (yaml: string) => yaml.replace(/^edge: \{/m, '$& rateLimit: { perSecond: 20, burst: 40 },');
+    await withConfig(limited, async () => {
+      const { exitCode, document } = await lab.json(['deploy', 'v1.0-p2', '--yes']);
+      expect([exitCode, document.error]).toEqual([0, undefined]);
+      const seen = await check('security');
+      expect(seen.checks.find(({ id }) => id === 'security.rate-limit')).toMatchObject({
+        verdict: 'pass',
+        observed: expect.stringMatching(/^\d+ of 140 requests were answered 429$/),
+      });
+    });
   });
 });

@@ -110,7 +110,7 @@ describe('files (S1-14, S0-6, S0-16, S0-18, S1-32, S2-30)', () => {
       verdict: 'fail',
     });
   });
-  it('nobody else can change a model', async () => {
+  it('nobody else can change a model (S0-14, S1-32, S2-30)', async () => {
     const entry = (path: string, mode: number, uid = 0) => ({ path, directory: path === '.', mode, uid });
     const check = (...entries: ReturnType<typeof entry>[]) => look(modelDirectoryCheck(async () => entries));
     expect((await check(entry('.', 0o755), entry('a', 0o644))).verdict).toBe('pass');

@@ -6,6 +6,7 @@ import { judgeLoad, limitsOf, quantile } from '../../src/capabilities/checks/loa
 import { lighthouseCheck } from '../../src/capabilities/checks/load/lighthouse.ts';
 import { commandCheck } from '../../src/capabilities/checks/own-commands.ts';
 import { policyDemandsSchema } from '../../src/config/policy-demands.ts';
+import { loadPolicy } from '../../src/config/policy-load.ts';
 import { type LoadSeen, sendLoad } from '../../src/host/load.ts';
 
 const signal = new AbortController().signal;
@@ -52,6 +53,23 @@ describe('a load by the limits of a policy (S0-22, S1-51, S2-2, S2-16)', () => {
   });
   it('takes the nearest rank', () => {
     expect([quantile([1, 2, 3, 4], 0.5), quantile([1, 2, 3, 4], 0.95), quantile([7], 0.99)]).toEqual([2, 4, 7]);
+  });
+});
+
+describe('what the shipped policies ask of a load', () => {
+  const sustained = (count: number, seconds: number) =>
+    seen({ latencies: Array.from({ length: count }, () => 0.15), seconds });
+  it.each<[string, string, LoadSeen, string]>([
+    ['iswitch', 'S0-21', sustained(6_000, 50), 'pass'],
+    ['iswitch', 'S0-21', sustained(6_000, 70), 'fail'],
+    ['routing-ml', 'S1-51', sustained(1_000, 10), 'pass'],
+    // S1-89 asks for the same mean as a success criterion.
+    ['routing-ml', 'S1-51', seen({ latencies: Array.from({ length: 1_000 }, () => 0.21) }), 'fail'],
+  ])('%s %s', async (policy, id, load, verdict) => {
+    const wanted = (await loadPolicy(policy, '/nowhere/appliance.yaml')).policy.checks.load.find(
+      (one) => one.id === id,
+    );
+    expect(wanted && judgeLoad(load, wanted).verdict).toBe(verdict);
   });
 });
 

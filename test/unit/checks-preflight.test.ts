@@ -11,7 +11,11 @@ import { imageSizesCheck } from '../../src/capabilities/checks/preflight/image-s
 import { inodesCheck } from '../../src/capabilities/checks/preflight/inodes.ts';
 import { memoryCheck } from '../../src/capabilities/checks/preflight/memory.ts';
 import { portsCheck } from '../../src/capabilities/checks/preflight/ports.ts';
-import { certificateCheck, monitoringCheck } from '../../src/capabilities/checks/preflight/readiness.ts';
+import {
+  backupStorageCheck,
+  certificateCheck,
+  monitoringCheck,
+} from '../../src/capabilities/checks/preflight/readiness.ts';
 import { roomForTwoCheck } from '../../src/capabilities/checks/preflight/room-for-two.ts';
 import { changelogCheck, cleanTreeCheck, names, tagCheck } from '../../src/capabilities/checks/preflight/source.ts';
 import { subnetsCheck } from '../../src/capabilities/checks/preflight/subnets.ts';
@@ -248,5 +252,14 @@ describe('the release', () => {
       'pass',
       'fail',
     ]);
+  });
+  it.each<[string, Partial<Awaited<ReturnType<Parameters<typeof backupStorageCheck>[0]>>>]>([
+    ['pass', {}],
+    ['fail', { enabled: false }],
+    ['fail', { writable: false }],
+    ['fail', { free: gigabyte }],
+  ])('storage for backups: %s (S1-7)', async (verdict, more) => {
+    const storage = { enabled: true, directory: '/backups', writable: true, free: 50 * gigabyte, ...more };
+    expect(await verdictOf(backupStorageCheck(async () => storage))).toBe(verdict);
   });
 });

@@ -42,6 +42,7 @@ async function ask(answer: RequestListener, steps: unknown[], environment: Recor
   const checks = sequenceChecks(sequence, {
     destination: () => ({ protocol: 'http', address: '127.0.0.1', port, host: 'localhost' }),
     environment,
+    through: 'edge',
   });
   return runChecks(checks, { clock: systemClock, signal });
 }
@@ -219,6 +220,7 @@ describe('a sequence (S0-28, S1-33 to S1-35)', () => {
           sequenceChecks(sequence, {
             destination: () => ({ protocol: 'https', address: '127.0.0.1', port, host, ca }),
             environment: {},
+            through: 'edge',
           }),
           { clock: systemClock, signal },
         );

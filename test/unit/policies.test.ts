@@ -33,6 +33,7 @@ const stated: [string, keyof Policy, string, Record<string, unknown>][] = [
   ['iswitch', 'alerts', 'S0-55-count', { metric: 'server-errors', above: 10, over: 5 * minute, for: 10 * minute }],
   ['iswitch', 'alerts', 'S0-56', { metric: 'latency-mean', above: 0.2, over: 5 * minute, for: 15 * minute }],
   ['iswitch', 'alerts', 'S0-17', { metric: 'secret-age', above: 90 * 86_400 }],
+  ['iswitch', 'investigate', 'S0-51', { metric: 'cache-hits', atMost: 0.3 }],
   ['routing-ml', 'gates', 'S1-54', { metric: 'log-errors', atMost: 0 }],
   ['routing-ml', 'gates', 'S1-55', { metric: 'latency-mean', below: 0.2 }],
   ['routing-ml', 'gates', 'S1-56', { metric: 'errors', below: 0.01 }],

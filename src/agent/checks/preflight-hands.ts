@@ -1,4 +1,5 @@
 import { Resolver } from 'node:dns/promises';
+import { access, constants } from 'node:fs/promises';
 import { z } from 'zod';
 import type { PreflightHands } from '../../capabilities/checks/preflight/index.ts';
 import { labelKeys } from '../../capabilities/stack/index.ts';
@@ -78,6 +79,15 @@ export function preflightHands(
     },
     source,
     certificates: parts.certificateEnds,
+    backupStorage: async () => {
+      const { enabled, repository } = config.backups;
+      const { directory, free } = await fileSystemUse(repository ?? paths.lib);
+      const writable = await access(directory, constants.W_OK).then(
+        () => true,
+        () => false,
+      );
+      return { enabled, directory, writable, free };
+    },
     monitored: monitoring !== undefined,
     receivers: Object.keys(alerts?.receivers ?? {}).length,
     now: () => clock.now(),

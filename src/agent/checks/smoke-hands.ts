@@ -8,11 +8,11 @@ import { reachable } from '../../capabilities/traffic/addresses.ts';
 import type { PolicyDemands } from '../../config/policy-demands.ts';
 import { loadSequence } from '../../config/sequence-load.ts';
 import type { Sequence } from '../../config/sequences.ts';
-import { readIfPresent } from '../../host/files.ts';
 import type { Colour } from '../../lib/colour.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import { routeFor } from '../../lib/routes.ts';
 import type { Topology } from '../../lib/topology.ts';
+import { ownChain } from './own-chain.ts';
 import type { CheckParts } from './parts.ts';
 
 /** On every request of a check, so that the application and its log can tell it from one of a user. */
@@ -57,6 +57,7 @@ export async function smokeChecks(
   const hands: SequenceHands = {
     destination: await destinations(parts, subject, topology),
     environment: await parts.store.environment(subject.release),
+    through: subject.through,
     headers: markHeader,
   };
   const ask = askDatabase(parts);
@@ -79,22 +80,26 @@ async function destinations(
   topology: Topology,
 ): Promise<SequenceHands['destination']> {
   const host = config.edge.domains[0] ?? 'localhost';
+  const domain = host.replace(/^\*\./, 'www.');
   if (through === 'edge') {
     // A certificate of one's own counts for one's own edge.
-    const ca = await readIfPresent(join(paths.edge, 'certs', 'tls.crt'));
+    const ca = await ownChain({ config, paths }, domain);
     return (_, https): Destination => {
       const { host: address, port } = reachable(https ? config.edge.https : config.edge.http);
       return {
         protocol: https ? 'https' : 'http',
         address,
         port,
-        host: host.replace(/^\*\./, 'www.'),
+        host: domain,
         ca: https ? ca : undefined,
       };
     };
   }
-  return (path) => {
-    const route = routeFor(topology.routes ?? config.routes, path);
+  return (path, _, service) => {
+    const port = service === undefined ? undefined : config.services[service]?.probe?.port;
+    const straight = service !== undefined && port !== undefined ? { service, port } : undefined;
+    if (service !== undefined && !straight) return { why: `no service ${service} has a probe with a port` };
+    const route = straight ?? routeFor(topology.routes ?? config.routes, path);
     const [address] = route ? (topology.addresses[route.service] ?? []) : [];
     if (!route || address === undefined) return { why: `no route leads ${path} to a service` };
     return { protocol: 'http', address, port: route.port, host };

@@ -16,7 +16,13 @@ import { imageSizesCheck, type SizedImage } from './image-sizes.ts';
 import { inodesCheck } from './inodes.ts';
 import { memoryCheck } from './memory.ts';
 import { type PortHands, portsCheck } from './ports.ts';
-import { type CertificateEnd, certificateCheck, monitoringCheck } from './readiness.ts';
+import {
+  type BackupStorage,
+  backupStorageCheck,
+  type CertificateEnd,
+  certificateCheck,
+  monitoringCheck,
+} from './readiness.ts';
 import { type MemoryUse, roomForTwoCheck } from './room-for-two.ts';
 import { changelogCheck, cleanTreeCheck, type SourceHands, tagCheck } from './source.ts';
 import { subnetsCheck } from './subnets.ts';
@@ -39,6 +45,7 @@ export interface PreflightHands {
   readonly memoryUse: () => Promise<MemoryUse>;
   readonly source: SourceHands;
   readonly certificates: () => Promise<readonly CertificateEnd[]>;
+  readonly backupStorage: () => Promise<BackupStorage>;
   readonly monitored: boolean;
   readonly receivers: number;
   /** Milliseconds since 1970. */
@@ -75,6 +82,7 @@ export function preflightChecks(
     tagCheck(hands.source, tag),
     changelogCheck(hands.source, tag),
     certificateCheck(hands.certificates, hands.now),
+    backupStorageCheck(hands.backupStorage),
     monitoringCheck(hands.monitored, hands.receivers),
   ];
 }

@@ -1,4 +1,4 @@
-import { formatDuration } from '../../../lib/units.ts';
+import { formatBytes, formatDuration } from '../../../lib/units.ts';
 import { type Check, fail, inconclusive, pass } from '../check.ts';
 
 /** When the certificate of a domain ends. */
@@ -41,6 +41,37 @@ export function monitoringCheck(configured: boolean, receivers: number): Check {
       return receivers > 0
         ? pass(`metrics are kept, alerts go to ${receivers} receivers`)
         : fail('metrics are kept, but alerts go to nobody');
+    },
+  };
+}
+
+/** Where backups are kept. */
+export interface BackupStorage {
+  /** Whether a night is backed up at all. */
+  readonly enabled: boolean;
+  readonly directory: string;
+  readonly writable: boolean;
+  /** Bytes. */
+  readonly free: number;
+}
+
+/** Least that must be free for the next backup, in bytes; the number is chosen. */
+const leastRoom = 2 * 1024 ** 3;
+
+/** Storage for backups is ready: what a deploy breaks can be put back (S1-7). */
+export function backupStorageCheck(storage: () => Promise<BackupStorage>): Check {
+  return {
+    id: 'preflight.backup-storage',
+    group: 'preflight',
+    requirement: ['S1-7'],
+    about: 'storage for backups',
+    expected: `writable, with ${formatBytes(leastRoom)} free`,
+    hint: 'set backups.repository in appliance.yaml to a directory with room; appliance backup prune forgets old ones',
+    look: async () => {
+      const { enabled, directory, writable, free } = await storage();
+      if (!enabled) return fail('appliance.yaml turns backups off (backups.enabled)');
+      if (!writable) return fail(`${directory} cannot be written`);
+      return (free >= leastRoom ? pass : fail)(`${formatBytes(free)} free below ${directory}`);
     },
   };
 }

@@ -6,7 +6,7 @@ export function tlsCheck(probe: (version: 'TLSv1.1' | 'TLSv1.3', signal: AbortSi
   return {
     id: 'security.tls',
     group: 'security',
-    requirement: ['S4-4', 'S1-50'],
+    requirement: ['S1-87', 'S4-4', 'S1-50'],
     about: 'TLS',
     expected: 'TLS 1.3 and HTTP/2; nothing older than TLS 1.2',
     hint: 'the edge decides that; look whether another program holds its port',

@@ -10,10 +10,12 @@ import { bodyOf, filled, MissingVariable } from './variables.ts';
 export type Destination = Pick<BoundedQuestion, 'protocol' | 'address' | 'port' | 'host' | 'ca'>;
 
 export interface SequenceHands {
-  /** Where a path is asked for; undefined: nothing answers there, and why. */
-  readonly destination: (path: string, https: boolean) => Destination | { readonly why: string };
+  /** Where a path is asked for, or a service straight; or why nothing answers there. */
+  readonly destination: (path: string, https: boolean, service?: string) => Destination | { readonly why: string };
   /** Environment of the release: users and passwords of test accounts. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Where requests go; through the edge, steps that ask a service straight are left out. */
+  readonly through: 'colour' | 'edge';
   /** Headers on every request. */
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -27,7 +29,8 @@ const slack = 5_000;
  * The steps of a sequence, each a check of its own. They run one after the other; a step that needs what an earlier one
  * did not give is inconclusive and says so.
  */
-export function sequenceChecks({ name, steps }: Sequence, hands: SequenceHands): Check[] {
+export function sequenceChecks({ name, steps: all }: Sequence, hands: SequenceHands): Check[] {
+  const steps = all.filter(({ service }) => service === undefined || hands.through === 'colour');
   const captured = new Map<string, string>();
   /** Variable → the step that should have given it. */
   const givers = new Map(
@@ -114,7 +117,7 @@ async function ask(
   const follows = !step.expect.status.some((status) => status >= 300 && status < 400);
   let path = filled(step.path, lookup);
   for (let hop = 0; ; hop += 1) {
-    const to = hands.destination(path, step.https);
+    const to = hands.destination(path, step.https, step.service);
     if ('why' in to) throw new Error(to.why);
     const answer = await askBounded(
       {
