@@ -16,6 +16,17 @@ const left = 'the snapshots before it are untouched';
 /** Exit statuses that restic documents (restic.readthedocs.io, "Scripting"). */
 const exits = { partial: 3, noRepository: 10, locked: 11, wrongKey: 12 } as const;
 
+type Sign = readonly [RegExp, (failure: ResticFailure, said: string) => ApplianceError];
+
+const damage: Sign = [
+  /ciphertext verification failed|hash (?:does not match|mismatch)|invalid data returned|(?:pack|blob|index|tree) [^\n]*(?:not found|does not exist|missing|damaged|truncated)|load\(<(?:data|index|snapshot)\/|repository (?:contains (?:errors|damaged)|could be damaged)|unexpected EOF|error loading (?:tree|index|snapshot)|(?:pack|blob)[^\n]*(?:does not match|contains)/i,
+  (f: ResticFailure, said: string) =>
+    new ApplianceError('backup_damaged', `the repository ${f.target} is damaged: ${said}`, {
+      left: 'nothing of it was removed',
+      hint: 'the next backup repairs what the sources still have: appliance backup now; then appliance backup verify',
+    }),
+];
+
 /** Signs of each kind of failure in what restic says, the most telling first. */
 const signs = [
   [
@@ -34,14 +45,7 @@ const signs = [
         hint: 'mount it for writing and give it to root, then run the command again',
       }),
   ],
-  [
-    /ciphertext verification failed|hash (?:does not match|mismatch)|invalid data returned|(?:pack|blob|index|tree) [^\n]*(?:not found|does not exist|missing|damaged|truncated)|load\(<(?:data|index|snapshot)\/|repository contains (?:errors|damaged)|unexpected EOF|error loading (?:tree|index|snapshot)|(?:pack|blob)[^\n]*(?:does not match|contains)/i,
-    (f: ResticFailure, said: string) =>
-      new ApplianceError('backup_damaged', `the repository ${f.target} is damaged: ${said}`, {
-        left: 'nothing of it was removed',
-        hint: 'the next backup repairs what the sources still have: appliance backup now; then appliance backup verify',
-      }),
-  ],
+  damage,
   [
     /dial tcp|no such host|connection (?:refused|reset)|i\/o timeout|network is unreachable|no route to host|TLS handshake|client\.|ssh: |subprocess ssh|context deadline exceeded|EOF$|(?:401|403|404|5\d\d) /im,
     (f: ResticFailure, said: string) =>
@@ -50,7 +54,7 @@ const signs = [
         hint: 'look at the network and at its credentials; the next run sends what is missing',
       }),
   ],
-] as const satisfies readonly (readonly [RegExp, (failure: ResticFailure, said: string) => ApplianceError])[];
+] as const satisfies readonly Sign[];
 
 /** Turns a run of restic that did not end well into an error that says what to do. */
 export function resticError(failure: ResticFailure): ApplianceError {
@@ -76,8 +80,10 @@ export function resticError(failure: ResticFailure): ApplianceError {
       left,
       hint: 'raise backups.limits.memory in appliance.yaml',
     });
-  for (const [sign, error] of signs) if (sign.test(stderr)) return error(failure, said);
-  if (exitCode === exits.partial)
+  // What it says of a file of the host is no word about the repository, but for its own damage.
+  const partial = exitCode === exits.partial;
+  for (const [sign, error] of partial ? [damage] : signs) if (sign.test(stderr)) return error(failure, said);
+  if (partial)
     return new ApplianceError('backup_failed', `some files could not be read to ${what}: ${said}`, {
       left,
       hint: 'run the command again; if it repeats, look at the files that it names',

@@ -65,6 +65,8 @@ export interface ResticRun {
   readonly answers?: readonly number[];
   /** Somebody waits for it, as in a deploy. */
   readonly prompt?: boolean;
+  /** Milliseconds that it may take; by default the limit of the appliance. */
+  readonly timeout?: number;
   /** The whole repository is read only; no lock is taken. */
   readonly readOnly?: boolean;
 }
@@ -132,7 +134,7 @@ export class Restic {
         share: request.prompt ? 'half' : 'eighth',
         memory: limits.memory,
         labels: { [resticLabel]: appliance, 'appliance.run': id },
-        timeout: limits.timeout,
+        timeout: request.timeout ?? limits.timeout,
         signal,
         ...(request.stdout ? { stdout: request.stdout } : {}),
         ...(request.onLine ? { onLine: request.onLine } : {}),

@@ -333,7 +333,12 @@ describe('what restic says', () => {
     [1, 'Fatal: load(<data/12ab>): invalid data returned', 'backup_damaged'],
     [1, 'Get "https://s3.example": dial tcp: lookup s3.example: no such host', 'backup_target'],
     [137, '', 'backup_failed'],
-    [3, 'open /models/x: permission', 'backup_failed'],
+    [3, 'open /models/x: permission denied', 'backup_failed'],
+    [
+      3,
+      '{"message":"/: tree aace is not known; the repository could be damaged, run `repair index`"}',
+      'backup_damaged',
+    ],
   ])('exit %i %s becomes %s, with what to do', (exitCode, stderr, code) => {
     const error = resticError({ ...failure, exitCode, stderr });
     expect(error).toBeInstanceOf(ApplianceError);

@@ -1,11 +1,11 @@
-import { existsSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { constants, existsSync } from 'node:fs';
+import { access, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { z } from 'zod';
 import type { TaskMount } from '../../host/docker-task.ts';
 import { isLocal, type Restic, type ResticRun, type ResticTarget, secondRunMark } from '../../host/restic.ts';
-import { ApplianceError } from '../../lib/errors.ts';
+import { ApplianceError, messageOf, systemCode } from '../../lib/errors.ts';
 import { type BackupKind, type BackupManifest, parseManifest } from './manifest.ts';
 import { messages, type Progress } from './restic-output.ts';
 import {
@@ -63,6 +63,9 @@ const sizeSchema = z.object({ total_size: z.number() });
 /** Packs of 16 MiB that are repaired in one run. */
 const packsAtOnce = 16;
 
+/** Milliseconds that a target may take for its first answer; restic itself would try for a quarter of an hour. */
+const patience = 60_000;
+const again = 'run it again: appliance backup now';
 const manifestPath = '/snapshot/manifest.json';
 
 /** Runs in the image of restic; a manifest that cannot be read has no end. */
@@ -100,12 +103,18 @@ export class Repository {
   async exists(signal: AbortSignal): Promise<boolean> {
     const { target } = this.#deps;
     if (isLocal(target)) return existsSync(join(target.target, 'config'));
-    const exit = await this.#run({
-      args: ['cat', 'config'],
-      what: 'look for the repository',
-      signal,
-      answers: [10],
-      readOnly: true,
+    const args = ['cat', 'config'];
+    const request = { args, what: 'look for the repository', signal, answers: [10], readOnly: true, timeout: patience };
+    const exit = await this.#run(request).catch((error: unknown) => {
+      if (!(error instanceof ApplianceError) || error.code !== 'timeout') throw error;
+      throw new ApplianceError(
+        'backup_target',
+        `the target ${target.name} does not answer: nothing came for ${patience / 1_000} s`,
+        {
+          left: 'the snapshots before it are untouched',
+          hint: 'look at the network and at its credentials; the next run sends what is missing',
+        },
+      );
     });
     return exit === 0;
   }
@@ -154,7 +163,7 @@ export class Repository {
   /**
    * Stores mounted directories as one snapshot, and reads its manifest back in the same container. Unchanged files are known
    * by size, mtime, ctime and inode.
-   * @throws ApplianceError `backup_failed` when a file could not be read; no snapshot is left of it then
+   * @throws ApplianceError `backup_failed` when a file could not be read; no snapshot is left of it then. All of `Restic.run`
    */
   async store(
     about: { id: string; kind: BackupKind; protect: boolean; time: number },
@@ -186,31 +195,26 @@ export class Repository {
       what: 'store the snapshot',
       signal,
       mounts,
-      answers: [3],
       prompt: ['pre-deploy', 'pre-migration', 'safety'].includes(about.kind),
       onLine,
     };
     let whole = true;
-    const exit = await this.#run(request).catch((error: unknown) => {
+    await this.#run(request).catch(async (error: unknown) => {
       signal.throwIfAborted();
       // It was stored; whoever proves it says why it cannot be read.
-      if (!stored || !manifest) throw error;
       whole = false;
-      return 0;
+      if (stored && manifest) return;
+      if (stored) await this.forget([stored.snapshot_id], signal);
+      throw error;
     });
-    if (stored && exit === 0)
-      return {
-        resticId: stored.snapshot_id,
-        bytes: stored.total_bytes_processed,
-        added: stored.data_added_packed,
-        seconds: stored.total_duration,
-        manifest: whole && manifest ? manifest.join('\n') : null,
-      };
-    if (stored) await this.forget([stored.snapshot_id], signal);
-    throw new ApplianceError('backup_failed', 'some files could not be read while the snapshot was stored', {
-      left: 'the snapshots before it are untouched; the incomplete one was removed',
-      hint: 'run it again: appliance backup now; if it repeats, look at the disk below the state directory',
-    });
+    if (!stored) throw new ApplianceError('backup_failed', 'restic did not say what it has stored', { hint: again });
+    return {
+      resticId: stored.snapshot_id,
+      bytes: stored.total_bytes_processed,
+      added: stored.data_added_packed,
+      seconds: stored.total_duration,
+      manifest: whole && manifest ? manifest.join('\n') : null,
+    };
   }
 
   /** Text of one file in a snapshot. */
@@ -396,6 +400,7 @@ export class Repository {
   /** Runs restic; where a lock of a dead run of ours is in the way, it is removed first. */
   async #run(request: Omit<ResticRun, 'repository' | 'key'> & { readonly key?: string }): Promise<number> {
     const { restic, target, key } = this.#deps;
+    if (!request.readOnly && isLocal(target)) await assertWritable(target);
     const run = async () => restic.run({ ...request, repository: target, key: request.key ?? (await key()) });
     try {
       return await run();
@@ -404,6 +409,20 @@ export class Repository {
       if ((await this.unlockDead(request.signal)) === 0) throw error;
       return run();
     }
+  }
+}
+
+/** A disk that was mounted read-only: restic would try to write to it for a quarter of an hour. */
+async function assertWritable({ name, target }: ResticTarget): Promise<void> {
+  try {
+    await access(target, constants.W_OK);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return;
+    const why = systemCode(error) === 'EROFS' ? 'its file system is read-only' : messageOf(error);
+    throw new ApplianceError('backup_target', `the target ${name} cannot be written: ${why}`, {
+      left: 'the snapshots before it are untouched',
+      hint: `mount it for writing and give it to root, then run the command again; it is ${target}`,
+    });
   }
 }
 
