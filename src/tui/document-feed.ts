@@ -33,10 +33,19 @@ export class DocumentFeed {
   /** Runs until the signal aborts. @throws ApplianceError when the agent is gone */
   async run(client: Client, signal: AbortSignal): Promise<void> {
     this.#asked.clear();
+    const gone = Promise.withResolvers<never>();
+    gone.promise.catch(() => undefined);
+    // One that takes long keeps no other screen waiting, and is not asked for twice.
+    const underWay = new Set<DocumentName>();
     while (!signal.aborted) {
       const name = screenOf(this.#store.get().view.screen).feed;
-      if (name !== undefined && this.#isDue(name)) await this.#ask(name, client, signal);
-      await this.#pause(name, signal);
+      if (name !== undefined && !underWay.has(name) && this.#isDue(name)) {
+        underWay.add(name);
+        this.#ask(name, client, signal)
+          .catch(gone.reject)
+          .finally(() => underWay.delete(name));
+      }
+      await Promise.race([this.#pause(name, signal), gone.promise]);
     }
   }
 

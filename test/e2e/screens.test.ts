@@ -319,6 +319,8 @@ describe('many', () => {
     const terminal = open(100, 30, { root: other.root });
     await terminal.shows(/v1\.0 on blue/);
     terminal.type('3');
+    // A machine that has other things to do sends them more slowly.
+    const patience = 400_000;
     const newest = () =>
       Math.max(0, ...[...terminal.text.matchAll(/(?:request|ERROR) (\d+)/g)].map(([, seq]) => Number(seq)));
     await terminal.shows(() => newest() > 20_000);
@@ -328,15 +330,15 @@ describe('many', () => {
     const before = still();
     const [pid = 0] = terminal.processes(program);
     const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
-    await terminal.shows((now) => Number(/(\d+) newer/.exec(now.text)?.[1] ?? 0) > 300_000);
+    await terminal.shows((now) => Number(/(\d+) newer/.exec(now.text)?.[1] ?? 0) > 300_000, patience);
     expect(still()).toBe(before);
     const early = resident();
     terminal.type('f');
-    await terminal.shows(() => newest() > 1_000_000);
+    await terminal.shows(() => newest() > 1_000_000, patience);
     expect(resident()).toBeLessThan(early * 1.5 + 50_000);
     await end(agent);
     other.remove();
-  });
+  }, 900_000);
 });
 
 describe('the terminal is given back', () => {
@@ -401,9 +403,9 @@ describe('the terminal is given back', () => {
 it('draws little when little changes', async () => {
   const terminal = open(160, 50);
   await terminal.shows(/Release/);
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
   const before = terminal.raw.length;
-  const seconds = 6;
+  const seconds = 10;
   await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
   // A full frame is some 8,000 bytes; seconds in which only bars and ages change must not cost one.
   expect(terminal.raw.length - before).toBeLessThan(700 * seconds);

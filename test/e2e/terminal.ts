@@ -4,7 +4,11 @@ import { join } from 'node:path';
 import xterm from '@xterm/headless';
 
 /** Milliseconds after which a screen that does not come is a failure. */
-const patience = 60_000;
+const usualPatience = 60_000;
+
+/** Around what is to be shown as one (mode 2026). */
+const frameBegin = '\u001b[?2026h';
+const frameEnd = '\u001b[?2026l';
 
 /**
  * A terminal with a program in it: a real pseudo-terminal (from script(1)), the screen of which is kept by a terminal
@@ -13,8 +17,10 @@ const patience = 60_000;
 export class TestTerminal {
   /** Everything the program has written, byte by byte. */
   raw = '';
-  /** How much of it is on the screen. */
-  #drawn = 0;
+  /** Whether the screen is not in the middle of a frame (a synchronized update). */
+  #whole = true;
+  /** The end of what was read, in case a sequence is torn in two. */
+  #tail = '';
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #screen: xterm.Terminal;
   readonly #ttyFile: string;
@@ -37,21 +43,18 @@ export class TestTerminal {
     this.#child = spawn('script', ['--quiet', '--flush', '--return', '--command', line, '/dev/null'], { env });
     this.#screen.onData((answer) => this.#child.stdin.write(answer));
     this.#child.stdout.on('data', (data: Buffer) => {
-      this.raw += data.toString('latin1');
-      const written = this.raw.length;
+      const text = data.toString('latin1');
+      this.raw += text;
+      const seen = this.#tail + text;
+      this.#tail = seen.slice(1 - frameEnd.length);
+      const [begin, end] = [seen.lastIndexOf(frameBegin), seen.lastIndexOf(frameEnd)];
       this.#screen.write(data, () => {
-        this.#drawn = written;
+        if (begin !== end) this.#whole = end > begin;
         if (this.#whole) for (const watcher of this.#watchers) watcher();
       });
     });
     this.#child.stdin.on('error', () => undefined);
     this.#ended = new Promise((resolve) => this.#child.once('exit', (code) => resolve(code ?? -1)));
-  }
-
-  /** Whether the screen is not in the middle of a frame (a synchronized update). */
-  get #whole(): boolean {
-    const drawn = this.raw.slice(0, this.#drawn);
-    return drawn.lastIndexOf('\u001b[?2026l') >= drawn.lastIndexOf('\u001b[?2026h');
   }
 
   /** What is on the screen, without blanks at the ends of lines. */
@@ -76,7 +79,7 @@ export class TestTerminal {
   }
 
   /** Waits until the screen says something. @throws Error with the screen as it is when it never does */
-  async shows(wanted: RegExp | ((terminal: TestTerminal) => boolean)): Promise<void> {
+  async shows(wanted: RegExp | ((terminal: TestTerminal) => boolean), patience = usualPatience): Promise<void> {
     const good = () => this.#whole && (wanted instanceof RegExp ? wanted.test(this.text) : wanted(this));
     if (good()) return;
     await new Promise<void>((resolve, reject) => {

@@ -4,6 +4,8 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 /** A Unix socket that leads to the real Docker Engine until it is cut: what an engine that dies looks like to its clients. */
 export class EngineProxy {
   readonly path: string;
+  /** How many requests have come so far. */
+  requests = 0;
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
 
@@ -42,6 +44,9 @@ export class EngineProxy {
   }
 
   #join(client: Socket): void {
+    client.on('data', (data: Buffer) => {
+      this.requests += data.toString('latin1').match(/^(?:GET|HEAD|POST|PUT|DELETE) \/\S* HTTP\//gm)?.length ?? 0;
+    });
     const engine = connect({ path: '/var/run/docker.sock', allowHalfOpen: true });
     for (const [one, other] of [
       [client, engine],

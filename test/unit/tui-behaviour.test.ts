@@ -1,10 +1,12 @@
 import type { Key } from 'ink';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Client } from '../../src/api/client.ts';
 import type { ApplianceEvent } from '../../src/api/schema.ts';
 import { connectSocket } from '../../src/api/socket.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { ApplianceError } from '../../src/lib/errors.ts';
 import { pathsFor } from '../../src/lib/paths.ts';
+import { DocumentFeed } from '../../src/tui/document-feed.ts';
 import { Feed } from '../../src/tui/feed.ts';
 import { keyNames, mouseKeys } from '../../src/tui/keys.ts';
 import { follow, fromStatus } from '../../src/tui/operation.ts';
@@ -245,6 +247,37 @@ describe('the feed', () => {
     feed.refresh();
     await until(({ documents }) => documents.releases?.data?.[1]?.pinned === false);
     await stop();
+  });
+
+  it('has an answer that takes long keep no other screen waiting, and asks for it once', async () => {
+    let asked = 0;
+    let answer: (snapshots: []) => void = () => undefined;
+    const client = {
+      ask: async (name: string) => {
+        if (name !== 'backups') return [];
+        asked += 1;
+        return new Promise((resolve) => {
+          answer = resolve;
+        });
+      },
+    } as unknown as Client;
+    const store = new Store<State>({ ...initialState(Date.now()) });
+    const show = (screen: State['view']['screen']) => store.set({ view: { ...store.get().view, screen } });
+    const feed = new DocumentFeed(store, systemClock);
+    const closing = new AbortController();
+    show('backups');
+    const running = feed.run(client, closing.signal);
+    await expect.poll(() => asked).toBe(1);
+    show('certificates');
+    await expect.poll(() => store.get().documents.certificates?.data).toEqual([]);
+    show('backups');
+    feed.refresh();
+    await systemClock.sleep(1_200);
+    expect(asked).toBe(1);
+    answer([]);
+    await expect.poll(() => store.get().documents.backups?.data).toEqual({ snapshots: [], jobs: [] });
+    closing.abort();
+    await running;
   });
 
   it('ends when it is closed', async () => {
