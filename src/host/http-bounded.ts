@@ -15,7 +15,7 @@ export interface BoundedQuestion {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | undefined;
-  /** Certificates in PEM that count beside those of the system. */
+  /** Certificates in PEM that count beside those of the system, also without whoever has signed them. */
   readonly ca?: string | undefined;
   /** Milliseconds for the whole exchange. */
   readonly timeout: number;
@@ -55,7 +55,12 @@ export async function askBounded(question: BoundedQuestion, signal: AbortSignal)
       ...(body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }),
     },
     ...(tls
-      ? { servername: host, ...(ca === undefined ? {} : { ca: [...(await import('node:tls')).rootCertificates, ca] }) }
+      ? {
+          servername: host,
+          ...(ca === undefined
+            ? {}
+            : { ca: [...(await import('node:tls')).rootCertificates, ca], allowPartialTrustChain: true }),
+        }
       : {}),
   };
   try {

@@ -1,20 +1,19 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { SeenContainer } from '../../capabilities/checks/security/containers.ts';
 import type { SecurityHands } from '../../capabilities/checks/security/index.ts';
 import { labelKeys } from '../../capabilities/stack/index.ts';
 import { reachable } from '../../capabilities/traffic/addresses.ts';
-import { readIfPresent } from '../../host/files.ts';
 import { askBounded } from '../../host/http-bounded.ts';
 import { sendLoad } from '../../host/load.ts';
 import { probeTls } from '../../host/tls-probe.ts';
 import { loadTarget } from './load-hands.ts';
+import { ownChain } from './own-chain.ts';
 import { type CheckParts, once } from './parts.ts';
 import type { Subject } from './smoke-hands.ts';
 
 /** @param subject the live release, through the edge */
 export function securityHands(parts: CheckParts, subject: Subject): SecurityHands {
-  const { config, paths, store } = parts;
+  const { config, store } = parts;
   const domain = (config.edge.domains[0] ?? 'localhost').replace(/^\*\./, 'www.');
   const https = reachable(config.edge.https);
   const ask = async (path: string, signal: AbortSignal) =>
@@ -27,7 +26,7 @@ export function securityHands(parts: CheckParts, subject: Subject): SecurityHand
         method: 'GET',
         path,
         headers: {},
-        ca: await readIfPresent(join(paths.edge, 'certs', 'tls.crt')),
+        ca: await ownChain(parts, domain),
         timeout: 8_000,
       },
       signal,

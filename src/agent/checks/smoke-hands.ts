@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { Check } from '../../capabilities/checks/check.ts';
 import { type Instance, instancesCheck } from '../../capabilities/checks/smoke/instances.ts';
 import { type Destination, type SequenceHands, sequenceChecks } from '../../capabilities/checks/smoke/sequence.ts';
