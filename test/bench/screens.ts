@@ -88,7 +88,7 @@ async function firstFrame(program: string): Promise<Row> {
 async function keyToFrame(program: string): Promise<Row> {
   return withScreens(program, 'crowded', async (open) => {
     const terminal = open();
-    await terminal.shows(/Release/);
+    await terminal.shows(/Release +v1/);
     terminal.type('2G');
     await terminal.shows(new RegExp(`▸✓ worker-${last} `));
     const times: number[] = [];
@@ -115,7 +115,7 @@ async function keyToFrame(program: string): Promise<Row> {
 async function idling(program: string): Promise<Row[]> {
   return withScreens(program, 'recorded', async (open) => {
     const terminal = open();
-    await terminal.shows(/Release/);
+    await terminal.shows(/Release +v1/);
     const pid = pidOf(terminal, program);
     await delay(5_000);
     const [bytes, busy, started] = [terminal.raw.length, await cpuSeconds(pid), performance.now()];
@@ -144,7 +144,7 @@ async function flooded(program: string): Promise<Row[]> {
     'well',
     async (open) => {
       const terminal = open();
-      await terminal.shows(/Release/);
+      await terminal.shows(/Release +v1/);
       terminal.type('3');
       const newest = () =>
         Math.max(0, ...[...terminal.text.matchAll(/(?:request|ERROR) (\d+)/g)].map(([, number]) => Number(number)));

@@ -183,7 +183,7 @@ function ownOrder(name: string, [first, second]: readonly string[], state: State
       case 'backup restore':
         // What is agreed to is what was shown; `latest` may be another one by then, and the command line knows how.
         if (first === undefined || first === 'latest' || status === undefined) return undefined;
-        return backupOrders.restore(first, status.name);
+        return backupOrders.restore(first, 'all', status.name);
       case 'certs issue':
         return first === undefined ? undefined : certificateOrders.issue(first);
       case 'certs dry-run':

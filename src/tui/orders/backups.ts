@@ -1,6 +1,10 @@
 import type { Order } from '../order.ts';
 import { done, word } from './word.ts';
 
+/** Parts of a snapshot that can be restored by themselves. */
+export const restoreComponents = ['all', 'database', 'models', 'registry', 'config'] as const;
+type RestoreComponent = (typeof restoreComponents)[number];
+
 /** Orders about backups. */
 export const backupOrders = {
   now: (): Order => ({
@@ -46,12 +50,12 @@ export const backupOrders = {
     },
   }),
   /** @param appliance its name, which must be typed */
-  restore: (snapshot: string, appliance: string): Order => ({
-    command: `appliance backup restore ${word(snapshot)}`,
+  restore: (snapshot: string, component: RestoreComponent, appliance: string): Order => ({
+    command: `appliance backup restore ${word(snapshot)}${component === 'all' ? '' : ` --component ${component}`}`,
     happens: ['What is listed here is replaced. A safety snapshot is made of it first.'],
-    plan: (client, signal) => client.ask('planRestore', { snapshot }, signal),
+    plan: (client, signal) => client.ask('planRestore', { snapshot, component }, signal),
     severity: 'severe',
     name: appliance,
-    send: (client, signal) => client.stream('backupRestore', { snapshot }, signal),
+    send: (client, signal) => client.stream('backupRestore', { snapshot, component }, signal),
   }),
 } as const;

@@ -5,7 +5,7 @@ import { count, oneLine } from '../../lib/text.ts';
 import { formatBytes, formatDuration } from '../../lib/units.ts';
 import { bold, dim, type Glyphs, type Line, named, plain } from '../line.ts';
 import type { Intent } from '../order.ts';
-import { backupOrders } from '../orders/backups.ts';
+import { backupOrders, restoreComponents } from '../orders/backups.ts';
 import { word } from '../orders/word.ts';
 import type { State } from '../state.ts';
 import { type Column, fitting, type Room } from './columns.ts';
@@ -93,11 +93,25 @@ export const backupsScreen = listScreen<Backup>({
         if (!row) return nothingMarked;
         if (row.problem !== null) return { kind: 'say', text: `${row.id} cannot be restored: ${oneLine(row.problem)}` };
         if (!status) return { kind: 'say', text: 'The agent has not answered yet.' };
-        return { kind: 'order', order: backupOrders.restore(row.id, status.name) };
+        return askRestore(row.id, status.name);
       },
     },
   ],
 });
+
+/** Which part first: whoever has lost rows does not want the models of then. */
+function askRestore(id: string, appliance: string): Intent {
+  return {
+    kind: 'ask',
+    label: `what (${restoreComponents.join(', ')})`,
+    text: 'all',
+    next: (text) => {
+      const component = restoreComponents.find((one) => one === text.trim());
+      if (component === undefined) return { kind: 'say', text: `A snapshot has no part "${text}".` };
+      return { kind: 'order', order: backupOrders.restore(id, component, appliance) };
+    },
+  };
+}
 
 function columnsOf(rows: readonly Backup[], { now }: State, glyphs: Glyphs): readonly Column<Backup>[] {
   const bytes = (value: number | null) => (value === null ? glyphs.none : formatBytes(value));

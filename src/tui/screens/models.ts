@@ -135,7 +135,7 @@ function detailsOf(row: Model, { now }: State, { width }: Room, glyphs: Glyphs):
       glyphs,
     ),
     named('Metrics', [{ text: metricsOf(row) || 'none' }], width, glyphs),
-    named('Registered', [{ text: `${age(row.createdAt, now)} ago by ${oneLine(row.actor)}` }], width, glyphs),
+    named('Added', [{ text: `${age(row.createdAt, now)} ago by ${oneLine(row.actor)}` }], width, glyphs),
     named('Manifest', [dim(row.sha256)], width, glyphs),
   ];
 }

@@ -18,7 +18,8 @@ export function problemLines(status: Status, { width, height }: Room, glyphs: Gl
     ]);
   const alerts = status.alerts.map(
     ({ severity, summary }): Line => [
-      { text: ` ${glyphs.fail} `, color: 'red', bold: true },
+      // News is no fault.
+      severity === 'info' ? dim(` ${glyphs.skipped} `) : { text: ` ${glyphs.fail} `, color: 'red', bold: true },
       { text: `${severity}: ${oneLine(summary)}` },
     ],
   );
