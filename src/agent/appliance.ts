@@ -40,6 +40,9 @@ import type { Steps } from '../recipes/steps.ts';
 import { alertRules } from './alert-rules.ts';
 import { Alerting } from './alerting.ts';
 import { Backups } from './backups.ts';
+import { checkCertificate } from './certificate-check.ts';
+import { certificateJobs } from './certificate-jobs.ts';
+import { CertificatePlans } from './certificate-plans.ts';
 import { Certificates } from './certificates.ts';
 import { FollowUps, wantedLooks } from './checks/follow-ups.ts';
 import { Checks } from './checks/index.ts';
@@ -120,7 +123,7 @@ export interface ApplianceOptions {
 }
 
 /** Kinds of operations whose failure leaves a certificate old. */
-const certificateKinds: ReadonlySet<string> = new Set(['certs-issue', 'certs-renew', 'certs-import']);
+const certificateKinds: ReadonlySet<string> = new Set(['certs-issue', 'certs-renew', 'certs-import', 'certs-check']);
 
 /** Kinds of operations that are finished, not taken back, when they were cut short. */
 const urgentKinds: ReadonlySet<string> = new Set([
@@ -207,6 +210,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
   if (!database.readonly && !database.memory) await certificates.ensure();
   const certificateSteps: CertificateSteps = {
     ...certificates.steps(),
+    checkCertificate: checkCertificate({ certificates, alerting, random: Math.random }),
     installCertificate: traffic.installCertificate,
     configureEdge: traffic.configureEdge,
   };
@@ -415,13 +419,20 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     verdictsOf: (id) => [...reports.of(id, 'checks', z.array(findingSchema)).flat(), ...rollouts.findings(id)],
     reportsOf: (id) => ({ drains: reports.of(id, 'drain', drainSchema), shadow: shadows.of(id) ?? null }),
   });
+  const certificatePlans = new CertificatePlans({ certificates, certificateSteps, observer, store, clock });
   const schedule = new ScheduleService({
     name: config.name,
     clock,
     database,
     journal,
     operations,
-    jobs: jobsOf({ config, backups, drills, followUps: (zone) => followUps.job(zone, lookAfter.plan) }),
+    jobs: jobsOf({
+      config,
+      backups,
+      drills,
+      certificates: (zone) => certificateJobs(certificates, certificatePlans, zone),
+      followUps: (zone) => followUps.job(zone, lookAfter.plan),
+    }),
     onError,
   });
   return {

@@ -1,19 +1,39 @@
 import { realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { ReleaseStore } from '../capabilities/releases/store.ts';
 import { assertReachable, assertReadable } from '../host/readable.ts';
+import type { Clock } from '../lib/clock.ts';
 import { ApplianceError, systemCode } from '../lib/errors.ts';
 import type { Actor } from '../operations/journal.ts';
 import type { Planner } from '../operations/runner.ts';
 import type { PlannedStep } from '../operations/step.ts';
-import { type IssueFacts, planImport, planInstall, planIssue, planRehearsal } from '../recipes/renew-certificates.ts';
-import type { Appliance } from './appliance.ts';
+import {
+  type CertificateSteps,
+  type IssueFacts,
+  planCheck,
+  planImport,
+  planInstall,
+  planIssue,
+  planRehearsal,
+} from '../recipes/renew-certificates.ts';
+import { reasonToTry } from './certificate-due.ts';
+import type { Certificates } from './certificates.ts';
+import type { Observer } from './observer.ts';
 import type { Prepared } from './operations.ts';
+
+interface Parts {
+  readonly certificates: Certificates;
+  readonly certificateSteps: CertificateSteps;
+  readonly observer: Pick<Observer, 'observe' | 'topologies'>;
+  readonly store: Pick<ReleaseStore, 'live'>;
+  readonly clock: Pick<Clock, 'now'>;
+}
 
 /** Turns wishes about certificates into plans. */
 export class CertificatePlans {
-  readonly #a: Pick<Appliance, 'certificates' | 'certificateSteps' | 'observer' | 'store'>;
+  readonly #a: Parts;
 
-  constructor(appliance: Pick<Appliance, 'certificates' | 'certificateSteps' | 'observer' | 'store'>) {
+  constructor(appliance: Parts) {
     this.#a = appliance;
   }
 
@@ -22,6 +42,22 @@ export class CertificatePlans {
     const facts = this.#facts(set, cause);
     const steps = planIssue(facts, this.#a.certificateSteps);
     return this.#prepared(kind, facts.set, [async () => steps, this.#install(facts.set)]);
+  }
+
+  /** Asks and proves, then renews what is due (S1-29). */
+  check(name: string): Prepared {
+    const { certificates, certificateSteps, clock } = this.#a;
+    const set = certificates.set(name);
+    const names = certificates.namesOf(set);
+    let cause: string | null = null;
+    return this.#prepared('certs-check', set.name, [
+      async () => planCheck({ set: set.name, names }, certificateSteps),
+      async (signal) => {
+        cause = await reasonToTry(certificates, set, clock.now(), signal);
+        return cause === null ? [] : planIssue(this.#facts(set.name, cause), certificateSteps);
+      },
+      async (signal) => (cause === null ? [] : this.#install(set.name)(signal)),
+    ]);
   }
 
   rehearse(set: string | undefined): Prepared {

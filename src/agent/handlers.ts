@@ -9,6 +9,7 @@ import { combine } from '../lib/verdict.ts';
 import type { Appliance } from './appliance.ts';
 import { backupHandlers } from './backup-handlers.ts';
 import { CertificatePlans } from './certificate-plans.ts';
+import { certificateStatus } from './certificate-status.ts';
 import { colourOf, serviceName } from './containers.ts';
 import { logLines } from './logs.ts';
 import { modelHandlers } from './model-handlers.ts';
@@ -204,7 +205,7 @@ export function createHandlers(
     },
     schedule: async () => a.schedule.list(),
     scheduleRun: ({ job, wait }, { actor, signal }) => a.schedule.run(job, actor, wait, signal),
-    certs: async (_, { signal }) => a.certificates.status(signal),
+    certs: async (_, { signal }) => certificateStatus(a.certificates, a.clock.now(), signal),
     certsIssue: (input, caller) =>
       operate('certs-issue', input, caller, () => certs.issue('certs-issue', input.set, 'asked for')),
     certsRenew: (input, caller) =>

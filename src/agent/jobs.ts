@@ -11,6 +11,8 @@ export interface JobParts {
   readonly config: Pick<Config, 'backups'>;
   readonly backups: Pick<Backups, 'plan' | 'planForget' | 'planOffsite'>;
   readonly drills: Pick<Drills, 'plan'>;
+  /** Look after certificates, by the clock of a zone. */
+  readonly certificates: (zone: string) => readonly Job[];
   /** Looks at the live release, by the clock of a zone. */
   readonly followUps: (zone: string) => Job;
 }
@@ -19,7 +21,7 @@ export interface JobParts {
  * What runs by the clock: the table of jobs. A capability that wants to run by the clock adds its line here.
  * @throws ApplianceError `config_invalid` for a zone that nobody knows
  */
-export function jobsOf({ config, backups, drills, followUps }: JobParts): Job[] {
+export function jobsOf({ config, backups, drills, certificates, followUps }: JobParts): Job[] {
   const { enabled, at, zone: wanted, drill } = config.backups;
   const zone = wanted ?? hostZone();
   if (!isZone(zone)) {
@@ -61,6 +63,7 @@ export function jobsOf({ config, backups, drills, followUps }: JobParts): Job[] 
         phases: [async () => drills.plan('latest', 'deep')],
       }),
     },
+    ...certificates(zone),
     followUps(zone),
   ];
 }

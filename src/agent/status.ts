@@ -7,6 +7,7 @@ import type { ApplianceError } from '../lib/errors.ts';
 import { combine, type Finding } from '../lib/verdict.ts';
 import type { Appliance } from './appliance.ts';
 import { backupStatus } from './backup-watch.ts';
+import { certificateFindings } from './certificate-status.ts';
 import { edgeAddress } from './edge-address.ts';
 import { requestsNow } from './requests-now.ts';
 import { version } from './version.ts';
@@ -36,7 +37,7 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
     ...edge.findings,
     ...(await serviceFindings(a, live)),
     ...(await a.monitoring.findings()),
-    ...(await a.certificates.findings()),
+    ...(await certificateFindings(a.certificates, a.clock.now())),
   ];
   if (configProblem) {
     findings.push({

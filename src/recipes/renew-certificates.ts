@@ -4,6 +4,7 @@ import type { PlannedStep, StepType } from '../operations/step.ts';
 
 /** What the recipes of certificates put in order. */
 export interface CertificateSteps {
+  readonly checkCertificate: StepType<{ readonly set: string }>;
   readonly issueCertificate: StepType<{ readonly set: string }>;
   readonly rehearseCertificate: StepType<{ readonly set: string }>;
   readonly importCertificate: StepType<{ readonly set: string; readonly key: string; readonly chain: string }>;
@@ -26,6 +27,20 @@ export interface IssueFacts {
   readonly cause: string;
   /** Milliseconds that one attempt may take, a rehearsal included. */
   readonly patience: number;
+}
+
+/** What the schedule does before it renews what is due. Pure. */
+export function planCheck({ set, names }: Pick<IssueFacts, 'set' | 'names'>, steps: CertificateSteps): PlannedStep[] {
+  return [
+    steps.checkCertificate.plan(
+      { set },
+      {
+        title: `look after the certificate for ${namesText(names)}`,
+        cause: 'its authority may want it renewed earlier, and what is in force must be what is served',
+        deadline: 300_000,
+      },
+    ),
+  ];
 }
 
 /** First phase: a new certificate on the disk. What is served does not change. Pure. */

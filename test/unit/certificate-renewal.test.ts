@@ -1,12 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { certificateJobs } from '../../src/agent/certificate-jobs.ts';
 import { allowance } from '../../src/capabilities/certificates/budget.ts';
-import {
-  drawPoint,
-  isSensible,
-  nextCheck,
-  renewalTime,
-  retryTime,
-} from '../../src/capabilities/certificates/renewal.ts';
+import { drawPoint, isSensible, renewalTime, retryTime } from '../../src/capabilities/certificates/renewal.ts';
+import { type CertificateSet, certificateSets, certificatesSchema } from '../../src/config/certificates.ts';
+import { due } from '../../src/lib/schedule.ts';
 import { random as seeded } from '../support/random.ts';
 
 const day = 86_400_000;
@@ -43,9 +40,6 @@ describe('when a certificate is renewed (S1-29)', () => {
       if (isSensible(window, certificate))
         expect(at === point || at === start + Math.floor((lifetime * 5) / 6)).toBe(true);
       else expect(at).toBeGreaterThanOrEqual(start + Math.floor(lifetime / 2) - 1);
-      // Between then and the end certificates are looked at twice more at the least.
-      const check = nextCheck(at, random(), lifetime);
-      expect(nextCheck(check, random(), lifetime)).toBeLessThanOrEqual(certificate.notAfter);
     }
   });
 
@@ -70,18 +64,78 @@ describe('when a certificate is renewed (S1-29)', () => {
 });
 
 describe('when certificates are looked at', () => {
-  test('at once where nobody ever has, or for long', () => {
-    expect(nextCheck(undefined, 0.5, 90 * day)).toBeLessThanOrEqual(start);
-    expect(nextCheck(start - 3 * day, 0.5, 90 * day)).toBeLessThan(start);
+  const sets: readonly [CertificateSet, ...CertificateSet[]] = certificateSets({
+    edge: { domains: ['shop.example'] },
+    certificates: certificatesSchema.parse({}),
+  });
+  const jobs = certificateJobs(
+    { sets },
+    { check: () => ({ kind: 'certs-check', target: 'edge', origin: null, phases: [] }) },
+    'Europe/Berlin',
+  );
+  const [job] = jobs;
+  if (!job) throw new Error('no job');
+  const seen = (host: string, from: number, days: number): number[] => {
+    const done = new Set<string>();
+    const times: number[] = [];
+    for (let now = from; now < from + days * day; now += 5 * 60_000) {
+      const history = (key: string) => ({ succeeded: done.has(key), running: false, failures: 0, lastFailure: null });
+      const { run } = due(
+        { schedule: job.schedule, zone: job.zone, seed: `${host} ${job.name}` },
+        from - day,
+        history,
+        now,
+      );
+      if (!run) continue;
+      done.add(run.key);
+      times.push(now);
+    }
+    return times;
+  };
+
+  test('a few times a day, at other times on each host, at most half a day apart, also where clocks are put forward', () => {
+    expect(jobs.map(({ name }) => name)).toEqual(['certificates']);
+    const march = Date.UTC(2026, 2, 25);
+    const [one, other] = [seen('shop', march, 10), seen('other', march, 10)];
+    expect(one.length).toBeGreaterThanOrEqual(39);
+    expect(one.length).toBeLessThanOrEqual(41);
+    const apart = one.slice(1).map((at, index) => at - (one[index] ?? at));
+    expect(Math.max(...apart)).toBeLessThanOrEqual(12 * hour);
+    expect(one.filter((at) => other.includes(at)).length).toBeLessThan(10);
   });
 
-  test('twice a day, at another time for each appliance', () => {
-    const times = [0, 0.25, 0.5, 0.75, 0.999].map((jitter) => nextCheck(start, jitter, 90 * day) - start);
-    expect(new Set(times).size).toBe(5);
-    for (const time of times) {
-      expect(time).toBeLessThanOrEqual(12 * hour);
-      expect(time).toBeGreaterThanOrEqual(10 * hour);
+  test('once, and at once, by a host that was off for weeks', () => {
+    const done = new Set<string>();
+    const off = start + 30 * day;
+    const runs: string[] = [];
+    for (const now of [off, off + 1_000, off + 60_000]) {
+      const history = (key: string) => ({ succeeded: done.has(key), running: false, failures: 0, lastFailure: null });
+      const { run } = due({ schedule: job.schedule, zone: job.zone, seed: 'shop certificates' }, start, history, now);
+      if (run) runs.push(run.key);
+      if (run) done.add(run.key);
     }
+    expect(runs).toHaveLength(1);
+  });
+
+  test('one that fails keeps no other from being renewed: each has a job', () => {
+    const two = certificateSets({
+      edge: { domains: ['shop.example', 'shop.lan'] },
+      certificates: certificatesSchema.parse({
+        sets: [
+          { name: 'shop', domains: ['shop.example'] },
+          { name: 'internal', domains: ['shop.lan'] },
+        ],
+      }),
+    });
+    const asked: string[] = [];
+    const check = (name: string) => {
+      asked.push(name);
+      return { kind: 'certs-check', target: name, origin: null, phases: [] };
+    };
+    const all = certificateJobs({ sets: two }, { check }, 'UTC');
+    expect(all.map(({ name }) => name)).toEqual(['certificates-shop', 'certificates-internal']);
+    for (const { prepare } of all) void prepare({ uid: 0, user: 'root', ssh: null }, 'by hand');
+    expect(asked).toEqual(['shop', 'internal']);
   });
 });
 

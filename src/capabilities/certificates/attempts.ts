@@ -27,6 +27,8 @@ export const certificateMigrations: Migrations = {
      ) STRICT;
      CREATE INDEX certificate_events_subject ON certificate_events (directory, kind, subject, at);
      CREATE TABLE certificate_checks (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL, jitter REAL NOT NULL) STRICT;`,
+    // The schedule knows when they were last looked at.
+    'DROP TABLE certificate_checks;',
   ],
 };
 
@@ -41,7 +43,6 @@ const stateRow = z.object({
   window_point: z.number().nullable(),
 });
 const timeRow = z.object({ at: z.number() });
-const checkRow = z.object({ at: z.number(), jitter: z.number() });
 
 export interface SetState {
   readonly lastAttempt: number | null;
@@ -146,17 +147,6 @@ export class AttemptLog {
         .filter((at) => at > now)
         .sort((a, b) => b - a)[0],
     };
-  }
-
-  /** When certificates were last looked at, and the jitter of this appliance, from 0 up to but not including 1. */
-  lastCheck(): { readonly at: number; readonly jitter: number } | undefined {
-    return this.#has()
-      ? checkRow.optional().parse(this.#db.prepare('SELECT at, jitter FROM certificate_checks').get())
-      : undefined;
-  }
-
-  checked(at: number, jitter: number): void {
-    this.#db.prepare('INSERT OR REPLACE INTO certificate_checks (id, at, jitter) VALUES (1, ?, ?)').run(at, jitter);
   }
 
   #row(set: string): z.output<typeof stateRow> | undefined {

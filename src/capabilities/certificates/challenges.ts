@@ -1,5 +1,6 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ChallengeType } from '../../config/certificates.ts';
 import { ensureDirectory, writeFileAtomic } from '../../host/files.ts';
 import { run } from '../../host/process.ts';
 import { ApplianceError, messageOf } from '../../lib/errors.ts';
@@ -58,6 +59,25 @@ export function dnsResponder(hook: string, timeout: number): Responder {
   return {
     present: (answer, signal) => call('present', answer, signal),
     remove: (answer, signal) => call('cleanup', answer, signal),
+  };
+}
+
+/**
+ * Who answers which challenge.
+ * @param directory see `httpResponder`
+ * @throws ApplianceError `config_invalid` for dns-01 without a program; the function that is returned throws it
+ */
+export function responders(
+  { hook, hookTimeout }: { readonly hook?: string | undefined; readonly hookTimeout: number },
+  directory: string,
+): (challenge: ChallengeType) => Responder {
+  return (challenge) => {
+    if (challenge === 'http-01') return httpResponder(directory);
+    if (hook !== undefined) return dnsResponder(hook, hookTimeout);
+    throw new ApplianceError('config_invalid', 'dns-01 needs a program: certificates.acme.hook', {
+      left: 'no attempt was spent',
+      hint: 'docs/guide/certificates.md says what it is given',
+    });
   };
 }
 

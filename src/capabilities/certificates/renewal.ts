@@ -43,19 +43,6 @@ export function drawPoint({ start, end }: Omit<RenewalWindow, 'point'>, random: 
 }
 
 /**
- * When certificates are looked at next: twice a day, off the full hour by a jitter that stays the same for an appliance,
- * and more often where one lives only hours. An agent that was off looks at once.
- * @param last when they were looked at last; undefined: never
- * @param jitter from 0 up to but not including 1
- * @param shortest shortest lifetime of a certificate, in milliseconds
- */
-export function nextCheck(last: number | undefined, jitter: number, shortest: number): number {
-  if (last === undefined) return 0;
-  const period = Math.min(12 * hour, shortest / 24);
-  return last + Math.floor(period * (1 - jitter / 6));
-}
-
-/**
  * When an automatic attempt may be made again after failures: an hour, doubled each time up to a day, and closer together
  * towards the end of a certificate, so that at least ten more fit in.
  * @param failures in a row

@@ -37,7 +37,7 @@ export function createCertificateSteps(deps: CertificateStepDeps) {
       args: z.object({ set: z.string() }),
       async apply({ set: name }, context) {
         const set = deps.set(name);
-        const waiting = await unused(set, deps);
+        const waiting = await waitingVersion(set, deps);
         if (waiting) return `${waiting.version} lies on disk already and is not in force yet`;
         const stored = set.issuer === 'acme' ? await attempt(set, context, deps) : await signItself(set, deps);
         return `${stored.version} by ${stored.issuer}, good until ${new Date(stored.notAfter).toISOString()}`;
@@ -88,7 +88,10 @@ export function createCertificateSteps(deps: CertificateStepDeps) {
 }
 
 /** A version that a process before this one has left, so that its attempt is not wasted. */
-async function unused(set: CertificateSet, { store, log, clock }: CertificateStepDeps): Promise<Stored | undefined> {
+export async function waitingVersion(
+  set: CertificateSet,
+  { store, log, clock }: Pick<CertificateStepDeps, 'store' | 'log' | 'clock'>,
+): Promise<Stored | undefined> {
   const current = await store.currentVersion(set.name);
   const [newest] = await store.list(set.name);
   if (!newest || newest.version === current || newest.kind !== set.issuer) return undefined;
@@ -153,15 +156,16 @@ async function importPair(
 }
 
 /**
- * Whether files that a certificate was brought by hold another pair by now.
- * @returns false also where they are gone: what was brought stays
+ * What files that a certificate was brought by hold by now, if it is another pair.
+ * @returns their digest; undefined also where they are gone: what was brought stays
  */
-export async function isBroughtAnew({ source }: Pick<Stored, 'source'>): Promise<boolean> {
-  if (!source) return false;
+export async function broughtAnew({ source }: Pick<Stored, 'source'>): Promise<string | undefined> {
+  if (!source) return undefined;
   try {
-    return digestOf(await readSmall(source.key), await readSmall(source.chain)) !== source.digest;
+    const digest = digestOf(await readSmall(source.key), await readSmall(source.chain));
+    return digest === source.digest ? undefined : digest;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
