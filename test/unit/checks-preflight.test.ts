@@ -227,11 +227,11 @@ describe('the release', () => {
   });
   it('certificate and monitoring are ready (S1-7)', async () => {
     const now = Date.UTC(2030, 0, 1);
-    const until = (days: number) =>
+    const until = (days: number, life = 90) =>
       certificateCheck(
         async () => [
-          { domain: 'b', notAfter: now + 90 * 86_400_000 },
-          { domain: 'a', notAfter: now + days * 86_400_000 },
+          { domain: 'b', notBefore: now, notAfter: now + 90 * 86_400_000 },
+          { domain: 'a', notBefore: now - (life - days) * 86_400_000, notAfter: now + days * 86_400_000 },
         ],
         () => now,
       );
@@ -240,6 +240,8 @@ describe('the release', () => {
       'fail',
       'fail',
     ]);
+    // Of six days: renewed at half of them, and late when one is left.
+    expect([await verdictOf(until(2, 6)), await verdictOf(until(0.5, 6))]).toEqual(['pass', 'fail']);
     expect(
       await verdictOf(
         certificateCheck(

@@ -6,6 +6,7 @@ import type { Config } from '../../config/schema.ts';
 import type { Engine } from '../../host/docker.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Paths } from '../../lib/paths.ts';
+import type { CertificateEnd } from '../certificates.ts';
 import type { ContainerWatch } from '../containers.ts';
 import type { Observer } from '../observer.ts';
 import type { Upkeep } from '../upkeep.ts';
@@ -24,7 +25,7 @@ export interface CheckParts {
   /** The models directory; undefined where appliance.yaml has none. */
   readonly modelDirectory: string | undefined;
   /** When the certificate of each domain ends. */
-  readonly certificateEnds: () => Promise<readonly { readonly domain: string; readonly notAfter: number }[]>;
+  readonly certificateEnds: () => Promise<readonly CertificateEnd[]>;
   readonly release: (id: string) => Promise<StackRelease>;
   /** The checklist of the live release some time after its deploy; empty before the first. */
   readonly postDeploy: (policy: string | undefined, records: boolean) => Promise<Check[]>;

@@ -5,8 +5,14 @@ import { type Check, fail, inconclusive, pass } from '../check.ts';
 export interface CertificateEnd {
   readonly domain: string;
   /** Milliseconds since 1970. */
+  readonly notBefore: number;
   readonly notAfter: number;
 }
+
+const day = 86_400_000;
+/** Milliseconds that one of 90 days must have left; one that lives shorter in proportion, as its alerts (S1-60). */
+const enough = 14 * day;
+const usualLife = 90 * day;
 
 /** TLS is ready: the certificates that the edge serves, or will serve, are valid (S1-7, S0-4). @param now milliseconds since 1970 */
 export function certificateCheck(ends: () => Promise<readonly CertificateEnd[]>, now: () => number): Check {
@@ -15,16 +21,22 @@ export function certificateCheck(ends: () => Promise<readonly CertificateEnd[]>,
     group: 'preflight',
     requirement: ['S1-7', 'S0-4'],
     about: 'certificate',
-    expected: 'valid for 14 days or more',
+    expected: 'valid for 14 days or more; where one lives less than 90 days, for as large a part of it',
     hint: 'see which, and why: appliance certs; then appliance certs renew',
     look: async () => {
-      const [end] = (await ends()).toSorted((a, b) => a.notAfter - b.notAfter);
+      // The one that is nearest to its own limit, which is not always the one that ends first.
+      const [end] = (await ends())
+        .map((one) => ({ ...one, left: one.notAfter - now(), least: leastOf(one) }))
+        .toSorted((a, b) => a.left - a.least - (b.left - b.least));
       if (!end) return inconclusive('there is none yet; the edge makes one of its own when it first starts');
-      const left = end.notAfter - now();
-      if (left <= 0) return fail(`${end.domain} ended ${formatDuration(-left)} ago`);
-      return (left >= 14 * 86_400_000 ? pass : fail)(`${end.domain} for ${formatDuration(left)}`);
+      if (end.left <= 0) return fail(`${end.domain} ended ${formatDuration(-end.left)} ago`);
+      return (end.left >= end.least ? pass : fail)(`${end.domain} for ${formatDuration(end.left)}`);
     },
   };
+}
+
+function leastOf({ notBefore, notAfter }: CertificateEnd): number {
+  return enough * Math.min(1, (notAfter - notBefore) / usualLife);
 }
 
 /** Monitoring is ready: somebody will notice when the release fails (S1-7). */
