@@ -138,6 +138,9 @@ const urgentKinds: ReadonlySet<string> = new Set([
   'prune',
 ]);
 
+/** Kinds that nobody waits for: the schedule takes such a look again. */
+const yieldingKinds: ReadonlySet<string> = new Set(['post-deploy']);
+
 /** Kinds that are finished like those, but not at the price of the space that is kept back. */
 const finishedKinds: ReadonlySet<string> = new Set(['nightly']);
 
@@ -412,6 +415,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     clock,
     runner,
     urgentKinds,
+    yieldingKinds,
     finishedKinds,
     makeRoom: () => void ballast.secure(),
     onError,

@@ -28,6 +28,8 @@ export interface OperationDeps extends ReportDeps {
   readonly urgentKinds: ReadonlySet<string>;
   /** Kinds that are finished likewise, without being urgent: a night that was cut short goes on where it stopped. */
   readonly finishedKinds?: ReadonlySet<string>;
+  /** Kinds that change nothing and are run again by themselves: they are ended for any other. */
+  readonly yieldingKinds?: ReadonlySet<string>;
   /** Gives up the space that is kept back, if the disk is full. */
   readonly makeRoom: () => void;
   /** Told of what went wrong and cannot be written down. */
@@ -64,7 +66,7 @@ export class Operations {
     signal: AbortSignal,
   ): AsyncGenerator<ApplianceEvent> {
     const id = `${wish.kind}-${randomBytes(5).toString('hex')}`;
-    const wait = Math.max(wish.wait, this.#interruptForUrgent(wish.kind));
+    const wait = Math.max(wish.wait, this.#interruptFor(wish.kind));
     const turn = await this.#turns.next(id, wait, signal, () => this.reports.busy(wish.kind));
     const events = this.#deps.hub.subscribe(signal);
     try {
@@ -104,13 +106,18 @@ export class Operations {
   }
 
   /** Nobody who must go back waits for work that can be done again. @returns milliseconds that it may take to end */
-  #interruptForUrgent(kind: string): number {
+  #interruptFor(kind: string): number {
     const { current } = this.#turns;
-    if (!current?.about || !this.#deps.urgentKinds.has(kind)) return 0;
+    if (!current) return 0;
+    const journalled = this.#deps.journal.operation(current.id)?.kind;
+    const yields =
+      journalled !== undefined && journalled !== kind && this.#deps.yieldingKinds?.has(journalled) === true;
+    if (!yields && !(current.about && this.#deps.urgentKinds.has(kind))) return 0;
+    const what = current.about?.kind ?? journalled ?? current.id;
     current.abort.abort(
-      new ApplianceError('interrupted', `${current.about.kind} was ended for a ${kind}`, {
+      new ApplianceError('interrupted', `${what} was ended for a ${kind}`, {
         left: 'nothing was touched',
-        hint: `run it again: appliance ${current.about.kind} --wait`,
+        hint: yields ? 'it is run again by itself' : `run it again: appliance ${what} --wait`,
       }),
     );
     return longestEnd;

@@ -58,7 +58,7 @@ function goLive(release: string): void {
 }
 
 /** An agent that has just started on this state. */
-function agent(findings: () => readonly Finding[]) {
+function agent(findings: (signal: AbortSignal) => readonly Finding[] | Promise<readonly Finding[]>) {
   const journal = new Journal(database);
   const reports = new Reports(database);
   const raised: AlertDraft[] = [];
@@ -72,7 +72,7 @@ function agent(findings: () => readonly Finding[]) {
     alerting: { raise: (draft) => void raised.push(draft), resolve: (name) => void resolved.push(name) },
     reports,
     looks: looksOf([{ id: 'S1-92', after: day }]),
-    run: async () => findings(),
+    run: async (signal) => findings(signal),
   });
   const step = followUps.step();
   const runner: Runner = new Runner({
@@ -88,6 +88,7 @@ function agent(findings: () => readonly Finding[]) {
     clock,
     runner,
     urgentKinds: new Set(),
+    yieldingKinds: new Set(['post-deploy']),
     rollouts: { hasBegun: () => false },
     verdictsOf: () => [],
     makeRoom: () => undefined,
@@ -113,7 +114,7 @@ function agent(findings: () => readonly Finding[]) {
       .of(release)
       .filter(({ at }) => at !== null)
       .map(({ look, verdict }) => `${look} ${verdict}`);
-  return { schedule, followUps, tick, taken, raised, resolved, problems, journal };
+  return { schedule, operations, followUps, tick, taken, raised, resolved, problems, journal };
 }
 
 const good: Finding = { id: 'post-deploy.disk', verdict: 'pass', observed: '40 % in use' };
@@ -199,6 +200,44 @@ describe('looks after a deploy (S0-58, S0-59, S0-60, S1-58, S1-92)', () => {
     now = start + day;
     await tick();
     expect(resolved).toEqual(['FollowUpFailed']);
+  });
+
+  it('give way to whatever else is begun, and are taken again', async () => {
+    let begun = (): void => undefined;
+    const looking = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    let slow = true;
+    const { schedule, operations, tick, taken, journal } = agent(async (signal) => {
+      if (!slow) return [good];
+      begun();
+      return new Promise<never>((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      });
+    });
+    goLive('v1');
+    await tick();
+    now = start + hour;
+    schedule.tick(never);
+    await looking;
+    const person = { uid: 1000, user: 'ada', ssh: null };
+    const prepared = { kind: 'deploy', target: 'v2', origin: 'v1', phases: [async () => []] };
+    const results: string[] = [];
+    for await (const event of operations.start(
+      { kind: 'deploy', input: {}, actor: person, wait: 0 },
+      () => prepared,
+      never,
+    ))
+      if (event.event === 'operation-ended') results.push(event.result.result);
+    expect(results).toEqual(['done']);
+    expect(journal.recent(10).map(({ kind, result }) => [kind, result])).toEqual([
+      ['deploy', 'done'],
+      ['post-deploy', 'failed'],
+    ]);
+    slow = false;
+    now += 2 * 60_000;
+    await tick();
+    expect(taken('v1')).toEqual(['hour pass']);
   });
 
   it('by hand, before anything is live, says so', async () => {

@@ -7,7 +7,7 @@ const most = { resources: 0.9, connections: 0.8 } as const;
 /** Milliseconds between two samples below which a share says nothing. */
 const shortest = 60_000;
 
-export interface Room {
+interface Room {
   /** Bytes. */
   readonly total: number;
   readonly free: number;

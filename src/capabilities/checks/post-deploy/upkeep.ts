@@ -6,7 +6,7 @@ const day = 86_400_000;
 const oldestBackup = 26 * 3_600_000;
 
 /** A certificate in force; times are milliseconds since 1970. */
-export interface SeenCertificate {
+interface SeenCertificate {
   readonly domain: string;
   readonly notBefore: number;
   readonly notAfter: number;
