@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { seenChecks } from '../../src/agent/checks/seen.ts';
 import type { CheckResult } from '../../src/capabilities/checks/check.ts';
@@ -5,11 +8,15 @@ import { checkMigrations, VerdictStore } from '../../src/capabilities/checks/ver
 import { type Database, openDatabase } from '../../src/host/sqlite.ts';
 
 let database: Database;
-const path = () => `${process.env.TMPDIR ?? '/tmp'}/checks-seen-${process.pid}-${Date.now()}-${Math.random()}.db`;
+let folder: string;
 beforeEach(() => {
-  database = openDatabase(path(), [checkMigrations]);
+  folder = mkdtempSync(join(tmpdir(), 'checks-seen-'));
+  database = openDatabase(join(folder, 'state.db'), [checkMigrations]);
 });
-afterEach(() => database.close());
+afterEach(() => {
+  database.close();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 const result = (more: Partial<CheckResult>): CheckResult => ({
   id: 'preflight.disk',
