@@ -49,6 +49,7 @@ export class DataRollback {
         },
       );
     const restore = await this.#restores.facts(snapshot, 'database', { safety: true, signal, liveStays: false });
+    await this.#restores.assertServers(restore, signal);
     const all = { ...steps, ...restoreSteps };
     // What is live already gets its data alone.
     const plan =

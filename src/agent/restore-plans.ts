@@ -11,7 +11,7 @@ import { planRecovery, planRestore, type RestoreFacts, type SnapshotDatabase } f
 import type { Appliance } from './appliance.ts';
 import type { Prepared } from './operations.ts';
 import { recoveryPaths } from './recovery-paths.ts';
-import { declaredDatabases, type FoundSnapshot, wrongVersion } from './restore-deps.ts';
+import { declaredDatabases, type FoundSnapshot, restoreServer, wrongVersion } from './restore-deps.ts';
 import { predictRestore, restoreChanges } from './restore-preview.ts';
 
 export type RestoreComponent = ParsedInput<'backupRestore'>['component'];
@@ -28,6 +28,7 @@ export class RestorePlans {
     const { store, steps, restoreSteps } = this.#a;
     const snapshot = await this.#a.backups.manifest(input.snapshot, signal);
     const facts = await this.facts(snapshot, input.component, { safety: !input.skipSafety, signal });
+    await this.assertServers(facts, signal);
     const plan = planRestore(facts, { ...restoreSteps, waitHealthy: steps.waitHealthy });
     const live = store.live();
     const target = input.component === 'all' ? snapshot.id : `${snapshot.id} ${input.component}`;
@@ -104,6 +105,15 @@ export class RestorePlans {
       healthTimeout: config.deploy.healthTimeout,
       safety: how.safety ? this.safety() : [],
     };
+  }
+
+  /**
+   * Refuses before anything is begun: with a server that is down, what was begun could not be taken back either.
+   * @throws ApplianceError `restore_failed` when the server of a database does not run
+   */
+  async assertServers({ databases }: Pick<RestoreFacts, 'databases'>, signal: AbortSignal): Promise<void> {
+    for (const service of new Set(databases.map((database) => database.service)))
+      await restoreServer(this.#a, service, signal);
   }
 
   /** The snapshot of today that is made before anything is replaced; it is kept until a person lets go of it. */
