@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { newKey } from '../../src/capabilities/backups/key.ts';
 import { BackupLab } from '../support/backup-lab.ts';
 
 // Real backups of a real PostgreSQL and a registry of models into a real repository. The tests build on each other.
@@ -36,6 +37,7 @@ describe('a backup', () => {
     expect(manifest).toMatchObject({ id, kind: 'manual', format: 1, release: null, appliance: { name } });
     expect(manifest.components.map((one) => one.name).sort()).toEqual(
       [
+        'certificates',
         'config',
         'database:postgres/app',
         'models',
@@ -156,10 +158,70 @@ describe('a backup', () => {
     });
   });
 
+  it('S1-47 S1-48: marks of later reach its copy, which stays one snapshot and is kept by the same rules', async () => {
+    const { backups } = await lab.appliance();
+    const [newest] = await backups.list(signal);
+    // It was copied before it was proven and protected.
+    const run = () => lab.run('copy', backups.planOffsite());
+    expect((await run()).result).toBe('done');
+    const [copy] = (await backups.offsite[0]?.list(signal)) ?? [];
+    expect(copy).toMatchObject({ id: newest?.id, proven: { time: 1_000 }, protected: true, others: [] });
+    await backups.protect(newest?.id ?? '', false, signal);
+    expect((await run()).result).toBe('done');
+    expect((await backups.offsite[0]?.list(signal))?.[0]).toMatchObject({ protected: false, others: [] });
+  });
+
+  it('is told of with all others in one run of restic, and where nothing of them is known in one more', async () => {
+    const { id } = await lab.backup();
+    lab.close();
+    const { backups, engine } = await lab.appliance();
+    let runs = 0;
+    const runTask = engine.runTask.bind(engine);
+    engine.runTask = (task) => {
+      runs += 1;
+      return runTask(task);
+    };
+    const told = async (): Promise<number> => {
+      runs = 0;
+      const snapshots = await backups.list(signal);
+      const manifests = await backups.manifestsOf(snapshots, signal);
+      expect(snapshots.map((one) => manifests.get(one.id))).toEqual(
+        snapshots.map((one) => expect.objectContaining({ id: one.id, format: 1 })),
+      );
+      expect(snapshots.length).toBeGreaterThan(5);
+      return runs;
+    };
+    expect(await told()).toBe(1);
+    // As on a new host, which has the repository alone.
+    const state = new Sqlite(lab.paths.state);
+    state.exec('DELETE FROM backups');
+    state.close();
+    await rm(backups.paths.manifests, { recursive: true, force: true });
+    expect(await told()).toBe(2);
+    expect(await told()).toBe(1);
+    expect(await backups.manifest(id, signal)).toMatchObject({ id });
+  });
+
+  it('S1-20: before a deploy costs one run of restic, in which its manifest is read back', async () => {
+    const { backups, engine } = await lab.appliance();
+    const ran: string[] = [];
+    const runTask = engine.runTask;
+    engine.runTask = (task) => {
+      ran.push(task.argv.join(' '));
+      return runTask.call(engine, task);
+    };
+    const { id, result } = await lab.backup('pre-deploy');
+    engine.runTask = runTask;
+    expect(result.error ?? result.result).toBe('done');
+    expect(result.steps.at(-1)?.detail).toBe('its manifest is read back');
+    expect(ran).toEqual([expect.stringMatching(/ backup .* dump /s)]);
+    expect(backups.records.get(id)?.state).toBe('verified');
+  });
+
   it('opens with its key only', async () => {
     const { backups } = await lab.appliance();
     const key = await backups.key.read();
     expect(await backups.local.opens(key, signal)).toBe(true);
-    expect(await backups.local.opens(key.replaceAll(/[0-9]/g, 'A'), signal)).toBe(false);
+    expect(await backups.local.opens(newKey(), signal)).toBe(false);
   });
 });
