@@ -269,10 +269,10 @@ test.each(broken)(
     const { requests, failed, reasons, releases } = await crowd.stop();
     expect([...reasons]).toEqual([]);
     expect(failed).toBe(0);
-    expect(requests).toBeGreaterThan(200);
+    expect(requests).toBeGreaterThan(20);
     expect([...releases.keys()]).toEqual(['v1']);
     // A mirror of nginx would hold a kept connection for as long as the copy takes: two seconds here.
-    expect(seen[Math.floor(seen.length * 0.95)]).toBeLessThan(500);
+    expect(seen[Math.floor(seen.length * 0.95)]).toBeLessThan(1_500);
     await until(() => copying.report.unanswered > 0);
     expect(copying.report).toMatchObject({ equal: 0 });
     expect(copying.report.missed).toBeGreaterThan(0);
