@@ -5,7 +5,11 @@ import type { Room } from './columns.ts';
 import { verdictColors } from './signs.ts';
 
 /** What is not as it should be; at most a third of the screen. */
-export function problemLines(status: Status, { width, height }: Room, glyphs: Glyphs): Line[] {
+export function problemLines(
+  status: Pick<Status, 'findings' | 'alerts'>,
+  { width, height }: Room,
+  glyphs: Glyphs,
+): Line[] {
   const findings = status.findings
     .filter(({ verdict }) => verdict !== 'pass')
     .flatMap(({ verdict, observed, expected, hint }): Line[] => [
