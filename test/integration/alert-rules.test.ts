@@ -67,7 +67,16 @@ const applianceCases: AlertCase[] = [
     600,
   ),
   ...[20, 10, 3].map((days) => applianceCase(`CertificateEndsIn${days}Days`, certificates(days))),
-  applianceCase('StatusFails', [gauge('appliance_check_verdict{id="edge"}', 1, -1, 0)]),
+  applianceCase('StatusFails', [
+    gauge('appliance_check_verdict{id="edge"}', 1, -1, 0),
+    // What a checklist said last is no matter of now (S1-60).
+    gauge('appliance_check_verdict{id="preflight.cpu"}', -1, 1, -1),
+  ]),
+  applianceCase('CheckFails', [
+    gauge('appliance_check_verdict{id="post-deploy.logs"}', 1, -1, 0),
+    // A service may have a dot in its name; what the status finds of it is no check of a list.
+    gauge('appliance_check_verdict{id="service-load.one"}', -1, 0, -1),
+  ]),
   applianceCase('TargetDown', [gauge('up{job="alertmanager"}', 1, 0, 1)]),
   applianceCase('MonitoringConfigurationRefused', [gauge('prometheus_config_last_reload_successful', 1, 0, 1)]),
   // Times of tests begin at zero: what lies in the future is young.
