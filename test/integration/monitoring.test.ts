@@ -109,6 +109,7 @@ beforeAll(async () => {
     name: 'montest',
     port,
     pool: '10.232.0.0/16',
+    backups: true,
     monitoring,
     edit: (yaml) =>
       yaml

@@ -4,6 +4,7 @@ import type { AlertingRule } from './rule.ts';
 const textfile = 'node_textfile_mtime_seconds{file="/textfile/appliance.prom"}';
 const free = 'node_filesystem_avail_bytes';
 const size = 'node_filesystem_size_bytes';
+const backupAge = 'time() - max(appliance_backup_last_success_timestamp_seconds)';
 const ends = 'appliance_certificate_not_after_timestamp_seconds';
 const begins = 'appliance_certificate_not_before_timestamp_seconds';
 /** Checks of lists carry the name of their list (docs/guide/checks.md), findings of the status no dot. */
@@ -32,7 +33,7 @@ function rule(
 function certificateRule(days: number, severity: 'critical' | 'warning' | 'info'): AlertingRule {
   const left = `(${ends} - time())`;
   return rule(`CertificateEndsIn${days}Days`, severity, 'S1-29', {
-    expr: `${left} < ${days * 86_400} and ${left} < (${ends} - ${begins}) * ${days} / 90`,
+    expr: `${left} < ${days * 86_400} and ${left} / (${ends} - ${begins}) < ${(days / 90).toFixed(4)}`,
     summary: 'the certificate of {{ $labels.domain }} ends in {{ $value | humanizeDuration }} and was not renewed',
     hint: 'appliance certs status',
   });
@@ -118,7 +119,7 @@ export const applianceRules: readonly AlertingRule[] = [
   }),
   // By metrics, so that it is also told of an agent that is dead or a schedule that is stuck.
   rule('BackupTooOld', 'critical', 'S1-46', {
-    expr: 'time() - max(appliance_backup_last_success_timestamp_seconds) > on () appliance_backup_rpo_limit_seconds',
+    expr: `${backupAge} and on () (${backupAge}) / on () appliance_backup_rpo_limit_seconds > 1`,
     for: '10m',
     summary: 'the newest backup is {{ $value | humanizeDuration }} old',
     hint: 'appliance schedule says why; at once: appliance backup now',
