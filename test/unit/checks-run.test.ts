@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Check, fail, pass } from '../../src/capabilities/checks/check.ts';
 import { runChecks } from '../../src/capabilities/checks/run-checks.ts';
@@ -97,12 +100,15 @@ describe('checks side by side', () => {
 });
 
 describe('the last verdicts', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'verdicts-'));
   let database: Database;
-  afterEach(() => database.close());
+  afterEach(() => {
+    database.close();
+    rmSync(directory, { recursive: true });
+  });
 
   it('take the place of earlier ones', async () => {
-    const path = `${process.env.TMPDIR ?? '/tmp'}/verdicts-${process.pid}-${Date.now()}.db`;
-    database = openDatabase(path, [checkMigrations]);
+    database = openDatabase(join(directory, 'state.db'), [checkMigrations]);
     const store = new VerdictStore(database);
     store.keep(await run([check('a', async () => fail('bad')), check('b', async () => pass('fine'))]), 1_000);
     store.keep(await run([check('a', async () => pass('mended'))]), 2_000);
