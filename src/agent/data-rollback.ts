@@ -97,11 +97,13 @@ export class DataRollback {
 
   /** The newest snapshot whose database the release can work with. */
   async #newest({ tag, schema }: RollbackFacts['release'], signal: AbortSignal): Promise<FoundSnapshot> {
-    const snapshots = (await this.#a.backups.list(signal)).filter(({ newer }) => !newer);
-    for (const { id } of snapshots.slice(0, mostLookedAt)) {
-      const snapshot = await this.#a.backups.manifest(id, signal);
-      const holds = snapshot.components.some(({ name }) => name.startsWith('database:'));
-      if (holds && canWorkWith(schema, snapshot.release?.schema ?? null)) return snapshot;
+    const { backups } = this.#a;
+    const snapshots = (await backups.list(signal)).filter(({ newer }) => !newer);
+    for (const snapshot of snapshots.slice(0, mostLookedAt)) {
+      const manifest = await backups.manifestOf(snapshot, signal);
+      const holds = manifest.components.some(({ name }) => name.startsWith('database:'));
+      if (holds && canWorkWith(schema, manifest.release?.schema ?? null))
+        return { ...manifest, resticId: snapshot.resticId };
     }
     throw new ApplianceError('backup_not_found', `no snapshot has a database that ${tag} can work with`, {
       left: 'nothing was touched; the current release goes on serving',
