@@ -2,14 +2,10 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { createRestoreSteps } from '../capabilities/backups/restore-steps.ts';
-import { checkHost } from '../capabilities/checks/host.ts';
-import { smokeStep } from '../capabilities/checks/smoke/step.ts';
 import { SecretAges } from '../capabilities/checks/upkeep/secret-ages.ts';
-import { retain } from '../capabilities/releases/retain.ts';
-import { createReleaseSteps } from '../capabilities/releases/steps.ts';
 import { ReleaseStore } from '../capabilities/releases/store.ts';
 import { CoreStore } from '../capabilities/stack/core-store.ts';
-import { bake, createStackSteps, type StackRelease } from '../capabilities/stack/index.ts';
+import { createStackSteps, type StackRelease } from '../capabilities/stack/index.ts';
 import { createTraffic } from '../capabilities/traffic/index.ts';
 import { RolloutStore } from '../capabilities/traffic/rollout-store.ts';
 import type { ShadowReports } from '../capabilities/traffic/shadow/step.ts';
@@ -34,7 +30,7 @@ import { Runner, type RunnerEvent } from '../operations/runner.ts';
 import type { StepType } from '../operations/step.ts';
 import type { ModelSteps } from '../recipes/models.ts';
 import type { CertificateSteps } from '../recipes/renew-certificates.ts';
-import { createResolveStep, type ResolveDeps } from '../recipes/resolve.ts';
+import type { ResolveDeps } from '../recipes/resolve.ts';
 import type { RestoreSteps } from '../recipes/restore.ts';
 import type { Steps } from '../recipes/steps.ts';
 import { alertRules } from './alert-rules.ts';
@@ -56,15 +52,16 @@ import { ModelService, modelsDirectory } from './model-service.ts';
 import { Models } from './models.ts';
 import { Monitoring } from './monitoring.ts';
 import { Observer } from './observer.ts';
+import { certificateKinds, finishedKinds, urgentKinds, yieldingKinds } from './operation-kinds.ts';
 import { Operations } from './operations.ts';
 import { assertOwner, claim } from './owner.ts';
 import { loadRelease } from './release-files.ts';
+import { releaseSteps } from './release-steps.ts';
 import { restoreDepsOf } from './restore-deps.ts';
-import { eyesOf, rolloutDeps } from './rollout-analysis.ts';
+import { eyesOf } from './rollout-analysis.ts';
 import { Rollouts } from './rollouts.ts';
 import { ScheduleService } from './schedule.ts';
 import { stackDepsOf } from './stack-deps.ts';
-import { SyntheticTraffic } from './synthetic-traffic.ts';
 import { Upkeep } from './upkeep.ts';
 
 /** Everything that belongs to one appliance, put together. The only place where capabilities meet. */
@@ -121,28 +118,6 @@ export interface ApplianceOptions {
   /** Told of what went wrong and cannot be written down. */
   readonly onError?: (error: ApplianceError) => void;
 }
-
-/** Kinds of operations whose failure leaves a certificate old. */
-const certificateKinds: ReadonlySet<string> = new Set(['certs-issue', 'certs-renew', 'certs-import', 'certs-check']);
-
-/** Kinds of operations that are finished, not taken back, when they were cut short. */
-const urgentKinds: ReadonlySet<string> = new Set([
-  'recover',
-  'rollback',
-  'backup',
-  'backup-prune',
-  'model-rollback',
-  'up',
-  'down',
-  'restart',
-  'prune',
-]);
-
-/** Kinds that nobody waits for: the schedule takes such a look again. */
-const yieldingKinds: ReadonlySet<string> = new Set(['post-deploy']);
-
-/** Kinds that are finished like those, but not at the price of the space that is kept back. */
-const finishedKinds: ReadonlySet<string> = new Set(['nightly']);
 
 /**
  * Puts an appliance together from its configuration.
@@ -292,56 +267,24 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     },
     database,
   );
-  const steps: Steps = {
-    ...stack,
-    bake: bake(stack.waitHealthy),
-    ...createReleaseSteps(store),
-    adoptCore: core.adoptStep(),
-    checkHost: checkHost({
-      engine,
-      compose: composeHands,
-      directory: paths.lib,
-      checklists: async ({ tag, policy }, operation, signal) => {
-        const seen = await checks.beforeDeploy(tag, policy, signal);
-        reports.keep(operation, 'checks', 'before', seen.findings);
-        return seen;
-      },
-    }),
-    smoke: smokeStep({
-      run: (wish, signal) => checks.smoke(wish, signal),
-      keep: (operation, through, findings) => reports.keep(operation, 'checks', `smoke ${through}`, findings),
-    }),
-    resolveRelease: createResolveStep(resolve),
-    configureEdge: traffic.configureEdge,
-    closeEdge: traffic.closeEdge,
-    shiftTraffic: traffic.shiftTraffic,
-    ...alerting.steps(),
-    ...traffic.rolloutSteps(
-      rolloutDeps({
-        config,
-        engine,
-        clock,
-        stack: stackDeps,
-        store: rolloutStore,
-        edge: traffic.meter.read,
-        synthetic: new SyntheticTraffic({
-          config,
-          clock,
-          samples: traffic.synthetic,
-          topologies: (id) => observer.topologies(id),
-          environment: (id) => store.environment(id),
-        }),
-      }),
-      shadows,
-    ),
-    retain: retain({
-      store,
-      engine,
-      imagePattern: `appliance.local/${config.name}/*`,
-      stateOf: (id) => observer.stateOf(id),
-      limits: config.retention,
-    }),
-  };
+  const steps = releaseSteps({
+    config,
+    paths,
+    clock,
+    engine,
+    store,
+    core,
+    traffic,
+    alerting,
+    observer,
+    checks,
+    reports,
+    rolloutStore,
+    shadows,
+    stack,
+    stackDeps,
+    resolve,
+  });
   const models = new Models({
     config,
     paths,
