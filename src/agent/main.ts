@@ -15,7 +15,7 @@ import { bringBack } from './bring-back.ts';
 import { EventHub } from './events.ts';
 import { type Generation, Generations } from './generations.ts';
 import { createHandlers } from './handlers.ts';
-import { groupId, userName } from './identity.ts';
+import { groupId, loginOfCaller, userName } from './identity.ts';
 import { takeWriterLock } from './in-process.ts';
 import { giveBack } from './memory.ts';
 import { Reporter } from './metrics/reporter.ts';
@@ -132,6 +132,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       paths,
       handlersFor: (name) => generations.handlersFor(name),
       userName,
+      loginOf: (pid, nonce) => loginOfCaller(pid, nonce),
       groups: { operators: groupId(config.agent.operators), viewers: groupId(config.agent.viewers) },
       onError: (error) =>
         log.error(

@@ -1,6 +1,6 @@
 import { formatDuration } from '../lib/units.ts';
 import type { Verdict } from '../lib/verdict.ts';
-import type { Change, OperationResult, Rollout, ServiceStatus } from './schema.ts';
+import type { Actor, Change, OperationResult, Rollout, ServiceStatus } from './schema.ts';
 
 /** Words that every face uses for the same things. Pure functions over the shapes of `schema.ts`. */
 
@@ -79,6 +79,11 @@ export function rolloutLine(rollout: Rollout): string {
   // What comes after is what the findings say as well.
   const [first = ''] = (waiting ?? '').split('; ');
   return `${to}, ${stageOf(rollout)} for ${seconds(secondsHeld)}, policy ${policy}${mood}${first === '' ? '' : `; ${first}`}`;
+}
+
+/** Who acted: the account, and who had logged in where that is another one: `root (anna)`. */
+export function accountOf({ user, login }: Pick<Actor, 'user' | 'login'>): string {
+  return login === undefined ? user : `${user} (${login.user})`;
 }
 
 /** What went wrong, without advice: `deploy v1.2 failed after 61.0 s and was taken back: …` */

@@ -90,5 +90,7 @@ export type EndpointName = keyof typeof endpoints;
 
 /** Header that names the nonce file which proves who calls (DESIGN §8). */
 export const nonceHeader = 'x-appliance-nonce';
+/** Header with the process id of the caller; believed only of a process that holds the nonce file open. */
+export const pidHeader = 'x-appliance-pid';
 /** Header with the address of the caller's SSH client, when it came that way. */
 export const sshHeader = 'x-appliance-ssh';

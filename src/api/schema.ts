@@ -17,6 +17,8 @@ const actorSchema = z.object({
   user: z.string(),
   /** Address of the SSH client, when the caller came that way. */
   ssh: z.string().nullable(),
+  /** Who logged in, where that is another account: behind sudo or su. Left out where it is the same or not known. */
+  login: z.object({ uid: z.number().int(), user: z.string() }).optional(),
 });
 export type Actor = z.output<typeof actorSchema>;
 

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApplianceError, asApplianceError, type ErrorBody } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
-import { type Endpoint, type EndpointName, endpoints, nonceHeader, sshHeader } from './endpoints.ts';
+import { type Endpoint, type EndpointName, endpoints, nonceHeader, pidHeader, sshHeader } from './endpoints.ts';
 import type { Caller, Handlers } from './handlers.ts';
 import { noncePattern } from './nonce.ts';
 import { parseInput, routes } from './routes.ts';
@@ -27,6 +27,11 @@ export interface ServerDeps {
   readonly groups: { readonly operators: number | undefined; readonly viewers: number | undefined };
   /** Name of a user id on this host. */
   readonly userName: (uid: number) => string;
+  /** Who logged in to the session of a process; undefined unless that process has the file open, and when nobody knows. */
+  readonly loginOf: (
+    pid: number,
+    nonce: { readonly path: string; readonly dev: number; readonly ino: number },
+  ) => number | undefined;
   readonly onError: (error: unknown) => void;
 }
 
@@ -215,6 +220,11 @@ function identify(deps: ServerDeps, request: IncomingMessage): Actor | undefined
   const file = lstatSync(path, { throwIfNoEntry: false });
   // A link to somebody else's file would prove somebody else; what a client makes is empty and has one name.
   if (!file?.isFile() || file.nlink !== 1 || file.size !== 0) return undefined;
+  const pid = request.headers[pidHeader];
+  const login =
+    typeof pid === 'string' && /^[1-9]\d{0,9}$/.test(pid)
+      ? deps.loginOf(Number(pid), { path, dev: file.dev, ino: file.ino })
+      : undefined;
   rmSync(path, { force: true });
   const ssh = request.headers[sshHeader];
   return {
@@ -222,6 +232,7 @@ function identify(deps: ServerDeps, request: IncomingMessage): Actor | undefined
     user: deps.userName(file.uid),
     // Said by the caller, so only kept where it looks like an address.
     ssh: typeof ssh === 'string' && /^[0-9a-fA-F.:%a-z]{2,64}$/.test(ssh) ? ssh : null,
+    ...(login === undefined || login === file.uid ? {} : { login: { uid: login, user: deps.userName(login) } }),
   };
 }
 

@@ -2,9 +2,9 @@ import type { Socket } from 'node:net';
 import { ApplianceError, asApplianceError, type ErrorCode, errorCodes, messageOf, systemCode } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
 import type { Client } from './client.ts';
-import { endpoints, nonceHeader, sshHeader } from './endpoints.ts';
+import { endpoints, nonceHeader, pidHeader, sshHeader } from './endpoints.ts';
 import { type Answer, exchange } from './exchange.ts';
-import { createNonce, removeNonce } from './nonce.ts';
+import { createNonce } from './nonce.ts';
 import type { Input, Output, RouteName } from './routes.ts';
 import { type Patience, usualPatience, watchSilence } from './silence.ts';
 
@@ -148,14 +148,14 @@ class SocketClient implements Client {
     const body = method === 'POST' ? JSON.stringify(input) : undefined;
     const nonce = method === 'POST' ? await createNonce(this.#nonces) : undefined;
     try {
-      const answer = await exchange(connection, { method, path, headers: headersFor(body, nonce) }, body);
+      const answer = await exchange(connection, { method, path, headers: headersFor(body, nonce?.name) }, body);
       if (answer.status === 200) return answer;
       throw (
         errorIn(parse(await readAll(answer.body))) ??
         new ApplianceError('internal', `the agent answered ${answer.status} without a reason`)
       );
     } finally {
-      if (nonce !== undefined) await removeNonce(this.#nonces, nonce);
+      await nonce?.remove();
     }
   }
 
@@ -225,7 +225,7 @@ function headersFor(body: string | undefined, nonce: string | undefined): Record
     ...(body === undefined
       ? {}
       : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) }),
-    ...(nonce === undefined ? {} : { [nonceHeader]: nonce }),
+    ...(nonce === undefined ? {} : { [nonceHeader]: nonce, [pidHeader]: String(process.pid) }),
     ...(ssh ? { [sshHeader]: ssh } : {}),
   };
 }

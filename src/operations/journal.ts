@@ -42,7 +42,13 @@ export const journalMigrations: Migrations = {
   ],
 };
 
-export const actorSchema = z.object({ uid: z.number(), user: z.string(), ssh: z.string().nullable() });
+/** Who acts: the account, proven by the kernel; `login` is who came in at the beginning, where that is another account. */
+export const actorSchema = z.object({
+  uid: z.number(),
+  user: z.string(),
+  ssh: z.string().nullable(),
+  login: z.object({ uid: z.number(), user: z.string() }).optional(),
+});
 export type Actor = z.output<typeof actorSchema>;
 
 const operationResults = ['done', 'failed', 'rolled_back', 'manual'] as const;

@@ -2,6 +2,7 @@ import {
   closeSync,
   existsSync,
   linkSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -15,6 +16,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loginOfCaller } from '../../src/agent/identity.ts';
 import type { Caller, Handlers } from '../../src/api/handlers.ts';
 import { serve } from '../../src/api/server.ts';
 import { type Paths, pathsFor } from '../../src/lib/paths.ts';
@@ -51,12 +53,15 @@ describe('the two sockets', () => {
   let paths: Paths;
   let seen: Caller[];
   let close: () => Promise<void>;
+  /** Stands for /proc. */
+  const proc = () => join(root, 'proc');
   const start = async () => {
     close = await serve({
       paths,
       handlersFor: async () => handlers(seen),
       groups: { operators: undefined, viewers: undefined },
       userName: (uid) => `user-${uid}`,
+      loginOf: (pid, held) => loginOfCaller(pid, held, proc()),
       onError: () => undefined,
     });
   };
@@ -104,6 +109,44 @@ describe('the two sockets', () => {
     const answer = await ask(paths.viewerSocket, 'POST', '/releases/pin', pin, withNonce);
     expect(answer).toMatchObject({ status: 403, body: { error: { code: 'not_permitted' } } });
     expect(seen).toEqual([]);
+  });
+
+  describe('know who logged in', () => {
+    const caller = 4711;
+    const process = (login: string, holds: string) => {
+      const folder = join(proc(), String(caller));
+      mkdirSync(join(folder, 'fd'), { recursive: true });
+      writeFileSync(join(folder, 'loginuid'), login);
+      symlinkSync('/dev/null', join(folder, 'fd/0'));
+      symlinkSync(holds, join(folder, 'fd/19'));
+    };
+    const actorOf = async (headers: Record<string, string>) => {
+      makeNonce();
+      await ask(paths.operatorSocket, 'POST', '/releases/pin', pin, { ...withNonce, ...headers });
+      return seen.at(-1)?.actor;
+    };
+    const pid = { 'x-appliance-pid': String(caller) };
+    const nonceFile = () => join(paths.nonces, nonce);
+
+    it('where the process that calls holds the file open', async () => {
+      process('1000', nonceFile());
+      expect(await actorOf(pid)).toMatchObject({ login: { uid: 1000, user: 'user-1000' } });
+    });
+    it.each([
+      ['another process is named, which does not', '1000', () => '/dev/null', pid],
+      ['nobody logged in (cron, a container)', '4294967295', nonceFile, pid],
+      ['the kernel says something else', 'anna', nonceFile, pid],
+      ['the process is not named', '1000', nonceFile, {}],
+      ['what is named is no process', '1000', nonceFile, { 'x-appliance-pid': `../${caller}` }],
+      ['no such process runs', '1000', nonceFile, { 'x-appliance-pid': '4712' }],
+    ])('not where %s', async (_, login, holds, headers) => {
+      process(login, holds());
+      expect(await actorOf(headers)).not.toHaveProperty('login');
+    });
+    it('says nothing more where it is the account that acts', async () => {
+      process(String(statSync(root).uid), nonceFile());
+      expect(await actorOf(pid)).not.toHaveProperty('login');
+    });
   });
 
   it('prove who calls by the owner of a file, and use it up', async () => {
@@ -185,6 +228,7 @@ describe('the two sockets', () => {
         handlersFor: async () => handlers(seen),
         groups: { operators: undefined, viewers: undefined },
         userName: String,
+        loginOf: () => undefined,
         onError: () => undefined,
       }),
     ).rejects.toMatchObject({ code: 'busy' });

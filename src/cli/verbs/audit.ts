@@ -1,3 +1,4 @@
+import { accountOf } from '../../api/describe.ts';
 import type { AuditEntry } from '../../api/schema.ts';
 import { ApplianceError, exitCodes } from '../../lib/errors.ts';
 import { count } from '../../lib/text.ts';
@@ -53,5 +54,5 @@ export async function verify(_: Call<'audit verify'>, session: Session): Promise
 }
 
 function who({ actor }: AuditEntry): string {
-  return actor.ssh === null ? actor.user : `${actor.user} from ${actor.ssh}`;
+  return `${accountOf(actor)}${actor.ssh === null ? '' : ` from ${actor.ssh}`}`;
 }

@@ -1,4 +1,4 @@
-import type { Condition } from '../../api/describe.ts';
+import { accountOf, type Condition } from '../../api/describe.ts';
 import type { AuditEntry } from '../../api/schema.ts';
 import { oneLine } from '../../lib/text.ts';
 import { bold, dim, type Glyphs, type Line, named } from '../line.ts';
@@ -10,6 +10,7 @@ import { listScreen } from './list.ts';
 import { conditionColors } from './signs.ts';
 
 const whatOf = ({ action, target }: AuditEntry) => oneLine(target === null ? action : `${action} ${target}`);
+const whoOf = ({ actor }: AuditEntry) => oneLine(accountOf(actor));
 const fromOf = ({ actor }: AuditEntry) => actor.ssh ?? 'this host';
 
 /** Results are words of each action; those that mean something bad, or nothing final, are set apart. */
@@ -52,7 +53,7 @@ function columnsOf(rows: readonly AuditEntry[], _: State, _glyphs: Glyphs): read
       text: ({ result }) => oneLine(result),
       color: (row) => conditionColors[conditionOf(row)],
     },
-    { title: 'WHO', width: fitting(rows, ({ actor }) => actor.user, 3, 16), text: ({ actor }) => oneLine(actor.user) },
+    { title: 'WHO', width: fitting(rows, whoOf, 3, 16), text: whoOf },
     { title: 'TIME (UTC)', width: 19, text: ({ time }) => time.slice(0, 19).replace('T', ' ') },
     { title: 'FROM', width: fitting(rows, fromOf, 4, 39), text: fromOf },
     { title: 'HASH', width: 12, text: ({ hash }) => hash.slice(0, 12) },
@@ -62,7 +63,7 @@ function columnsOf(rows: readonly AuditEntry[], _: State, _glyphs: Glyphs): read
 function detailsOf(row: AuditEntry, _: State, { width }: Room, glyphs: Glyphs): readonly Line[] {
   return [
     named('Marked', [bold(whatOf(row)), dim(`  entry ${row.seq}`)], width, glyphs),
-    named('By', [{ text: `${oneLine(row.actor.user)} (uid ${row.actor.uid}) from ${fromOf(row)}` }], width, glyphs),
+    named('By', [{ text: `${whoOf(row)} (uid ${row.actor.uid}) from ${fromOf(row)}` }], width, glyphs),
     named('Hash', [dim(row.hash)], width, glyphs),
   ];
 }

@@ -69,6 +69,7 @@ export async function openStage(options: StageOptions): Promise<() => Promise<vo
     handlersFor: async () => stage.handlers,
     groups: { operators: undefined, viewers: undefined },
     userName: (uid) => `user-${uid}`,
+    loginOf: () => undefined,
     onError: (error) => process.stderr.write(`stage: ${String(error)}\n`),
   });
 }
