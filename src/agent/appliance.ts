@@ -55,6 +55,7 @@ import { Observer } from './observer.ts';
 import { certificateKinds, finishedKinds, urgentKinds, yieldingKinds } from './operation-kinds.ts';
 import { Operations } from './operations.ts';
 import { assertOwner, claim } from './owner.ts';
+import { People } from './people.ts';
 import { loadRelease } from './release-files.ts';
 import { releaseSteps } from './release-steps.ts';
 import { restoreDepsOf } from './restore-deps.ts';
@@ -96,6 +97,8 @@ export interface Appliance {
   readonly checks: Checks;
   /** Looks at the live release an hour, a day and a week after it went live. */
   readonly followUps: FollowUps;
+  /** Who approved what. */
+  readonly people: People;
   /** The models directory and its registry. */
   readonly models: Models;
   /** Models beside running processes; undefined without a section `models` in appliance.yaml. */
@@ -267,6 +270,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     },
     database,
   );
+  const people = new People({ config, paths, clock, database, store, resolve, audit });
   const steps = releaseSteps({
     config,
     paths,
@@ -278,6 +282,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     alerting,
     observer,
     checks,
+    people,
     reports,
     rolloutStore,
     shadows,
@@ -409,6 +414,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     certificateSteps,
     checks,
     followUps,
+    people,
     models,
     modelService,
     modelSteps,

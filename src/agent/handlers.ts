@@ -112,12 +112,14 @@ export function createHandlers(
       await host.fresh();
       return previews.showDeploy(input, signal);
     },
+    approvals: (input, { signal }) => a.people.show(input, signal),
+    approve: (input, { actor, signal }) => a.people.approve(input, actor, signal),
     planRollback: (input, { signal }) => previews.showRollback(input, signal),
     planRestore: (input, { signal }) => restores.show(input, signal),
     ...backupHandlers(a, operate),
     backupRecover: (input, caller) => operate('recover', input, caller, () => plans.recover(caller.actor)),
     backupRestore: (input, caller) => operate('restore', input, caller, () => restores.restore(input, caller.signal)),
-    deploy: (input, caller) => operate('deploy', input, caller, () => plans.deploy(input, caller.actor)),
+    deploy: (input, caller) => operate('deploy', input, caller, () => plans.deploy(input, caller.actor, caller.signal)),
     pause: async (_, { actor }) => a.rollouts.pause(actor),
     resume: async (_, { actor }) => a.rollouts.resume(actor),
     promote: async ({ all }, { actor }) => a.rollouts.promote(actor, all),

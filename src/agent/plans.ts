@@ -28,17 +28,21 @@ export class Plans {
     this.#a = appliance;
   }
 
-  async deploy(input: ParsedInput<'deploy'>, actor: Actor): Promise<Prepared> {
+  async deploy(input: ParsedInput<'deploy'>, actor: Actor, signal: AbortSignal): Promise<Prepared> {
     assertTag(input.tag);
     await this.#a.checks.assertSequences();
     const way = await this.way(input);
+    const { people } = this.#a;
+    const roles = await people.roles(input.policy);
+    if (roles.length > 0) await people.assertApproved(input, roles, signal);
     const { steps, store, observer, audit, clock } = this.#a;
     if (input.skipBackup)
       audit.append(timestamp(clock.now()), actor, 'deploy', input.tag, 'without a backup before it');
     const resolve: Planner = async () => planResolve(input, steps);
     const shift: Planner = async () => {
       const release = await observer.releaseFacts(store.lastResolved(input.tag).id);
-      return planDeploy(await this.deployFacts(release, way, { actor, skipBackup: input.skipBackup }), steps);
+      const { skipBackup } = input;
+      return planDeploy(await this.deployFacts(release, way, { actor, skipBackup, approvals: roles }), steps);
     };
     return { kind: 'deploy', target: input.tag, origin: this.#liveTag(), phases: [resolve, shift] };
   }
@@ -135,7 +139,11 @@ export class Plans {
   async deployFacts(
     release: ReleaseFacts,
     { strategy, policy }: Way,
-    { actor, skipBackup }: { readonly actor: Actor; readonly skipBackup: boolean },
+    {
+      actor,
+      skipBackup,
+      approvals,
+    }: { readonly actor: Actor; readonly skipBackup: boolean; readonly approvals: DeployFacts['approvals'] },
   ): Promise<DeployFacts> {
     const { observer, config, store } = this.#a;
     return {
@@ -148,6 +156,7 @@ export class Plans {
       policy,
       actor: actor.user,
       config,
+      approvals,
       backup: skipBackup ? [] : backupBefore(this.#a, release),
     };
   }

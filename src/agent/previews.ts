@@ -41,7 +41,7 @@ export class Previews {
 
   /** What a deploy would do. Changes nothing: the tag is looked at in a scratch directory. */
   async showDeploy(input: ParsedInput<'plan'>, signal: AbortSignal): Promise<Plan> {
-    const { resolve, store, config, observer, core, steps, checks } = this.#a;
+    const { resolve, store, config, observer, core, steps, checks, people } = this.#a;
     const notes: string[] = [];
     const commit = await commitOf(resolve, input.tag, input.acceptMovedTag, (text) => notes.push(text), signal);
     const checking = checks.beforeDeploy(input.tag, input.policy, signal);
@@ -64,6 +64,12 @@ export class Previews {
     const liveLosesDatabase = await this.#plans.schemaGate(release, strategy);
     if (liveLosesDatabase)
       notes.push(`there is no way back to ${liveLosesDatabase.liveTag} without restoring its data`);
+    const roles = await people.roles(input.policy);
+    const approvals = people.view(
+      { tag: input.tag, commit, ...seen.content },
+      roles,
+      await people.policies(input.policy),
+    );
     const subnets = await core.subnets();
     const on = (colour: Colour) =>
       topologyOf({ project: seen.project, tag: input.tag, colour, subnet: subnets[colour] });
@@ -77,6 +83,7 @@ export class Previews {
       policy,
       actor: agentActor.user,
       config,
+      approvals: roles,
       backup: input.skipBackup ? [] : backupBefore(this.#a, release),
     };
     const resolving = planResolve(input, steps);
@@ -99,6 +106,8 @@ export class Previews {
         };
     const { findings, refused } = await checking;
     if (refused.length > 0) notes.push(`it would be refused: ${refused.map(({ id }) => id).join(', ')}`);
+    const missing = approvals.approvals.filter(({ given }) => given === null);
+    if (missing.length > 0 && planned.length > 0) notes.push(missingNote(input.tag, missing));
     const plan = this.#describe({
       kind: 'deploy',
       from: observed.live?.tag ?? null,
@@ -111,7 +120,7 @@ export class Previews {
       notes,
       downtimeOf: strategy === 'recreate' ? downtimeSteps : [],
     });
-    return { ...plan, checks: [...findings] };
+    return { ...plan, checks: [...findings], ...(roles.length === 0 ? {} : { approvals }) };
   }
 
   async #coreNotes(project: Project): Promise<string[]> {
@@ -197,6 +206,13 @@ export class Previews {
       ),
     };
   }
+}
+
+/** `it would be refused: not approved by technical lead, security: appliance approve v1 --role tech-lead` */
+function missingNote(tag: string, missing: readonly { readonly title: string; readonly role: string }[]): string {
+  const titles = missing.map(({ title }) => title).join(', ');
+  const how = missing.map(({ role }) => `appliance approve ${tag} --role ${role}`).join('; ');
+  return `it would be refused: not approved yet by ${titles}; ${how}`;
 }
 
 /**

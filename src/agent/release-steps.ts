@@ -1,5 +1,6 @@
 import { checkHost } from '../capabilities/checks/host.ts';
 import { smokeStep } from '../capabilities/checks/smoke/step.ts';
+import { requireApprovals } from '../capabilities/people/step.ts';
 import { retain } from '../capabilities/releases/retain.ts';
 import { createReleaseSteps } from '../capabilities/releases/steps.ts';
 import type { ReleaseStore } from '../capabilities/releases/store.ts';
@@ -19,6 +20,7 @@ import type { Steps } from '../recipes/steps.ts';
 import type { Alerting } from './alerting.ts';
 import type { Checks } from './checks/index.ts';
 import type { Observer } from './observer.ts';
+import type { People } from './people.ts';
 import { rolloutDeps } from './rollout-analysis.ts';
 import type { stackDepsOf } from './stack-deps.ts';
 import { SyntheticTraffic } from './synthetic-traffic.ts';
@@ -34,6 +36,7 @@ interface ReleaseParts {
   readonly alerting: Alerting;
   readonly observer: Observer;
   readonly checks: Checks;
+  readonly people: People;
   readonly reports: Reports;
   readonly rolloutStore: RolloutStore;
   readonly shadows: ShadowReports;
@@ -45,7 +48,7 @@ interface ReleaseParts {
 /** The steps that deploy, roll out, take back and forget a release, bound to the parts of one appliance. */
 export function releaseSteps(parts: ReleaseParts): Steps {
   const { config, paths, clock, engine, store, core, traffic, alerting } = parts;
-  const { observer, checks, reports, rolloutStore, shadows, stack, stackDeps, resolve } = parts;
+  const { observer, checks, people, reports, rolloutStore, shadows, stack, stackDeps, resolve } = parts;
   return {
     ...stack,
     bake: bake(stack.waitHealthy),
@@ -61,6 +64,7 @@ export function releaseSteps(parts: ReleaseParts): Steps {
         return seen;
       },
     }),
+    requireApprovals: requireApprovals({ approvalsOf: (id) => people.approvalsOf(id) }),
     smoke: smokeStep({
       run: (wish, signal) => checks.smoke(wish, signal),
       keep: (operation, through, findings) => reports.keep(operation, 'checks', `smoke ${through}`, findings),

@@ -6,6 +6,7 @@ import { certificateMigrations } from '../capabilities/certificates/attempts.ts'
 import { followUpMigrations } from '../capabilities/checks/post-deploy/store.ts';
 import { secretMigrations } from '../capabilities/checks/upkeep/secret-ages.ts';
 import { checkMigrations } from '../capabilities/checks/verdict-store.ts';
+import { approvalMigrations } from '../capabilities/people/approvals.ts';
 import { releaseMigrations } from '../capabilities/releases/store.ts';
 import { rolloutMigrations } from '../capabilities/traffic/rollout-store.ts';
 import { Ballast } from '../host/ballast.ts';
@@ -32,6 +33,7 @@ export const stateModules = [
   scheduleMigrations,
   drillMigrations,
   followUpMigrations,
+  approvalMigrations,
 ];
 
 /** Opens the database of the appliance as its one writer; on a full disk, in the space that is kept back. */

@@ -39,6 +39,8 @@ export const endpoints = {
   backupDrill: { method: 'POST', path: '/backups/drill', access: 'operator', stream: true },
   backupRecover: { method: 'POST', path: '/backups/recover', access: 'operator', stream: true },
   backupRestore: { method: 'POST', path: '/backups/restore', access: 'operator', stream: true },
+  approvals: { method: 'POST', path: '/approvals', access: 'viewer', stream: false },
+  approve: { method: 'POST', path: '/approvals/give', access: 'operator', stream: false },
   deploy: { method: 'POST', path: '/deploy', access: 'operator', stream: true },
   pause: { method: 'POST', path: '/rollout/pause', access: 'operator', stream: false },
   resume: { method: 'POST', path: '/rollout/resume', access: 'operator', stream: false },

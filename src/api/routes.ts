@@ -26,6 +26,7 @@ import {
   modelVerifySchema,
   versionReference,
 } from './models.ts';
+import { approvalsSchema, peopleInputs } from './people.ts';
 import { jobsSchema } from './schedule.ts';
 import {
   auditEntrySchema,
@@ -153,6 +154,9 @@ export const routes = {
   plan: route('plan', deployInput, planSchema),
   planRollback: route('planRollback', rollbackInput, planSchema),
   planRestore: route('planRestore', restoreInput, planSchema),
+  /** Who has approved a release as it would be deployed now, and who is missing. */
+  approvals: route('approvals', peopleInputs.approvals, approvalsSchema),
+  approve: route('approve', peopleInputs.approve, approvalsSchema),
   // Operations answer with the events of the operation; the last line is `operation-ended`.
   deploy: route('deploy', deployInput, eventSchema),
   pause: route('pause', nothing, rolloutSchema),

@@ -3,6 +3,7 @@ import { colours } from '../lib/colour.ts';
 import { drainSchema } from '../lib/drain.ts';
 import { shadowReportSchema } from '../lib/shadow.ts';
 import { verdicts } from '../lib/verdict.ts';
+import { approvalsSchema } from './people.ts';
 
 /**
  * The JSON shapes of CONTRACT, once: what the agent answers, what `--json` prints and what the screens show.
@@ -230,6 +231,8 @@ export const planSchema = z.object({
   notes: z.array(z.string()),
   /** What the checklists say that come before a deploy. */
   checks: z.array(findingSchema).optional(),
+  /** Who has approved it, and who is missing; left out where nobody is asked. */
+  approvals: approvalsSchema.optional(),
   /** Seconds, from the medians of earlier runs; null when nothing was ever measured. */
   predictedSeconds: z.number().nullable(),
   predictedDowntimeSeconds: z.number(),

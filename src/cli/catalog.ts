@@ -3,6 +3,7 @@ import { applianceVerbs } from './catalog/appliance.ts';
 import { backupsVerbs } from './catalog/backups.ts';
 import { certificatesVerbs } from './catalog/certificates.ts';
 import { modelsVerbs } from './catalog/models.ts';
+import { peopleVerbs } from './catalog/people.ts';
 import { releasesVerbs } from './catalog/releases.ts';
 import type { ArgumentSpec, OptionSpec, VerbSpec } from './catalog/spec.ts';
 import { stackVerbs } from './catalog/stack.ts';
@@ -13,6 +14,7 @@ import { stackVerbs } from './catalog/stack.ts';
  */
 export const catalog = {
   ...releasesVerbs,
+  ...peopleVerbs,
   ...stackVerbs,
   ...alertsVerbs,
   ...modelsVerbs,

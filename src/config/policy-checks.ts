@@ -22,6 +22,12 @@ export function policyIssues(policy: Policy): CrossIssue[] {
     ),
     ...twice(idsOf(policy.byHand), 'byHand', 'id'),
     ...twice(idsOf(policy.reviews), 'reviews', 'id'),
+    ...twice(idsOf(policy.questions), 'questions', 'id'),
+    ...twice(
+      policy.approvals.map(({ role }) => role),
+      'approvals',
+      'role',
+    ),
     ...timeIssues(policy),
     ...contradictions(policy),
   ];

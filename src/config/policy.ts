@@ -3,6 +3,7 @@ import { durationPattern, parseDuration } from '../lib/units.ts';
 import { metricNames } from './metrics.ts';
 import { policyDemandsSchema } from './policy-demands.ts';
 import { policyModelsSchema } from './policy-models.ts';
+import { policyPeople } from './policy-people.ts';
 
 /** The worst first (S4-28, S4-33, S4-37). */
 const severities = ['critical', 'warning', 'info'] as const;
@@ -139,6 +140,7 @@ export const policySchema = z.strictObject({
   checks: policyDemandsSchema.prefault({}).describe('what its checklists ask of host, configuration and load'),
   byHand: z.array(byHand).default([]).describe('conditions that a person reports'),
   reviews: z.array(review).default([]).describe('looks that a person takes some time after a deploy'),
+  ...policyPeople,
 });
 
 /** A policy with every default filled in: durations in milliseconds, shares from 0 to 1, latencies in seconds. */

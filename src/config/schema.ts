@@ -7,6 +7,7 @@ import { checksSchema } from './checks.ts';
 import { edgeSchema } from './edge.ts';
 import { modelsSchema } from './models.ts';
 import { monitoringSchema } from './monitoring.ts';
+import { peopleSchema } from './policy-people.ts';
 import { shadowSchema } from './shadow.ts';
 import { syntheticSchema } from './synthetic.ts';
 
@@ -149,6 +150,7 @@ export const configSchema = z.strictObject({
   backups: backupsSchema.prefault({}),
   certificates: certificatesSchema.optional(),
   checks: checksSchema.optional(),
+  people: peopleSchema.prefault({}),
   agent: z
     .strictObject({
       operators: z.string().default('appliance').describe('group that may use the operator socket'),

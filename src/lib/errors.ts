@@ -80,6 +80,7 @@ export const errorCodes = {
   not_deployed: { exit: 6, meaning: 'no release is deployed yet' },
   backup_key: { exit: 7, meaning: 'the key does not open the repository of backups' },
   model_untrusted: { exit: 7, meaning: 'the archive of a model is signed by nobody whose key is trusted' },
+  approval_missing: { exit: 7, meaning: 'the policy asks for approvals of people that a release does not have' },
   not_permitted: { exit: 7, meaning: 'the caller may not do that' },
   agent_unreachable: { exit: 8, meaning: 'the agent does not answer on its socket' },
   engine_unreachable: { exit: 8, meaning: 'the Docker Engine does not answer' },

@@ -47,6 +47,8 @@ export interface DeployFacts {
   readonly policy: RolloutPolicy | null;
   readonly actor: string;
   readonly config: Config;
+  /** Roles in which people must have approved the release; none where no policy asks. */
+  readonly approvals: Parameters<Steps['requireApprovals']['plan']>[0]['roles'];
   /** The backup that comes before anything is touched (S1-20); none where nothing is there that could be lost. */
   readonly backup: readonly PlannedStep[];
 }
@@ -85,6 +87,7 @@ export function planDeploy(facts: DeployFacts, steps: Steps): PlannedStep[] {
   const policy = baseline ? facts.policy : null;
   const drain = policy?.drain ?? config.deploy.drain;
   return [
+    ...approvalSteps(facts, steps),
     ...buildSteps(release, config, steps),
     startCore(release, steps),
     ...facts.backup,
@@ -130,6 +133,20 @@ export function planDeploy(facts: DeployFacts, steps: Steps): PlannedStep[] {
       : []),
     ...retireSteps(observed, config, drain, steps),
     retain(steps),
+  ];
+}
+
+/** People come before machines: nothing is built for a release that somebody may still refuse. */
+function approvalSteps({ approvals, release }: DeployFacts, steps: Steps): PlannedStep[] {
+  if (approvals.length === 0) return [];
+  return [
+    steps.requireApprovals.plan(
+      { release: release.id, tag: release.tag, roles: [...approvals] },
+      {
+        title: `see that people have approved ${release.tag}`,
+        cause: `the policy asks for ${approvals.length} roles (${[...new Set(approvals.map(({ id }) => id))].join(', ')})`,
+      },
+    ),
   ];
 }
 

@@ -41,6 +41,17 @@ export interface Steps {
     OnColour & { readonly tag: string; readonly through: 'colour' | 'edge'; readonly sequences: string[] }
   >;
   readonly resolveRelease: StepType<{ readonly tag: string; readonly acceptMovedTag: boolean }>;
+  /** Lets nothing through that people must approve and have not. */
+  readonly requireApprovals: StepType<{
+    readonly release: string;
+    readonly tag: string;
+    readonly roles: {
+      readonly id: string;
+      readonly role: string;
+      readonly title: string;
+      readonly holders?: readonly string[] | undefined;
+    }[];
+  }>;
   readonly buildImages: StepType<{ readonly release: string }>;
   readonly startCore: StepType<{ readonly release: string | null; readonly replace: boolean }>;
   /** Takes the core services of a release over for good. */

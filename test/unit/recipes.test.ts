@@ -20,6 +20,7 @@ const steps: Steps = {
   checkHost: named('check-host'),
   smoke: named('smoke'),
   resolveRelease: named('resolve-release'),
+  requireApprovals: named('require-approvals'),
   buildImages: named('build-images'),
   startCore: named('start-core'),
   adoptCore: named('adopt-core'),
@@ -91,6 +92,7 @@ const facts = (wanted: ReleaseFacts, observed: Observed, about: Partial<DeployFa
   schemaToday: 2,
   liveLosesDatabase: null,
   backup: [],
+  approvals: [],
   topologies: { blue: topology('blue', wanted.tag), green: topology('green', wanted.tag) },
   strategy: 'blue-green',
   policy: null,
@@ -112,6 +114,17 @@ describe('deploy', () => {
       'check-host: check the host and the configuration',
       'resolve-release: resolve release v1',
     ]);
+  });
+
+  it('lets people decide before anything is built (S4-23)', () => {
+    const approvals = [{ id: 'S4-23', role: 'security', title: 'security' }];
+    const plan = planDeploy(facts(release('v2', { imagesPresent: false }), v1Live(), { approvals }), steps);
+    expect(text(plan).slice(0, 2)).toEqual([
+      'require-approvals: see that people have approved v2',
+      'build-images: build the images of v2',
+    ]);
+    expect(argsOf(plan, 'require-approvals')).toEqual({ release: 'v2-id', tag: 'v2', roles: approvals });
+    expect(planDeploy(facts(release('v1'), v1Live(), { approvals }), steps)).toEqual([]);
   });
 
   it('the first one: builds, starts the core, migrates, then blue', () => {

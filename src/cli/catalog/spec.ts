@@ -36,6 +36,7 @@ export interface VerbSpec {
 
 export const groups = {
   releases: 'Releases',
+  people: 'People',
   stack: 'The stack',
   alerts: 'Alerts',
   models: 'Models',

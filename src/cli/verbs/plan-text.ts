@@ -3,6 +3,7 @@ import type { Change, Plan } from '../../api/schema.ts';
 import { count } from '../../lib/text.ts';
 import { type Look, paint, type Style, speak } from '../output/look.ts';
 import { table } from '../output/table.ts';
+import { approvalTable } from './approve.ts';
 import { findingLines } from './finding-text.ts';
 
 const changeStyles: Readonly<Record<Change['kind'], Style>> = { added: 'green', removed: 'red', changed: 'yellow' };
@@ -29,6 +30,9 @@ export function planLines(plan: Plan, look: Look): string[] {
       2,
     ),
     ...(plan.notes.length === 0 ? [] : [...heading('Mind'), ...plan.notes.map((note) => speak(look, `  • ${note}`))]),
+    ...(plan.approvals
+      ? [...heading(`Approvals of ${plan.approvals.digest}`), ...approvalTable(plan.approvals.approvals, look)]
+      : []),
     ...(plan.checks ? [...heading('Checks'), ...findingLines(plan.checks, look)] : []),
     '',
     `Predicted: ${predicted(plan)}; downtime ${

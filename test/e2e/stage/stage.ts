@@ -1,6 +1,7 @@
 import { EventHub } from '../../../src/agent/events.ts';
 import type { CheckEvent } from '../../../src/api/checks.ts';
 import type { Caller, Handlers } from '../../../src/api/handlers.ts';
+import type { Approvals } from '../../../src/api/people.ts';
 import type {
   Actor,
   ApplianceEvent,
@@ -128,6 +129,8 @@ class Stage {
     backupPrune: (_, caller) => this.#operate('backup-prune', null, caller),
     backupRecover: (_, caller) => this.#operate('recover', null, caller),
     backupRestore: ({ snapshot }, caller) => this.#operate('restore', snapshot, caller),
+    approvals: async ({ tag }) => approvalsOf(tag),
+    approve: async ({ tag }) => approvalsOf(tag),
     planRollback: async ({ tag }) => this.#plan('rollback', tag ?? 'v0.9'),
     deploy: (input, caller) => this.#operate('deploy', input.tag, caller),
     pause: async () => this.#rollout(),
@@ -461,4 +464,9 @@ function silenceOf(matchers: string) {
 
 async function noModel(): Promise<never> {
   throw new ApplianceError('model_not_found', 'no model version is registered', { hint: 'appliance models list' });
+}
+
+function approvalsOf(release: string): Approvals {
+  const digest = `sha256:${'d'.repeat(64)}`;
+  return { release, digest, commit: 'c'.repeat(40), policies: [], verdict: 'pass', approvals: [], history: [] };
 }
