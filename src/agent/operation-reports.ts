@@ -81,16 +81,18 @@ export class OperationReports {
 
   /** The refusal of an operation while another one runs. */
   busy(kind: string): ApplianceError {
+    const running = this.running();
     const { about, since } = this.#turns.current ?? {};
-    if (about) {
+    if (!running) {
       const age = formatDuration(Math.round(this.#deps.clock.monotonic() - (since ?? 0)));
-      return new ApplianceError('busy', `${about.kind} is running: begun by ${about.user} ${age} ago`, {
+      const what = about
+        ? `${about.kind} is running: begun by ${about.user} ${age} ago`
+        : 'another operation is running';
+      return new ApplianceError('busy', about && !about.idle ? `${what}, now at its plan` : what, {
         left: 'it goes on; nothing was touched',
         hint: waitHint(kind),
       });
     }
-    const running = this.running();
-    if (!running) return new ApplianceError('busy', 'another operation is just beginning', { hint: 'try again' });
     const record = this.#deps.journal.operation(running.id);
     const age = formatDuration(Math.round(record ? this.#elapsed(record) : 0));
     const target = record?.target ? ` ${record.target}` : '';

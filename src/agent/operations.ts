@@ -67,7 +67,8 @@ export class Operations {
   ): AsyncGenerator<ApplianceEvent> {
     const id = `${wish.kind}-${randomBytes(5).toString('hex')}`;
     const wait = Math.max(wish.wait, this.#interruptFor(wish.kind));
-    const turn = await this.#turns.next(id, wait, signal, () => this.reports.busy(wish.kind));
+    const about = { kind: wish.kind, user: wish.actor.user, idle: false };
+    const turn = await this.#turns.next(id, wait, signal, () => this.reports.busy(wish.kind), about);
     const events = this.#deps.hub.subscribe(signal);
     try {
       if (this.#deps.urgentKinds.has(wish.kind)) this.#deps.makeRoom();
@@ -96,7 +97,7 @@ export class Operations {
     work: (signal: AbortSignal) => Promise<T>,
     signal: AbortSignal,
   ): Promise<T> {
-    const about = { kind, user: actor.user };
+    const about = { kind, user: actor.user, idle: true };
     const turn = await this.#turns.next(kind, wait, signal, () => this.reports.busy(kind), about);
     try {
       return await work(AbortSignal.any([signal, turn.abort.signal]));
@@ -112,7 +113,7 @@ export class Operations {
     const journalled = this.#deps.journal.operation(current.id)?.kind;
     const yields =
       journalled !== undefined && journalled !== kind && this.#deps.yieldingKinds?.has(journalled) === true;
-    if (!yields && !(current.about && this.#deps.urgentKinds.has(kind))) return 0;
+    if (!yields && !(current.about?.idle && this.#deps.urgentKinds.has(kind))) return 0;
     const what = current.about?.kind ?? journalled ?? current.id;
     current.abort.abort(
       new ApplianceError('interrupted', `${what} was ended for a ${kind}`, {

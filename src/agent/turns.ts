@@ -1,5 +1,13 @@
 import type { Clock } from '../lib/clock.ts';
 
+/** What a turn was asked for. */
+export interface TurnOf {
+  readonly kind: string;
+  readonly user: string;
+  /** Changes nothing and stands in no journal, so it can be ended at any time. */
+  readonly idle: boolean;
+}
+
 /** Whose turn it is. */
 export interface Turn {
   /** The operation; changes while several are settled in one turn. */
@@ -10,8 +18,8 @@ export interface Turn {
   /** When it began and when its step began, by the clock that is never set; undefined when another process began it. */
   readonly since: number | undefined;
   stepSince?: number;
-  /** Of work that no journal knows: what it is, and who began it. */
-  readonly about?: { readonly kind: string; readonly user: string };
+  /** What it is and who began it, for as long as no journal knows; undefined for what was found open. */
+  readonly about: TurnOf | undefined;
   readonly end: () => void;
 }
 
@@ -38,7 +46,7 @@ export class Turns {
    * @param wait milliseconds
    * @param busy what to throw when the time is up
    */
-  async next(id: string, wait: number, signal: AbortSignal, busy: () => Error, about?: Turn['about']): Promise<Turn> {
+  async next(id: string, wait: number, signal: AbortSignal, busy: () => Error, about: TurnOf): Promise<Turn> {
     const until = this.#clock.monotonic() + wait;
     while (this.#current) {
       const left = until - this.#clock.monotonic();
@@ -50,13 +58,13 @@ export class Turns {
   }
 
   /** Takes the turn; nothing else may run. */
-  take(id: string, since: number | undefined, about?: Turn['about']): Turn {
+  take(id: string, since: number | undefined, about?: TurnOf): Turn {
     const { promise: done, resolve } = Promise.withResolvers<void>();
     const end = (): void => {
       this.#current = undefined;
       resolve();
     };
-    this.#current = { id, done, abort: new AbortController(), since, end, ...(about && { about }) };
+    this.#current = { id, done, abort: new AbortController(), since, end, about };
     return this.#current;
   }
 

@@ -102,6 +102,33 @@ describe('an operation that runs', () => {
   });
 });
 
+describe('an operation that is still being planned', () => {
+  it('is known by its kind and by who began it', async () => {
+    const { operations } = open();
+    const wish = { kind: 'restart', input: {}, actor: { uid: 0, user: 'root', ssh: null }, wait: 0 };
+    const planning = Promise.withResolvers<never>();
+    const begun = Promise.withResolvers<void>();
+    const never = new AbortController().signal;
+    const first = operations.start(
+      wish,
+      () => {
+        begun.resolve();
+        return planning.promise;
+      },
+      never,
+    );
+    const refused = expect(last(first)).rejects.toThrow('no such service');
+    await begun.promise;
+    await expect(last(operations.start(wish, () => planning.promise, never))).rejects.toMatchObject({
+      code: 'busy',
+      message: expect.stringMatching(/^restart is running: begun by root .* ago, now at its plan$/),
+      hint: 'wait for it: appliance restart … --wait 5m',
+    });
+    planning.reject(new Error('no such service'));
+    await refused;
+  });
+});
+
 describe('work that takes a turn without a journal', () => {
   const actor = { uid: 0, user: 'root', ssh: null };
   const verify = { kind: 'backup verify', wait: 0, actor };
