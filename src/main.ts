@@ -27,6 +27,7 @@ async function connect(options: { root: string | undefined; allowInProcess: bool
 const wiring: Wiring = {
   version,
   connect,
+  connectHere: async (options) => (await import('./agent/in-process.ts')).connectInProcess(options),
   tools: async () => (await import('./config/tools.ts')).localTools,
   runAgent: async ({ root }) => {
     (await import('./agent/memory.ts')).preferSmall();

@@ -20,6 +20,7 @@ import type { Database } from '../host/sqlite.ts';
 import { type Clock, timestamp } from '../lib/clock.ts';
 import { drainSchema } from '../lib/drain.ts';
 import type { ApplianceError } from '../lib/errors.ts';
+import type { MetricReader } from '../lib/measurement.ts';
 import type { Paths } from '../lib/paths.ts';
 import { shadowReportSchema } from '../lib/shadow.ts';
 import { AuditLog } from '../operations/audit.ts';
@@ -79,6 +80,8 @@ export interface Appliance {
   readonly hub: EventHub;
   readonly operations: Operations;
   readonly rollouts: Rollouts;
+  /** Measures the metrics of policies. */
+  readonly read: MetricReader;
   /** What runs by the clock. */
   readonly schedule: ScheduleService;
   /** Restores of backups into throw-away containers. */
@@ -400,6 +403,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     hub,
     operations,
     rollouts,
+    read: eyes.read,
     schedule,
     drills,
     observer,

@@ -11,6 +11,7 @@ import { backupHandlers } from './backup-handlers.ts';
 import { CertificatePlans } from './certificate-plans.ts';
 import { certificateStatus } from './certificate-status.ts';
 import { colourOf, serviceName } from './containers.ts';
+import { doctorHandlers } from './doctor/index.ts';
 import { logLines } from './logs.ts';
 import { modelHandlers } from './model-handlers.ts';
 import { ModelPlans } from './model-plans.ts';
@@ -49,7 +50,7 @@ export function createHandlers(
   ): AsyncIterable<ApplianceEvent> =>
     a.operations.start({ kind, input, actor: caller.actor, wait: input.wait }, prepare, caller.signal);
 
-  return {
+  const handlers: Handlers = {
     ping: async () => ({ version, pid: process.pid, name: a.config.name }),
     status: async () => {
       await host.fresh();
@@ -217,5 +218,7 @@ export function createHandlers(
     configShow: async () => effective(a.config),
     audit: async ({ since, limit }) => a.audit.entries(since, limit),
     auditVerify: async () => a.audit.verify(),
+    ...doctorHandlers(a, host, () => handlers),
   };
+  return handlers;
 }

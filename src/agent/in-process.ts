@@ -8,9 +8,10 @@ import { dispatch, isStream } from '../api/server.ts';
 import { acquireExclusive, type Exclusive } from '../host/exclusive.ts';
 import { openDatabase } from '../host/sqlite.ts';
 import { systemClock, timestamp } from '../lib/clock.ts';
-import { ApplianceError } from '../lib/errors.ts';
+import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import { type Paths, pathsFor } from '../lib/paths.ts';
 import { type Appliance, openAppliance } from './appliance.ts';
+import { bareDoctor } from './doctor/bare.ts';
 import { createHandlers } from './handlers.ts';
 import { processActor } from './identity.ts';
 import { openState, openStateForReading, stateModules } from './state.ts';
@@ -66,10 +67,11 @@ class InProcessClient implements Client {
     input: Input<Name>,
     signal?: AbortSignal,
   ): AsyncGenerator<Output<Name>> {
-    const { handlers, appliance } = await this.#hostFor(name, input);
+    const host = await this.#hostFor(name, input).catch((error: unknown) => this.#bare(name, error));
+    const { handlers, appliance } = host;
     const operation = endpoints[name].access === 'operator';
     // Ctrl-C takes an operation back; its events go on until it has ended.
-    const interrupt = (): void => appliance.operations.interrupt();
+    const interrupt = (): void => appliance?.operations.interrupt();
     if (operation) signal?.addEventListener('abort', interrupt, { once: true });
     try {
       const result = dispatch(handlers, name, parseInput(name, input), this.#caller(operation ? undefined : signal));
@@ -90,6 +92,15 @@ class InProcessClient implements Client {
       host?.appliance.close();
       host?.lock?.release();
     }
+  }
+
+  /** What can be said of an appliance that cannot be opened. @throws the error, where nothing can */
+  #bare(
+    name: RouteName,
+    error: unknown,
+  ): { readonly handlers: Pick<Handlers, 'doctor'>; readonly appliance: undefined } {
+    if (name !== 'doctor') throw error;
+    return { handlers: bareDoctor(this.#paths, asApplianceError(error)), appliance: undefined };
   }
 
   #caller(signal: AbortSignal | undefined): Caller {

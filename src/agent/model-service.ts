@@ -198,6 +198,23 @@ export class ModelService {
     return restarted;
   }
 
+  /** Running processes that load the model. */
+  replicas(): Promise<Replica[]> {
+    return this.#replicas();
+  }
+
+  /** What each running process says it has loaded. Never throws but for the signal. */
+  loaded(signal: AbortSignal): Promise<Loaded[]> {
+    return this.#loaded(signal);
+  }
+
+  /** Asks one process, logged in. @param body posted as JSON; undefined: a GET @throws as `ModelProcesses.post` */
+  ask(replica: Replica, path: string, body: unknown, signal: AbortSignal) {
+    return body === undefined
+      ? this.#processes.get(replica, path, signal)
+      : this.#processes.post(replica, path, body, signal);
+  }
+
   get bake(): number {
     return this.#models.bake;
   }

@@ -173,7 +173,7 @@ function adviceFor({ name, state }: Pick<ServiceStatus, 'name' | 'state'>): stri
 }
 
 /** Names of the containers that the core and the live release consist of. */
-async function wantedServices(a: Appliance, live: Live | null): Promise<string[]> {
+export async function wantedServices(a: Appliance, live: Live | null): Promise<string[]> {
   const core = await a.core.services();
   if (!live) return core;
   const { services } = await a.store.manifest(live.release);

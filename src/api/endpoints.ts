@@ -83,6 +83,9 @@ export const endpoints = {
   certsDryRun: { method: 'POST', path: '/certs/dry-run', access: 'operator', stream: true },
   check: { method: 'POST', path: '/check', access: 'viewer', stream: true },
   checkVerdicts: { method: 'GET', path: '/check/verdicts', access: 'viewer', stream: false },
+  /** On the read-only socket nothing is tried that sends more than a plain request. */
+  doctor: { method: 'POST', path: '/doctor', access: 'viewer', stream: true },
+  doctorFix: { method: 'POST', path: '/doctor/fix', access: 'operator', stream: true },
   configShow: { method: 'GET', path: '/config', access: 'viewer', stream: false },
   audit: { method: 'POST', path: '/audit', access: 'viewer', stream: false },
   auditVerify: { method: 'GET', path: '/audit/verify', access: 'viewer', stream: false },

@@ -11,6 +11,7 @@ import {
 } from './backups.ts';
 import { certificateInputs, certificateSchema } from './certificates.ts';
 import { checkEventSchema, checkInput, checkSeenSchema } from './checks.ts';
+import { doctorEventSchema, doctorFixInput, doctorInput } from './doctor.ts';
 import { type Endpoint, type EndpointName, endpoints } from './endpoints.ts';
 import {
   modelAddedSchema,
@@ -252,6 +253,10 @@ export const routes = {
   check: route('check', checkInput, checkEventSchema),
   /** What each check said last, whoever ran it. */
   checkVerdicts: route('checkVerdicts', nothing, z.array(checkSeenSchema)),
+  /** Events while it looks; the last one is the report. */
+  doctor: route('doctor', doctorInput, doctorEventSchema),
+  /** The same, and what is safe of its advice is done and looked at again. */
+  doctorFix: route('doctorFix', doctorFixInput, doctorEventSchema),
   configShow: route('configShow', nothing, z.record(z.string(), z.unknown())),
   audit: route(
     'audit',

@@ -154,7 +154,7 @@ async function respond(
  * follow through a table of twenty signatures; this is the one place that says so.
  */
 export function dispatch(
-  handlers: Handlers,
+  handlers: Partial<Handlers>,
   name: EndpointName,
   input: unknown,
   caller: Caller,

@@ -82,6 +82,7 @@ export const handlers: { readonly [Name in HandledVerb]: () => Promise<Handler<N
   'certs import': async () => (await import('./verbs/certs.ts')).importPair,
   'certs dry-run': async () => (await import('./verbs/certs.ts')).dryRun,
   check: async () => (await import('./verbs/check.ts')).check,
+  doctor: async () => (await import('./verbs/doctor.ts')).doctor,
   audit: async () => (await import('./verbs/audit.ts')).audit,
   'audit verify': async () => (await import('./verbs/audit.ts')).verify,
   agent: async () => (await import('./verbs/agent.ts')).agent,

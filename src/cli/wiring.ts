@@ -1,4 +1,4 @@
-import type { Connect } from '../api/client.ts';
+import type { Client, Connect } from '../api/client.ts';
 
 /**
  * What the command line is given from outside. It may import the contract and the common words only; everything that
@@ -6,6 +6,8 @@ import type { Connect } from '../api/client.ts';
  */
 export interface Wiring {
   readonly connect: Connect;
+  /** The work in this very process, whether an agent runs or not: for the day on which that one does not answer. */
+  readonly connectHere: (options: { readonly root: string | undefined }) => Promise<Client>;
   /** Work on files that needs neither an agent nor an engine; loaded when a verb asks for it. */
   readonly tools: () => Promise<LocalTools>;
   /** Runs the agent until it is told to stop. @returns the exit status */

@@ -270,7 +270,7 @@ function nothingThere(group: CheckGroup, on: Scope['on']): Check {
 }
 
 /** Whose demands are asked when nobody says. */
-function policyOf({ deploy, monitoring }: Config): string | undefined {
+export function policyOf({ deploy, monitoring }: Config): string | undefined {
   return deploy.policy ?? monitoring?.policies?.[0];
 }
 

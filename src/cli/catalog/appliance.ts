@@ -51,6 +51,23 @@ export const applianceVerbs = {
       'appliance check post-deploy',
     ],
   },
+  doctor: {
+    summary: 'what is behind a symptom, with the evidence and what to type',
+    group: 'appliance',
+    args: [{ name: 'symptom', many: true, help: 'such as 502 or "stale cache"; left out: everything is looked at' }],
+    options: {
+      fix: { help: 'run the commands marked as safe, look again, and write into the audit what was done' },
+      wait,
+    },
+    about:
+      'Symptoms: engine-down, configuration, 502, agent-down, disk, certificate, data-inconsistent, intrusion, backup-missed, alert-silent, stale-cache, metrics-missing, training-failed, training-page, slow, third-party; other words for them are understood. Looks at containers, edge, logs, database, models, certificates, alerting, backups, disk and engine side by side, each look with a deadline, and changes nothing. Each cause has what was seen, how sure it is (certain: seen itself; likely: fits all that was seen; possible: worth a look) and the commands that help. Safe is what brings back what should be there or does now what the clock would do; nothing is lost by it. What could not be looked at is told and never counts as well. Works without an agent, without an engine and with a broken appliance.yaml. Exit status 0, 3 or 4: nothing found, a cause that is certain or likely, or undecided.',
+    examples: [
+      'appliance doctor',
+      'appliance doctor 502',
+      'appliance doctor training failed',
+      'appliance doctor 502 --fix',
+    ],
+  },
   schedule: {
     summary: 'what runs by the clock: when it ran last, how that ended, when it is next',
     group: 'appliance',

@@ -122,6 +122,7 @@ function wiringOf({ tools, inProcess, refused }: Surroundings): Wiring {
       if (allowInProcess && inProcess) return inProcess;
       throw new ApplianceError('agent_unreachable', 'no agent is running');
     },
+    connectHere: async () => inProcess ?? missing(),
     tools: async () => ({
       checkConfig: missing,
       showConfig: missing,

@@ -1,5 +1,6 @@
 import { EventHub } from '../../../src/agent/events.ts';
 import type { CheckEvent } from '../../../src/api/checks.ts';
+import type { DoctorEvent } from '../../../src/api/doctor.ts';
 import type { Caller, Handlers } from '../../../src/api/handlers.ts';
 import type { Approvals } from '../../../src/api/people.ts';
 import type {
@@ -73,6 +74,18 @@ export async function openStage(options: StageOptions): Promise<() => Promise<vo
     loginOf: () => undefined,
     onError: (error) => process.stderr.write(`stage: ${String(error)}\n`),
   });
+}
+
+async function* diagnosis({
+  symptom = null,
+}: {
+  readonly symptom?: string | undefined | null;
+}): AsyncGenerator<DoctorEvent> {
+  const time = ago(0);
+  yield {
+    event: 'report',
+    report: { verdict: 'pass', symptom, by: 'agent', time, seconds: 0.1, symptoms: [], fixes: [] },
+  };
 }
 
 class Stage {
@@ -154,6 +167,8 @@ class Stage {
     alertsAck: async () => [],
     check: (input) => this.#check(input.groups),
     checkVerdicts: async () => (this.#options.recorded ? recordedChecks() : []),
+    doctor: diagnosis,
+    doctorFix: diagnosis,
     models: async () => (this.#options.recorded ? recordedModels() : []),
     modelsShow: async ({ version }) => (this.#options.recorded ? recordedModel(version) : noModel()),
     modelsAdd: noModel,

@@ -1,0 +1,255 @@
+/**
+ * The one redactor (DESIGN §8): takes secrets out of text before it goes anywhere. It knows the values that this appliance
+ * holds, in the forms in which programs write them, and the forms that secrets of others have.
+ */
+
+/** A secret that is known by its value. */
+export interface KnownSecret {
+  /** What it is called; never the value. */
+  readonly name: string;
+  readonly value: string;
+}
+
+/** Values shorter than this would take ordinary words out of every text; in characters. */
+const leastKnown = 5;
+/** A line longer than this is cut, because a secret in it could not be told apart any more; in characters. */
+const longestLine = 64 * 1024;
+/** What is dropped with the cut, so that no beginning of a secret is left; in characters. */
+const cutMargin = 4 * 1024;
+/** Lines after which a private key whose end never comes has ended. */
+const longestKey = 200;
+
+const keyBegins = /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----/;
+const keyEnds = /-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----/;
+
+interface Pattern {
+  readonly kind: string;
+  readonly pattern: RegExp;
+  /** What stands for a match; the groups of the pattern are put in by `$1`. */
+  readonly as: string;
+}
+
+/** What stands where a secret stood. */
+const mark = (kind: string): string => `[redacted: ${kind}]`;
+
+/** Names of keys whose values are secrets, wherever they are written. */
+const keyName =
+  '[\\w.-]*(?:passw(?:or)?d|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|routing[_-]?key|service[_-]?key|encryption[_-]?key|credentials?|bind[_-]?pw|auth[_-]?key|dsn|hmac)';
+
+const patterns: readonly Pattern[] = [
+  {
+    kind: 'private key',
+    pattern:
+      /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----.*?-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----/g,
+    as: mark('private key'),
+  },
+  {
+    kind: 'JSON web token',
+    pattern: /\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)*/g,
+    as: mark('JSON web token'),
+  },
+  // RFC 7517: the private members of a key, as accounts at certificate authorities are kept.
+  {
+    kind: 'private member of a JSON web key',
+    pattern: /(\\?"(?:d|p|q|dp|dq|qi|k)\\?"\s*:\s*\\?")[A-Za-z0-9_-]{16,}/g,
+    as: `$1${mark('private member of a JSON web key')}`,
+  },
+  {
+    kind: 'password in a URL',
+    pattern: /\b([a-z][a-z0-9+.-]*:\/\/)[^/?#@\s"'`<>]+@(?=[^\s"'`]|$)/gi,
+    as: `$1${mark('password in a URL')}@`,
+  },
+  { kind: 'cookie', pattern: /((?:set-)?cookie\\?["']?\s*[:=]\s*\\?["']?)[^\r\n"'\\]+/gi, as: `$1${mark('cookie')}` },
+  {
+    kind: 'authorization header',
+    pattern: /((?:proxy-)?authorization\\?["']?\s*[:=]\s*\\?["']?)(?!\[redacted)(?:[A-Za-z][\w-]*\s+)?[^\s"'\\,;]+/gi,
+    as: `$1${mark('authorization header')}`,
+  },
+  {
+    kind: 'bearer token',
+    pattern: /\b(bearer\s+)(?!\[redacted)[A-Za-z0-9._~+/-]{8,}=*/gi,
+    as: `$1${mark('bearer token')}`,
+  },
+  {
+    kind: 'basic credentials',
+    pattern: /\b(basic\s+)(?=[A-Za-z0-9+/]*[0-9A-Z+/=])[A-Za-z0-9+/]{8,}={0,2}(?![\w])/g,
+    as: `$1${mark('basic credentials')}`,
+  },
+  { kind: 'AWS access key', pattern: /\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[A-Z2-7]{16}\b/g, as: mark('AWS access key') },
+  {
+    kind: 'webhook address',
+    pattern:
+      /\bhttps:\/\/(?:hooks\.slack\.com\/(?:services|workflows|triggers)|(?:\w+\.)?discord(?:app)?\.com\/api\/webhooks|[\w-]+\.webhook\.office\.com|chat\.googleapis\.com\/v1\/spaces)\/[^\s"'<>\\]+/gi,
+    as: mark('webhook address'),
+  },
+  {
+    kind: 'token of a provider',
+    pattern:
+      /\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeprs]-[A-Za-z0-9-]{10,}|AIza[A-Za-z0-9_-]{35}|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}|sk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36}|dop_v1_[0-9a-f]{64}|AGE-SECRET-KEY-1[A-Z0-9]{40,})/g,
+    as: mark('token of a provider'),
+  },
+  {
+    kind: 'value of a secret key',
+    pattern: new RegExp(
+      `((?<![\\w])${keyName}\\\\?["']?\\s*(?:[:=]|=>)\\s*)(?!\\[redacted|\\\\?["']?\\[redacted|\\*{3}|null\\b|true\\b|false\\b|[[{]|\\$\\{)(?:\\\\?"(?:[^"\\\\]|\\\\(?!").)*|\\\\?'[^']*|[^\\s"',;&)}\\]]+)`,
+      'gi',
+    ),
+    as: `$1${mark('value of a secret key')}`,
+  },
+  {
+    kind: 'secret on a command line',
+    pattern: new RegExp(`(--?${keyName}[ =])(?!\\[redacted)[^\\s"']+`, 'gi'),
+    as: `$1${mark('secret on a command line')}`,
+  },
+];
+
+/** Takes secrets out of text and counts what it took. One object serves one place, such as one file of an archive. */
+export class Redactor {
+  readonly #known: RegExp | undefined;
+  readonly #names: ReadonlyMap<string, string>;
+  readonly #longest: number;
+  readonly #counts = new Map<string, number>();
+
+  /** @param forms the known secrets in every form in which they may be written; see `knownForms` */
+  constructor(forms: KnownForms) {
+    this.#known = forms.pattern;
+    this.#names = forms.names;
+    this.#longest = forms.longest;
+  }
+
+  /** What was taken out so far: kind → how often. */
+  get counts(): Readonly<Record<string, number>> {
+    return Object.fromEntries([...this.#counts].sort(([one], [other]) => one.localeCompare(other)));
+  }
+
+  /** A whole text without its secrets. */
+  text(text: string): string {
+    const lines = this.lines();
+    return lines.take(text) + lines.end();
+  }
+
+  /** Takes text piece by piece, wherever it is cut, and gives back what is safe to go on. */
+  lines(): { take(piece: string): string; end(): string } {
+    let rest = '';
+    let cut = false;
+    const key = { lines: 0 };
+    return {
+      take: (piece) => {
+        rest += piece;
+        let out = '';
+        for (let at = rest.indexOf('\n'); at >= 0; at = rest.indexOf('\n')) {
+          const line = rest.slice(0, at + 1);
+          rest = rest.slice(at + 1);
+          out += cut ? '' : this.#line(line, key);
+          cut = false;
+        }
+        if (rest.length > longestLine) {
+          // Its end may take megabytes to come; what follows of it is left out.
+          out += cut ? '' : this.#line(rest, key);
+          rest = '';
+          cut = true;
+        }
+        return out;
+      },
+      end: () => (cut || rest === '' ? '' : this.#line(rest, key)),
+    };
+  }
+
+  #line(whole: string, key: { lines: number }): string {
+    const ending = whole.endsWith('\n') ? '\n' : '';
+    const line = ending === '' ? whole : whole.slice(0, -1);
+    if (key.lines > 0) {
+      key.lines = keyEnds.test(line) || key.lines > longestKey ? 0 : key.lines + 1;
+      return '';
+    }
+    const kept = Math.max(0, longestLine - Math.max(cutMargin, this.#longest));
+    const text =
+      line.length > longestLine ? `${this.#replace(line).slice(0, kept)} [cut: a very long line]` : this.#replace(line);
+    const begin = text.search(keyBegins);
+    if (begin < 0) return text + (ending || (line.length > longestLine ? '\n' : ''));
+    // Its end stands on another line.
+    key.lines = 1;
+    this.#count('private key');
+    return `${text.slice(0, begin)}${mark('private key')}\n`;
+  }
+
+  #replace(text: string): string {
+    let out = text;
+    if (this.#known) {
+      out = out.replace(this.#known, (found) => {
+        const name = this.#names.get(found) ?? 'a secret of this appliance';
+        this.#count(`known: ${name}`);
+        return mark(name);
+      });
+    }
+    for (const { kind, pattern, as } of patterns) {
+      let found = 0;
+      out = out.replace(pattern, (...match: unknown[]) => {
+        found += 1;
+        return as.replace('$1', String(match[1] ?? ''));
+      });
+      if (found > 0) this.#count(kind, found);
+    }
+    return out;
+  }
+
+  #count(kind: string, by = 1): void {
+    this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + by);
+  }
+}
+
+/** Known secrets, ready to be looked for. Made once for all redactors. */
+export interface KnownForms {
+  readonly pattern: RegExp | undefined;
+  /** A form → what the secret is called. */
+  readonly names: ReadonlyMap<string, string>;
+  /** Characters of the longest form. */
+  readonly longest: number;
+}
+
+/**
+ * Every form in which programs write known secrets: as they are, line by line, as JSON, in URLs, hexadecimal, and as Base64
+ * wherever it begins in what was encoded (`Basic` credentials hold a password after a name).
+ */
+export function knownForms(secrets: Iterable<KnownSecret>): KnownForms {
+  const names = new Map<string, string>();
+  for (const { name, value } of secrets) {
+    const lines = value.split(/\r?\n/).map((line) => line.trim());
+    const parts = lines.length > 1 ? lines.filter((line) => line.length >= 16 && !line.startsWith('-----')) : lines;
+    for (const part of parts) for (const form of formsOf(part)) if (!names.has(form)) names.set(form, name);
+  }
+  const forms = [...names.keys()].sort((one, other) => other.length - one.length);
+  const source = forms.map((form) => bounded(form)).join('|');
+  return {
+    pattern: forms.length === 0 ? undefined : new RegExp(source, 'g'),
+    names,
+    longest: forms[0]?.length ?? 0,
+  };
+}
+
+/** No known secrets: only the forms of others' are found. */
+export const nothingKnown: KnownForms = { pattern: undefined, names: new Map(), longest: 0 };
+
+function formsOf(value: string): string[] {
+  if (value.length < leastKnown) return [];
+  const bytes = Buffer.from(value, 'utf8');
+  const encoded =
+    bytes.length < 8
+      ? []
+      : [0, 1, 2].flatMap((before) => {
+          // The characters that depend on this value alone, whatever stands before and after it.
+          const text = Buffer.concat([Buffer.alloc(before), bytes])
+            .toString('base64')
+            .replace(/=+$/, '');
+          const inner = text.slice(before === 0 ? 0 : before + 1, Math.floor(((before + bytes.length) * 8) / 6));
+          return [inner, inner.replaceAll('+', '-').replaceAll('/', '_')];
+        });
+  const hex = bytes.length < 8 ? [] : [bytes.toString('hex'), bytes.toString('hex').toUpperCase()];
+  return [...new Set([value, JSON.stringify(value).slice(1, -1), encodeURIComponent(value), ...encoded, ...hex])];
+}
+
+/** A short value is meant only where it stands by itself. */
+function bounded(form: string): string {
+  const literal = form.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
+  return form.length >= 8 ? literal : `(?<![A-Za-z0-9])${literal}(?![A-Za-z0-9])`;
+}
