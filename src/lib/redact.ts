@@ -227,9 +227,6 @@ export function knownForms(secrets: Iterable<KnownSecret>): KnownForms {
   };
 }
 
-/** No known secrets: only the forms of others' are found. */
-export const nothingKnown: KnownForms = { pattern: undefined, names: new Map(), longest: 0 };
-
 function formsOf(value: string): string[] {
   if (value.length < leastKnown) return [];
   const bytes = Buffer.from(value, 'utf8');

@@ -29,13 +29,13 @@ export interface ServiceSeen {
 }
 
 /** An answer, or why there is none. */
-export interface AnswerSeen {
+interface AnswerSeen {
   readonly status: number | null;
   readonly problem: string | null;
 }
 
 /** What one service's last lines speak of. */
-export interface LogSeen {
+interface LogSeen {
   readonly service: string;
   /** Lines that were read. */
   readonly lines: number;

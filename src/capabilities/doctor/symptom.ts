@@ -3,7 +3,7 @@ import { type Evidence, type EvidenceName, type EvidenceTypes, evidenceTitles } 
 
 /** How sure a diagnosis is: `certain` was seen itself, `likely` fits everything that was seen, `possible` is worth a look. */
 export const confidences = ['certain', 'likely', 'possible'] as const;
-export type Confidence = (typeof confidences)[number];
+type Confidence = (typeof confidences)[number];
 
 /** One thing that was seen, and where. */
 export interface Fact {
@@ -122,7 +122,7 @@ export function diagnose(symptom: Symptom, evidence: Evidence): Diagnosis {
 }
 
 /** The surest first; of equals the one that was named first. Each cause once. */
-export function ranked(causes: readonly Cause[]): Cause[] {
+function ranked(causes: readonly Cause[]): Cause[] {
   const once = causes.filter(({ id }, index) => causes.findIndex((other) => other.id === id) === index);
   const rank = ({ confidence }: Cause) => confidences.indexOf(confidence);
   return once.toSorted((one, other) => rank(one) - rank(other));
