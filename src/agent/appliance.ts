@@ -63,6 +63,7 @@ import { restoreDepsOf } from './restore-deps.ts';
 import { eyesOf } from './rollout-analysis.ts';
 import { Rollouts } from './rollouts.ts';
 import { ScheduleService } from './schedule.ts';
+import { SignOffs } from './sign-offs.ts';
 import { stackDepsOf } from './stack-deps.ts';
 import { Upkeep } from './upkeep.ts';
 
@@ -102,6 +103,8 @@ export interface Appliance {
   readonly followUps: FollowUps;
   /** Who approved what. */
   readonly people: People;
+  /** What people answered, and who signed a release off. */
+  readonly signOffs: SignOffs;
   /** The models directory and its registry. */
   readonly models: Models;
   /** Models beside running processes; undefined without a section `models` in appliance.yaml. */
@@ -274,6 +277,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     database,
   );
   const people = new People({ config, paths, clock, database, store, resolve, audit });
+  const signOffs = new SignOffs({ config, paths, clock, database, store, journal, audit });
   const steps = releaseSteps({
     config,
     paths,
@@ -419,6 +423,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     checks,
     followUps,
     people,
+    signOffs,
     models,
     modelService,
     modelSteps,

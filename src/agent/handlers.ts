@@ -115,6 +115,8 @@ export function createHandlers(
     },
     approvals: (input, { signal }) => a.people.show(input, signal),
     approve: (input, { actor, signal }) => a.people.approve(input, actor, signal),
+    questions: (input) => a.signOffs.show(input),
+    signoff: (input, { actor }) => a.signOffs.sign(input, actor),
     planRollback: (input, { signal }) => previews.showRollback(input, signal),
     planRestore: (input, { signal }) => restores.show(input, signal),
     ...backupHandlers(a, operate),

@@ -7,6 +7,7 @@ import { followUpMigrations } from '../capabilities/checks/post-deploy/store.ts'
 import { secretMigrations } from '../capabilities/checks/upkeep/secret-ages.ts';
 import { checkMigrations } from '../capabilities/checks/verdict-store.ts';
 import { approvalMigrations } from '../capabilities/people/approvals.ts';
+import { signOffMigrations } from '../capabilities/people/questions.ts';
 import { releaseMigrations } from '../capabilities/releases/store.ts';
 import { rolloutMigrations } from '../capabilities/traffic/rollout-store.ts';
 import { Ballast } from '../host/ballast.ts';
@@ -34,6 +35,7 @@ export const stateModules = [
   drillMigrations,
   followUpMigrations,
   approvalMigrations,
+  signOffMigrations,
 ];
 
 /** Opens the database of the appliance as its one writer; on a full disk, in the space that is kept back. */

@@ -41,6 +41,8 @@ export const endpoints = {
   backupRestore: { method: 'POST', path: '/backups/restore', access: 'operator', stream: true },
   approvals: { method: 'POST', path: '/approvals', access: 'viewer', stream: false },
   approve: { method: 'POST', path: '/approvals/give', access: 'operator', stream: false },
+  questions: { method: 'POST', path: '/questions', access: 'viewer', stream: false },
+  signoff: { method: 'POST', path: '/signoff', access: 'operator', stream: false },
   deploy: { method: 'POST', path: '/deploy', access: 'operator', stream: true },
   pause: { method: 'POST', path: '/rollout/pause', access: 'operator', stream: false },
   resume: { method: 'POST', path: '/rollout/resume', access: 'operator', stream: false },

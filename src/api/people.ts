@@ -41,6 +41,36 @@ export const approvalsSchema = z.object({
 });
 export type Approvals = z.output<typeof approvalsSchema>;
 
+/** `none`: it does not apply here. */
+const answer = z.enum(['yes', 'no', 'none']);
+
+export const signOffSchema = z.object({
+  release: z.string(),
+  digest: z.string(),
+  policies: z.array(z.string()),
+  deployed: z.object({ time: z.string(), user: z.string() }),
+  questions: z.array(
+    z.object({
+      id: z.string(),
+      text: z.string(),
+      about: z.enum(['release', 'appliance']),
+      /** After so long it is asked again; null: never. */
+      againSeconds: z.number().nullable(),
+      /** Without an answer, or with one that is too old. */
+      open: z.boolean(),
+      answer: z.object({ answer, ...said }).nullable(),
+    }),
+  ),
+  signOff: z.object({
+    /** The demand that asks for it; null where none does. */
+    requirement: z.string().nullable(),
+    by: z.enum(['another', 'anybody']),
+    decision: z.object({ accepted: z.boolean(), ...said }).nullable(),
+  }),
+  verdict,
+});
+export type SignOffView = z.output<typeof signOffSchema>;
+
 /** The release as a deploy would find it now. */
 const release = {
   tag: z.string(),
@@ -59,5 +89,15 @@ export const peopleInputs = {
     /** The digest that the person has looked at, or the beginning of it. */
     digest: z.string().min(8).max(80).optional(),
     comment,
+  }),
+  questions: z.object({ tag: z.string(), policy: z.string().optional() }),
+  signoff: z.object({
+    tag: z.string(),
+    policy: z.string().optional(),
+    answers: z
+      .array(z.object({ id: z.string(), answer, comment }))
+      .max(200)
+      .default([]),
+    decision: z.object({ accepted: z.boolean(), comment }).optional(),
   }),
 };

@@ -27,7 +27,7 @@ import {
   modelVerifySchema,
   versionReference,
 } from './models.ts';
-import { approvalsSchema, peopleInputs } from './people.ts';
+import { approvalsSchema, peopleInputs, signOffSchema } from './people.ts';
 import { jobsSchema } from './schedule.ts';
 import {
   auditEntrySchema,
@@ -158,6 +158,9 @@ export const routes = {
   /** Who has approved a release as it would be deployed now, and who is missing. */
   approvals: route('approvals', peopleInputs.approvals, approvalsSchema),
   approve: route('approve', peopleInputs.approve, approvalsSchema),
+  /** What only people can tell of a release, and what they have said. */
+  questions: route('questions', peopleInputs.questions, signOffSchema),
+  signoff: route('signoff', peopleInputs.signoff, signOffSchema),
   // Operations answer with the events of the operation; the last line is `operation-ended`.
   deploy: route('deploy', deployInput, eventSchema),
   pause: route('pause', nothing, rolloutSchema),

@@ -7,8 +7,8 @@ export interface Understood<Name extends VerbName> {
   readonly globals: Globals;
 }
 
-/** Value of an option as it was read: a text, `true` for a switch or a bare optional value, undefined when absent. */
-export type Read = (option: string) => string | boolean | undefined;
+/** Value of an option as it was read: a text (a list of them where it may be repeated), `true` for a switch or a bare optional value, undefined when absent. */
+export type Read = (option: string) => string | boolean | readonly string[] | undefined;
 
 /**
  * Puts together what a verb is called with.
@@ -27,7 +27,7 @@ export function assemble<Name extends VerbName>(
   const options = Object.fromEntries(
     Object.entries(spec.options ?? {}).map(([name, option]) => [
       name,
-      read(name) ?? (option.value ? undefined : false),
+      read(name) ?? (option.many ? [] : option.value ? undefined : false),
     ]),
   );
   const named = Object.fromEntries(

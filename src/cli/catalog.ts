@@ -38,9 +38,11 @@ type OptionsOf<Name extends VerbName> = (typeof catalog)[Name] extends {
   ? Options
   : Record<never, never>;
 type OptionValue<Spec> = Spec extends { readonly value: string }
-  ? Spec extends { readonly optional: RegExp }
-    ? string | true | undefined
-    : string | undefined
+  ? Spec extends { readonly many: true }
+    ? readonly string[]
+    : Spec extends { readonly optional: RegExp }
+      ? string | true | undefined
+      : string | undefined
   : boolean;
 type ArgsOf<Name extends VerbName> = (typeof catalog)[Name] extends {
   readonly args: infer Args extends readonly ArgumentSpec[];

@@ -28,8 +28,13 @@ export async function confirmByName(session: Session, name: string, warning: str
   }
 }
 
+/** Whether somebody sits there who can be asked. */
+export function canAsk({ world: { stdin, stderr }, globals: { json } }: Session): boolean {
+  return stdin.isTTY === true && stderr.isTTY === true && !json;
+}
+
 /** @returns undefined when the person pressed Ctrl-C or Ctrl-D, or the time was up */
-async function ask(session: Session, question: string): Promise<string | undefined> {
+export async function ask(session: Session, question: string): Promise<string | undefined> {
   const line = createInterface({ input: session.world.stdin, output: process.stderr });
   const stop = () => line.close();
   session.signal.addEventListener('abort', stop, { once: true });

@@ -10,6 +10,7 @@ export type HandledVerb = Exclude<VerbName, 'help' | 'completion'>;
 /** Each verb loads its own code only; the type asks for an entry per verb of the catalogue. */
 export const handlers: { readonly [Name in HandledVerb]: () => Promise<Handler<Name>> } = {
   approve: async () => (await import('./verbs/approve.ts')).approve,
+  signoff: async () => (await import('./verbs/signoff.ts')).signoff,
   deploy: async () => (await import('./verbs/operations.ts')).deploy,
   plan: async () => (await import('./verbs/rollback.ts')).plan,
   pause: async () => (await import('./verbs/rollout.ts')).pause,

@@ -1,7 +1,7 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { ApplianceError } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
-import { assemble, type Understood } from './call.ts';
+import { assemble, type Read, type Understood } from './call.ts';
 import { globalOptions, type OptionSpec } from './catalog/spec.ts';
 import { specOf, type VerbName } from './catalog.ts';
 
@@ -47,9 +47,10 @@ export function parseCall<Name extends VerbName>(
   return assemble(verb, read, args, env);
 }
 
-function optionFor(name: string, { short, value, choices, help }: OptionSpec): Option {
+function optionFor(name: string, { short, value, choices, many, help }: OptionSpec): Option {
   const flags = `${short ? `-${short}, ` : ''}--${name}${value ? ` <${value}>` : ''}`;
   const option = new Option(flags, help);
+  if (many) option.argParser((word: string, before: readonly string[] = []) => [...before, word]);
   return choices ? option.choices([...choices]) : option;
 }
 
@@ -75,8 +76,9 @@ function joinOptional(words: readonly string[], options: Readonly<Record<string,
   return out;
 }
 
-function readValue(value: unknown, takesValue: boolean): string | boolean | undefined {
+function readValue(value: unknown, takesValue: boolean): ReturnType<Read> {
   if (!takesValue) return value === true;
+  if (Array.isArray(value)) return value.map(String);
   if (value === bare) return true;
   return typeof value === 'string' ? value : undefined;
 }

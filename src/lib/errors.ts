@@ -64,6 +64,7 @@ export const errorCodes = {
   confirmation_needed: { exit: 2, meaning: 'a destructive verb needs --yes or a terminal to ask on' },
   verdict_fail: { exit: 3, meaning: 'the verdict is fail' },
   verdict_inconclusive: { exit: 4, meaning: 'there is not enough data for a verdict' },
+  questions_open: { exit: 4, meaning: 'people have not answered yet what a policy asks them' },
   busy: { exit: 5, meaning: 'another operation holds the lock' },
   backup_locked: { exit: 5, meaning: 'another program is working on the repository of backups' },
   tag_not_found: { exit: 6, meaning: 'the repository has no such tag' },

@@ -23,6 +23,15 @@ function refusal(line: string): ApplianceError {
   throw new Error(`"${line}" was understood`);
 }
 
+describe('an option that may be repeated', () => {
+  it('gives a list, empty when it is absent', () => {
+    expect(understand('signoff v1 --answer A=yes --answer=B=no').call.options).toMatchObject({
+      answer: ['A=yes', 'B=no'],
+    });
+    expect(understand('signoff v1').call.options).toMatchObject({ answer: [], accept: false, comment: undefined });
+  });
+});
+
 describe('finding the verb', () => {
   it.each([
     ['status', 'status', []],

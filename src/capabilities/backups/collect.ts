@@ -69,7 +69,7 @@ export function stagingOf({ staging }: Pick<CollectDeps, 'staging'>, id: string)
 
 /**
  * Puts a snapshot together: dumps, copies of databases that are being written, files, and the manifest that binds them
- * (S1-20 to S1-22, S1-43 to S1-45). Begins anew whatever an earlier try has left.
+ * (S1-20, S1-21, S1-22, S1-43 to S1-45). Begins anew whatever an earlier try has left.
  * @throws ApplianceError `disk_full` before anything is written, when it would not fit; `backup_failed`, `state_corrupt`
  */
 export async function collect(

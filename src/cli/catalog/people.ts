@@ -27,4 +27,32 @@ export const peopleVerbs = {
       'appliance approve v1.0 --role security --withdraw',
     ],
   },
+  signoff: {
+    summary: 'answer what only people can tell of a release, and sign it off',
+    group: 'people',
+    args: [tag],
+    options: {
+      answer: {
+        value: 'ID=ANSWER',
+        many: true,
+        help: 'yes, no or none (does not apply), and a remark: S1-19=no:"draft only"; may be repeated',
+      },
+      accept: { help: 'sign the release off: yes' },
+      reject: { help: 'sign the release off: no; needs --comment' },
+      comment: { value: 'TEXT', help: 'why; needed for a no, and to accept in spite of one' },
+      questions: { help: 'show the questions with what was answered, and change nothing' },
+      policy: {
+        value: 'NAME',
+        help: 'whose questions are asked as well; default: those of the deploy and of deploy.policy',
+      },
+    },
+    about:
+      'On a terminal it asks what nobody has answered yet, one question after the other, then whether the release is accepted; each answer is kept at once. Without a terminal answers come with --answer and the decision with --accept or --reject. A question about the appliance is asked once, one about a release once for each; some are asked again when the answer has grown old. Kept are who answered, when and from where, as with approve. Where the policy says so, another person than the deployer signs off. --yes answers nothing here.',
+    examples: [
+      'appliance signoff v1.0',
+      'appliance signoff v1.0 --questions',
+      'appliance signoff v1.0 --answer S1-2=yes --answer S1-19=no:"no training yet"',
+      'appliance signoff v1.0 --accept --comment "training follows on Monday"',
+    ],
+  },
 } as const satisfies Record<string, VerbSpec>;

@@ -10,6 +10,8 @@ export interface OptionSpec {
    */
   readonly optional?: RegExp;
   readonly choices?: readonly string[];
+  /** May be given several times; its values come as a list. */
+  readonly many?: true;
   readonly help: string;
 }
 

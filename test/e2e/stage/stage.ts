@@ -2,7 +2,7 @@ import { EventHub } from '../../../src/agent/events.ts';
 import type { CheckEvent } from '../../../src/api/checks.ts';
 import type { DoctorEvent } from '../../../src/api/doctor.ts';
 import type { Caller, Handlers } from '../../../src/api/handlers.ts';
-import type { Approvals } from '../../../src/api/people.ts';
+import type { Approvals, SignOffView } from '../../../src/api/people.ts';
 import type {
   Actor,
   ApplianceEvent,
@@ -144,6 +144,8 @@ class Stage {
     backupRestore: ({ snapshot }, caller) => this.#operate('restore', snapshot, caller),
     approvals: async ({ tag }) => approvalsOf(tag),
     approve: async ({ tag }) => approvalsOf(tag),
+    questions: async ({ tag }) => signOffOf(tag),
+    signoff: async ({ tag }) => signOffOf(tag),
     planRollback: async ({ tag }) => this.#plan('rollback', tag ?? 'v0.9'),
     deploy: (input, caller) => this.#operate('deploy', input.tag, caller),
     pause: async () => this.#rollout(),
@@ -484,4 +486,16 @@ async function noModel(): Promise<never> {
 function approvalsOf(release: string): Approvals {
   const digest = `sha256:${'d'.repeat(64)}`;
   return { release, digest, commit: 'c'.repeat(40), policies: [], verdict: 'pass', approvals: [], history: [] };
+}
+
+function signOffOf(release: string): SignOffView {
+  return {
+    release,
+    digest: `sha256:${'d'.repeat(64)}`,
+    policies: [],
+    deployed: { time: ago(134 * minute), user: 'anna' },
+    questions: [],
+    signOff: { requirement: null, by: 'anybody', decision: null },
+    verdict: 'inconclusive',
+  };
 }
