@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { databasesIn } from '../capabilities/backups/databases.ts';
+import { type DatabaseSource, databasesIn } from '../capabilities/backups/databases.ts';
+import type { DeclaredService } from '../capabilities/backups/drill-commands.ts';
 import { KeyFile } from '../capabilities/backups/key.ts';
 import {
   type BackupKind,
@@ -214,12 +215,19 @@ export class Backups {
 
   /** PostgreSQL servers of the core that run. */
   async servers(signal: AbortSignal): Promise<PostgresServer[]> {
+    return (await this.#running(signal)).filter((source) => source.kind === 'postgres');
+  }
+
+  /** Services of the core with commands of their own for dump and restore, that run. */
+  async declared(signal: AbortSignal): Promise<DeclaredService[]> {
+    return (await this.#running(signal)).filter((source) => source.kind === 'commands');
+  }
+
+  async #running(signal: AbortSignal): Promise<DatabaseSource[]> {
     const { engine, config } = this.#deps;
     const candidates = await databaseCandidates(engine, config.name);
     signal.throwIfAborted();
-    return databasesIn(candidates, config.backups.databases).flatMap((source) =>
-      source.kind === 'postgres' && source.running ? [source] : [],
-    );
+    return databasesIn(candidates, config.backups.databases).filter(({ running }) => running);
   }
 
   /** How backups on this host went, the newest first. */

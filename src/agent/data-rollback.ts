@@ -73,7 +73,7 @@ export class DataRollback {
         (action) => this.#a.journal.usualDuration(action),
         steps,
         restore,
-        rollbackPath(rollback) === 'none' ? ['swap-database'] : dataDowntimeSteps,
+        rollbackPath(rollback) === 'none' ? undefined : dataDowntimeSteps,
       ),
     };
   }

@@ -1,4 +1,6 @@
 import { join } from 'node:path';
+import { drillLabel } from '../capabilities/backups/drill.ts';
+import type { DeclaredService } from '../capabilities/backups/drill-commands.ts';
 import type { BackupManifest } from '../capabilities/backups/manifest.ts';
 import type { RestoreServer } from '../capabilities/backups/restore-server.ts';
 import type { RestoreDeps } from '../capabilities/backups/restore-steps.ts';
@@ -12,6 +14,7 @@ import type { Clock } from '../lib/clock.ts';
 import { ApplianceError, messageOf } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
 import { formatDuration } from '../lib/units.ts';
+import type { DeclaredDatabase } from '../recipes/restore.ts';
 import type { Backups } from './backups.ts';
 import type { ModelService } from './model-service.ts';
 import type { Models } from './models.ts';
@@ -37,6 +40,15 @@ export function restoreDepsOf(parts: RestoreParts): RestoreDeps {
     restore: (request) => backups.restore(request),
     wrongVersion,
     server: (service, signal) => restoreServer({ backups, engine }, service, signal),
+    declared: (service, signal) => declaredServer(backups, service, signal),
+    trial: {
+      engine,
+      clock,
+      labels: { [drillLabel]: config.name },
+      memory: config.backups.drill.memory,
+      processors: config.backups.limits.cpus,
+      timeout: config.backups.limits.timeout,
+    },
     setSchema: (schema) => (schema ? store.setDatabaseSchema(schema) : store.forgetDatabaseSchema()),
     withoutRegistry: (work) => models.withoutRegistry(work),
     pointer: {
@@ -65,9 +77,12 @@ export function restoreDepsOf(parts: RestoreParts): RestoreDeps {
 /** A snapshot that stands in the repository. */
 export type FoundSnapshot = BackupManifest & { readonly resticId: string };
 
-/** Services whose databases are in a snapshot as their declared commands have dumped them. */
-export function declaredDatabases({ components }: Pick<BackupManifest, 'components'>): string[] {
-  return components.flatMap(({ name }) => /^database:([^/]+)$/.exec(name)?.[1] ?? []);
+/** The databases of a snapshot that their declared commands have dumped, and only those can load. */
+export function declaredDatabases({ components }: Pick<BackupManifest, 'components'>): DeclaredDatabase[] {
+  return components.flatMap(({ name, path, sha256, bytes, rows = null }) => {
+    const [, service] = /^database:([^/]+)$/.exec(name) ?? [];
+    return service === undefined || sha256 === null ? [] : [{ service, path, sha256, bytes, rows }];
+  });
 }
 
 /** Directory in which restores stage what is no model. */
@@ -92,6 +107,21 @@ export async function restoreServer(
     user: server.user,
     exec: (argv, options) => engine.execStream(server.container, { argv, ...options }),
   };
+}
+
+/** @throws ApplianceError `restore_failed` when the service does not run, or has no commands */
+export async function declaredServer(backups: Backups, service: string, signal: AbortSignal): Promise<DeclaredService> {
+  const found = (await backups.declared(signal)).find((one) => one.service === service);
+  if (!found)
+    throw new ApplianceError(
+      'restore_failed',
+      `${service} cannot load its dump: it does not run, or has no restore command any more`,
+      {
+        left: 'nothing was replaced',
+        hint: `start it: appliance up; or declare its commands again: backups.databases.${service}; then run the command again`,
+      },
+    );
+  return found;
 }
 
 /** Why the files of a version are not what its manifest says; null when they are. All bytes are read. */

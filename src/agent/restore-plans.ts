@@ -11,7 +11,7 @@ import { planRecovery, planRestore, type RestoreFacts, type SnapshotDatabase } f
 import type { Appliance } from './appliance.ts';
 import type { Prepared } from './operations.ts';
 import { recoveryPaths } from './recovery-paths.ts';
-import { declaredDatabases, type FoundSnapshot, restoreServer, wrongVersion } from './restore-deps.ts';
+import { declaredDatabases, declaredServer, type FoundSnapshot, restoreServer, wrongVersion } from './restore-deps.ts';
 import { predictRestore, restoreChanges } from './restore-preview.ts';
 
 export type RestoreComponent = ParsedInput<'backupRestore'>['component'];
@@ -49,7 +49,11 @@ export class RestorePlans {
         hint: 'begin with: ./install.sh --restore REPOSITORY --key-file FILE',
       });
     const snapshot = parseManifest(text);
-    const facts = { databases: databasesOf(snapshot), schema: snapshot.release?.schema ?? store.databaseSchema() };
+    const facts = {
+      databases: databasesOf(snapshot),
+      declared: declaredDatabases(snapshot),
+      schema: snapshot.release?.schema ?? store.databaseSchema(),
+    };
     const plan = planRecovery(facts, up, restoreSteps);
     return { kind: 'recover', target: snapshot.id, origin: null, phases: [async () => plan] };
   }
@@ -87,16 +91,17 @@ export class RestorePlans {
     const wants = (one: RestoreComponent): boolean => component === 'all' || component === one;
     const live = store.live();
     const databases = wants('database') ? databasesOf(snapshot) : [];
-    if (component === 'database' && databases.length === 0)
-      throw nothingOf(snapshot, 'database of a PostgreSQL server', declaredDatabases(snapshot));
-    if (databases.length > 0 && live && how.liveStays !== false) {
+    const declared = wants('database') ? declaredDatabases(snapshot) : [];
+    const any = databases.length + declared.length > 0;
+    if (component === 'database' && !any) throw nothingOf(snapshot, 'database');
+    if (any && live && how.liveStays !== false) {
       const { tag, schema } = await store.manifest(live.release);
       assertRestorable({ tag, schema }, snapshot.release?.schema ?? null, snapshot);
     }
     return {
       snapshot: { id: snapshot.id, resticId: snapshot.resticId },
       databases,
-      declared: wants('database') ? declaredDatabases(snapshot) : [],
+      declared,
       schema: snapshot.release?.schema ?? null,
       previous: store.databaseSchema(),
       models: wants('models') || wants('registry') ? await this.#models(snapshot, component, how.signal) : null,
@@ -111,7 +116,11 @@ export class RestorePlans {
    * Refuses before anything is begun: with a server that is down, what was begun could not be taken back either.
    * @throws ApplianceError `restore_failed` when the server of a database does not run
    */
-  async assertServers({ databases }: Pick<RestoreFacts, 'databases'>, signal: AbortSignal): Promise<void> {
+  async assertServers(
+    { databases, declared }: Pick<RestoreFacts, 'databases' | 'declared'>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (const { service } of declared) await declaredServer(this.#a.backups, service, signal);
     for (const service of new Set(databases.map((database) => database.service)))
       await restoreServer(this.#a, service, signal);
   }
@@ -172,12 +181,9 @@ function databasesOf({ components }: Pick<BackupManifest, 'components'>): Snapsh
 const holdsModels = ({ components }: Pick<BackupManifest, 'components'>): boolean =>
   components.some(({ name, bytes }) => name === 'models' && bytes > 0);
 
-function nothingOf({ id }: Pick<BackupManifest, 'id'>, what: string, declared: readonly string[] = []): ApplianceError {
+function nothingOf({ id }: Pick<BackupManifest, 'id'>, what: string): ApplianceError {
   return new ApplianceError('backup_not_found', `snapshot ${id} holds no ${what}`, {
     left: 'nothing was touched',
-    hint:
-      declared.length === 0
-        ? `what it holds: appliance backup show ${id}`
-        : `${declared.join(', ')} is loaded by its own command: write its dump with appliance backup export ${id} DIR and give it to that command`,
+    hint: `what it holds: appliance backup show ${id}`,
   });
 }

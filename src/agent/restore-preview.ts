@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Change, Plan } from '../api/schema.ts';
+import { countDeclared } from '../capabilities/backups/restore-commands.ts';
 import { countRows } from '../capabilities/backups/restore-database.ts';
 import { exists, readIfPresent } from '../host/files.ts';
 import { asApplianceError } from '../lib/errors.ts';
@@ -8,12 +9,14 @@ import { formatBytes } from '../lib/units.ts';
 import type { PlannedStep } from '../operations/step.ts';
 import type { RestoreFacts } from '../recipes/restore.ts';
 import type { Appliance } from './appliance.ts';
-import { type FoundSnapshot, restoreServer } from './restore-deps.ts';
+import { declaredServer, type FoundSnapshot, restoreServer } from './restore-deps.ts';
 
 /** Bytes per second, where nothing like it was measured here yet: what a small virtual machine manages. */
 const assumed = { 'stage-restore': 150_000_000, 'load-database': 25_000_000 } as const;
 /** Seconds of an exchange that was never measured. */
 const assumedSwap = 1;
+/** Seconds until a new database server answers. */
+const assumedServer = 10;
 
 /** What a restore changes, in rows, models and files. Values of the configuration are never shown. */
 export async function restoreChanges(
@@ -40,38 +43,59 @@ export async function restoreChanges(
   return { changes, notes };
 }
 
-/**
- * What happens to databases that are dumped by commands of their own: a restore cannot load those beside the one in use, so
- * it leaves them to a person.
- */
-export function declaredNotes({ snapshot: { id }, declared }: Pick<RestoreFacts, 'snapshot' | 'declared'>): string[] {
+/** What a person must know of databases that are replaced in their place. */
+export function declaredNotes({ declared }: Pick<RestoreFacts, 'declared'>): string[] {
   return declared.map(
-    (service) =>
-      `the database of ${service} stays as it is: only its own command can load its dump. Write the dump with appliance backup export ${id} DIR and give it to that command (backups.databases.${service}.restore, or the label appliance.backup.restore)`,
+    ({ service }) =>
+      `${service} is loaded by its own restore command, into the database in use: what applications write meanwhile is lost, and they may see a part of it`,
   );
 }
 
 async function rowChanges(
   a: Appliance,
-  { databases }: RestoreFacts,
+  { databases, declared }: RestoreFacts,
   notes: string[],
   signal: AbortSignal,
 ): Promise<Change[]> {
   const changes: Change[] = [];
   for (const { service, database, rows } of databases) {
-    let now: Readonly<Record<string, number>>;
-    try {
-      now = await countRows(await restoreServer(a, service, signal), database, signal);
-    } catch (error) {
-      notes.push(`what ${service}/${database} holds now cannot be said: ${asApplianceError(error).message}`);
-      now = {};
-    }
-    for (const table of [...new Set([...Object.keys(now), ...Object.keys(rows ?? {})])].sort()) {
-      const [from, to] = [now[table], rows?.[table]];
-      if (from !== to) changes.push(change('rows', `${database} ${table}`, rowsText(from), rowsText(to)));
-    }
+    const now = restoreServer(a, service, signal).then((server) => countRows(server, database, signal));
+    changes.push(...rowsThenAndNow(database, await orNothing(now, `${service}/${database}`, notes), rows ?? {}));
+  }
+  const { timeout } = a.config.backups.limits;
+  for (const { service, rows } of declared) {
+    if (!rows) continue;
+    const now = declaredServer(a.backups, service, signal).then((server) =>
+      countDeclared(server, { engine: a.engine, timeout }, signal),
+    );
+    changes.push(...rowsThenAndNow(service, await orNothing(now, service, notes), rows));
   }
   return changes;
+}
+
+/** Counts of a database that may be broken; what cannot be said becomes a note. */
+async function orNothing(
+  counting: Promise<Record<string, number>>,
+  what: string,
+  notes: string[],
+): Promise<Record<string, number>> {
+  try {
+    return await counting;
+  } catch (error) {
+    notes.push(`what ${what} holds now cannot be said: ${asApplianceError(error).message}`);
+    return {};
+  }
+}
+
+function rowsThenAndNow(
+  database: string,
+  now: Readonly<Record<string, number>>,
+  then: Readonly<Record<string, number>>,
+): Change[] {
+  return [...new Set([...Object.keys(now), ...Object.keys(then)])].sort().flatMap((table) => {
+    const [from, to] = [now[table], then[table]];
+    return from === to ? [] : [change('rows', `${database} ${table}`, rowsText(from), rowsText(to))];
+  });
 }
 
 async function modelChanges(a: Appliance, snapshot: FoundSnapshot, { models }: RestoreFacts): Promise<Change[]> {
@@ -160,14 +184,17 @@ function change(
 export function predictRestore(
   usual: (action: string) => number | null,
   plan: readonly PlannedStep[],
-  facts: Pick<RestoreFacts, 'databases' | 'models'>,
-  downtime: readonly string[] = ['swap-database'],
+  facts: Pick<RestoreFacts, 'databases' | 'declared' | 'models'>,
+  downtime: readonly string[] = ['replace-database', 'swap-database'],
 ): Pick<Plan, 'steps' | 'predictedSeconds' | 'predictedDowntimeSeconds'> {
   const dumps = facts.databases.reduce((sum, { bytes }) => sum + bytes, 0);
+  const declared = facts.declared.reduce((sum, { bytes }) => sum + bytes, 0);
   const models = facts.models?.versions.reduce((sum, { bytes }) => sum + bytes, 0) ?? 0;
   const guess = (action: string): number | null => {
-    if (action === 'stage-restore') return 2 + (dumps + models) / assumed[action];
+    if (action === 'stage-restore') return 2 + (dumps + declared + models) / assumed[action];
     if (action === 'load-database') return 1 + dumps / assumed[action];
+    if (action === 'rehearse-database') return assumedServer + declared / assumed['load-database'];
+    if (action === 'keep-database' || action === 'replace-database') return 1 + declared / assumed['load-database'];
     return action === 'swap-database' ? assumedSwap : null;
   };
   const steps = plan.map(({ action, title, cause }) => {

@@ -5,7 +5,7 @@ import { StringDecoder } from 'node:string_decoder';
 import type Docker from 'dockerode';
 import { z } from 'zod';
 import { ApplianceError } from '../lib/errors.ts';
-import { guard } from './docker-failures.ts';
+import { guard, orAbsent } from './docker-failures.ts';
 
 export interface ExecStream {
   readonly argv: readonly string[];
@@ -30,6 +30,11 @@ const kept = 256 * 1024;
 /** Bytes before each frame. */
 const header = 8;
 const exitSchema = z.object({ ExitCode: z.number().nullable() });
+const execsSchema = z.object({ ExecIDs: z.array(z.string()).nullish() });
+const execSchema = z.object({
+  Running: z.boolean(),
+  ProcessConfig: z.object({ entrypoint: z.string(), arguments: z.array(z.string()).nullish() }),
+});
 
 /**
  * Runs a program inside of a container, with streams of any length on both sides. A caller that goes away closes its
@@ -68,6 +73,22 @@ export async function execStream(docker: Docker, id: string, request: ExecStream
     stdin?.destroy();
     await fed;
   }
+}
+
+/**
+ * Whether a program that somebody has started inside of a container still runs there, by its arguments.
+ * @throws ApplianceError `engine_unreachable`
+ */
+export async function runsInside(docker: Docker, id: string, argv: readonly string[]): Promise<boolean> {
+  const raw = await orAbsent(() => guard('inspect', () => docker.getContainer(id).inspect()));
+  for (const exec of execsSchema.parse(raw ?? {}).ExecIDs ?? []) {
+    const found = await orAbsent(() => guard('exec', () => docker.getExec(exec).inspect()));
+    if (found === undefined) continue;
+    const { Running, ProcessConfig } = execSchema.parse(found);
+    const own = [ProcessConfig.entrypoint, ...(ProcessConfig.arguments ?? [])];
+    if (Running && own.length === argv.length && own.every((word, index) => word === argv[index])) return true;
+  }
+  return false;
 }
 
 /**

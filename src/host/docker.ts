@@ -6,7 +6,7 @@ import { StringDecoder } from 'node:string_decoder';
 import Docker from 'dockerode';
 import { z } from 'zod';
 import { ApplianceError } from '../lib/errors.ts';
-import { type ExecStream, type ExecStreamResult, execStream } from './docker-exec.ts';
+import { type ExecStream, type ExecStreamResult, execStream, runsInside } from './docker-exec.ts';
 import { guard, orAbsent, tolerate } from './docker-failures.ts';
 import { readFrames } from './docker-frames.ts';
 import { type RunOnce, type RunOnceResult, runOnce } from './docker-run.ts';
@@ -312,6 +312,11 @@ export class Engine {
   /** Runs a program inside a container with streams of any length. See `execStream`. */
   execStream(id: string, request: ExecStream): Promise<ExecStreamResult> {
     return execStream(this.#docker, id, request);
+  }
+
+  /** Whether a program that somebody has started inside of a container still runs there. See `runsInside`. */
+  runsInside(id: string, argv: readonly string[]): Promise<boolean> {
+    return runsInside(this.#docker, id, argv);
   }
 
   /** Copies a path out of a container into a file, as a tar archive. @throws ApplianceError `engine_unreachable` */

@@ -11,6 +11,12 @@ interface DatabaseName {
   readonly database: string;
 }
 
+interface DeclaredDump {
+  readonly service: string;
+  readonly path: string;
+  readonly rows: Record<string, number> | null;
+}
+
 interface VersionName {
   readonly name: string;
   readonly version: string;
@@ -35,6 +41,12 @@ export interface RestoreSteps {
     }
   >;
   readonly swapDatabase: StepType<DatabaseName & { readonly schema: Schema | null; readonly previous: Schema | null }>;
+  /** For databases that only commands of their own can load: tried elsewhere, kept, replaced. */
+  readonly rehearseDatabase: StepType<DeclaredDump>;
+  readonly keepDatabase: StepType<{ readonly service: string; readonly required: boolean }>;
+  readonly replaceDatabase: StepType<
+    DeclaredDump & { readonly fresh: boolean; readonly schema: Schema | null; readonly previous: Schema | null }
+  >;
   readonly restoreModels: StepType<{
     readonly versions: VersionName[];
     readonly registry: boolean;
@@ -60,12 +72,22 @@ export interface SnapshotDatabase extends DatabaseName {
   readonly roles: { readonly path: string; readonly sha256: string } | null;
 }
 
+/** A database as its own command has dumped it. */
+export interface DeclaredDatabase {
+  readonly service: string;
+  /** Dump, relative to the snapshot. */
+  readonly path: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly rows: Readonly<Record<string, number>> | null;
+}
+
 /** What is brought back of a snapshot, after a look at what is there. */
 export interface RestoreFacts {
   readonly snapshot: { readonly id: string; readonly resticId: string };
   readonly databases: readonly SnapshotDatabase[];
-  /** Services whose databases only commands of their own can load; they stay as they are. */
-  readonly declared: readonly string[];
+  /** Those that only commands of their own can load. */
+  readonly declared: readonly DeclaredDatabase[];
   /** Schema of the databases in the snapshot, and of those in use. */
   readonly schema: Schema | null;
   readonly previous: Schema | null;
@@ -98,8 +120,9 @@ const longest = 14 * 86_400_000;
 const slowest = 1_000_000;
 
 const deadlineFor = (bytes: number): number => Math.min(longest, 600_000 + Math.ceil(bytes / slowest) * 1_000);
-const sizeOf = ({ databases, models }: Pick<RestoreFacts, 'databases' | 'models'>): number =>
-  [...databases, ...(models?.versions ?? [])].reduce((sum, { bytes }) => sum + bytes, 0);
+/** What comes beside what is in use. Of a database that is replaced in its place, what is in use is kept there as well. */
+const sizeOf = ({ databases, declared, models }: Pick<RestoreFacts, 'databases' | 'declared' | 'models'>): number =>
+  [...databases, ...declared, ...declared, ...(models?.versions ?? [])].reduce((sum, { bytes }) => sum + bytes, 0);
 
 /**
  * From a snapshot back to the data that it holds (S1-63, S1-64): a snapshot of today, everything staged and proven beside
@@ -108,12 +131,13 @@ const sizeOf = ({ databases, models }: Pick<RestoreFacts, 'databases' | 'models'
  */
 export function planRestore(facts: RestoreFacts, steps: RestoreSteps & Pick<Steps, 'waitHealthy'>): PlannedStep[] {
   const { live, healthTimeout } = facts;
-  const swaps = [...swapSteps(facts, steps), ...fileSteps(facts, steps)];
+  const swaps = [...exchangeSteps(facts, steps), ...fileSteps(facts, steps)];
   // A crash from the first exchange on is finished.
   const exchange = swaps.map((step, index) => ({ ...step, pivot: index === 0 }));
   return [
     ...facts.safety,
     ...besideSteps(facts, steps),
+    ...keepSteps(facts, steps),
     ...exchange,
     ...(live
       ? [
@@ -133,13 +157,14 @@ export function planRestore(facts: RestoreFacts, steps: RestoreSteps & Pick<Step
 
 /** Everything that can be done while what is in use stays in use. */
 export function besideSteps(facts: RestoreFacts, steps: RestoreSteps): PlannedStep[] {
-  const { snapshot, databases, models, config } = facts;
+  const { snapshot, databases, declared, models, config } = facts;
   const bytes = sizeOf(facts);
   // Several databases of one server have their accounts in one file.
   const hashes = Object.fromEntries(
-    databases
-      .flatMap(({ roles, ...dump }) => [dump, ...(roles ? [roles] : [])])
-      .map((file) => [file.path, file.sha256]),
+    [...databases.flatMap(({ roles, ...dump }) => [dump, ...(roles ? [roles] : [])]), ...declared].map((file) => [
+      file.path,
+      file.sha256,
+    ]),
   );
   return [
     steps.stageRestore.plan(
@@ -159,7 +184,48 @@ export function besideSteps(facts: RestoreFacts, steps: RestoreSteps): PlannedSt
       },
     ),
     ...loadSteps(facts, steps),
+    ...declared.map(({ service, path, rows, bytes: size }) =>
+      steps.rehearseDatabase.plan(
+        { service, path, rows },
+        {
+          title: `try the dump of ${service} in a server of its own`,
+          cause: 'only its restore command can load it, into the one in use',
+          deadline: deadlineFor(size),
+        },
+      ),
+    ),
   ];
+}
+
+/** What is in use of databases that are replaced in their place, dumped as late as can be. */
+export function keepSteps({ declared, safety }: RestoreFacts, steps: RestoreSteps): PlannedStep[] {
+  return declared.map(({ service, bytes }) =>
+    steps.keepDatabase.plan(
+      { service, required: safety.length > 0 },
+      {
+        title: `dump what ${service} holds now`,
+        cause: 'the same command brings it back when the proof does not come',
+        deadline: deadlineFor(bytes),
+      },
+    ),
+  );
+}
+
+function replaceSteps(
+  { declared, schema }: Pick<RestoreFacts, 'declared' | 'schema'>,
+  { previous, fresh }: { readonly previous: Schema | null; readonly fresh: boolean },
+  steps: RestoreSteps,
+): PlannedStep[] {
+  return declared.map(({ service, path, rows, bytes }) =>
+    steps.replaceDatabase.plan(
+      { service, path, rows, fresh, schema, previous },
+      {
+        title: `load the dump into ${service} by its restore command`,
+        cause: fresh ? 'the new server is empty' : 'it has no other way; what applications write meanwhile is lost',
+        deadline: deadlineFor(bytes),
+      },
+    ),
+  );
 }
 
 function loadSteps({ databases }: Pick<RestoreFacts, 'databases'>, steps: RestoreSteps): PlannedStep[] {
@@ -175,9 +241,13 @@ function loadSteps({ databases }: Pick<RestoreFacts, 'databases'>, steps: Restor
   );
 }
 
-/** The moment at which clients get the other database. */
-export function swapSteps({ databases, schema, previous }: RestoreFacts, steps: RestoreSteps): PlannedStep[] {
-  return databases.map(({ service, database }) =>
+/**
+ * The moments at which clients get the other data. What is loaded in its place comes first: it takes longer and may fail, and
+ * nothing else has been exchanged then.
+ */
+export function exchangeSteps(facts: RestoreFacts, steps: RestoreSteps): PlannedStep[] {
+  const { databases, schema, previous } = facts;
+  const swaps = databases.map(({ service, database }) =>
     steps.swapDatabase.plan(
       { service, database, schema, previous },
       {
@@ -187,6 +257,7 @@ export function swapSteps({ databases, schema, previous }: RestoreFacts, steps: 
       },
     ),
   );
+  return [...replaceSteps(facts, { previous, fresh: false }, steps), ...swaps];
 }
 
 function fileSteps({ models, config }: RestoreFacts, steps: RestoreSteps): PlannedStep[] {
@@ -230,7 +301,7 @@ function fileSteps({ models, config }: RestoreFacts, steps: RestoreSteps): Plann
  * Pure. @param up the steps that make the machine what the records say
  */
 export function planRecovery(
-  facts: Pick<RestoreFacts, 'databases' | 'schema'>,
+  facts: Pick<RestoreFacts, 'databases' | 'declared' | 'schema'>,
   up: readonly PlannedStep[],
   steps: RestoreSteps,
 ): PlannedStep[] {
@@ -246,6 +317,7 @@ export function planRecovery(
         { title: `put ${database} in place`, cause: 'the new server is empty', deadline: 180_000 },
       ),
     ),
+    ...replaceSteps(facts, { previous: schema, fresh: true }, steps),
     ...up.slice(core),
     finishStep(facts, steps),
     steps.endRecovery.plan({}, { title: 'end the recovery', cause: 'everything is in place', deadline: 600_000 }),

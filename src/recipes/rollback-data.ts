@@ -1,7 +1,7 @@
 import { otherColour } from '../lib/colour.ts';
 import type { PlannedStep } from '../operations/step.ts';
 import { buildSteps, clearSteps, idleColour, startCore } from './deploy.ts';
-import { besideSteps, finishStep, type RestoreFacts, type RestoreSteps, swapSteps } from './restore.ts';
+import { besideSteps, exchangeSteps, finishStep, keepSteps, type RestoreFacts, type RestoreSteps } from './restore.ts';
 import { type RollbackFacts, rollbackPath } from './rollback.ts';
 import { shiftSteps } from './shift.ts';
 import type { Steps } from './steps.ts';
@@ -10,6 +10,8 @@ import type { Steps } from './steps.ts';
 export const dataDowntimeSteps = [
   'close-edge',
   'stop-colour',
+  'keep-database',
+  'replace-database',
   'swap-database',
   'start-colour',
   'wait-healthy',
@@ -36,7 +38,7 @@ export function planDataRollback(
     blue: observed.colours.blue.topology,
     green: observed.colours.green.topology,
   };
-  const swaps = swapSteps(restore, steps).map((step, index) => ({ ...step, pivot: index === 0 }));
+  const swaps = exchangeSteps(restore, steps).map((step, index) => ({ ...step, pivot: index === 0 }));
   return [
     ...restore.safety,
     ...besideSteps(restore, steps),
@@ -59,6 +61,7 @@ export function planDataRollback(
       { colour: live.colour, graceSeconds: drain / 1_000 },
       { title: `stop ${live.colour} (${live.tag})`, cause: 'it holds the database', deadline: drain + 60_000 },
     ),
+    ...keepSteps(restore, steps),
     ...swaps,
     ...(warm
       ? []

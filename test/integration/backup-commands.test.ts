@@ -1,5 +1,10 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { RestorePlans } from '../../src/agent/restore-plans.ts';
 import { drillLabel } from '../../src/capabilities/backups/drill.ts';
 import { BackupLab } from '../support/backup-lab.ts';
 
@@ -35,6 +40,14 @@ afterAll(async () => {
 
 async function redis(...argv: string[]): Promise<string> {
   return (await execa('docker', ['exec', container, 'redis-cli', ...argv])).stdout.trim();
+}
+
+/** A restore of this database as an operation, to its end. */
+async function restore(snapshot: string) {
+  const appliance = await lab.appliance();
+  const input = { snapshot, component: 'database' as const, skipSafety: false, wait: 0 };
+  const prepared = await new RestorePlans(appliance).restore(input, AbortSignal.timeout(timeout));
+  return lab.run('restore', [...((await prepared.phases[0]?.(AbortSignal.timeout(timeout))) ?? [])]);
 }
 
 async function leftovers(): Promise<string> {
@@ -102,5 +115,106 @@ describe('a database with commands of its own', { timeout }, () => {
       'cache: its server does not run without network, volumes and files of the host',
     );
     expect(await leftovers()).toBe('');
+  });
+});
+
+describe('a restore of it (S1-63, S1-64)', { timeout }, () => {
+  const keys = async (): Promise<string> => (await redis('keys', '*')).split('\n').sort().join(' ');
+  const reopen = async (own: Partial<typeof commands> = {}): Promise<void> => {
+    lab.close();
+    await lab.configure({ databases: { cache: { ...commands, ...own } } });
+  };
+  let snapshot: string;
+
+  it('puts what the snapshot has in the place of what is there, and leaves nothing behind', async () => {
+    await reopen();
+    await redis('flushall');
+    for (const key of ['one', 'two', 'three']) await redis('set', key, `the value of ${key}`);
+    snapshot = (await lab.backup()).id;
+    await redis('set', 'one', 'spoilt');
+    await redis('set', 'after', 'the backup');
+    const restored = await restore(snapshot);
+    expect(restored.error ?? restored.result).toBe('done');
+    expect(restored.steps.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['rehearse-database', 'keep-database', 'replace-database']),
+    );
+    expect(await keys()).toBe('one three two');
+    expect(await redis('get', 'one')).toBe('the value of one');
+    expect(await leftovers()).toBe('');
+    expect(await readdir(join(lab.paths.lib, 'backups/restore'))).toEqual([]);
+  });
+
+  it('brings back what was there when the command fails in the middle', async () => {
+    // Once, after it has loaded; in the server of its own it has nothing that it could refuse.
+    const once = `${commands.restore[2]} && ! rm /data/refuse 2>/dev/null`;
+    await reopen({ restore: ['sh', '-c', once] });
+    await redis('set', 'today', 'is worth keeping');
+    await execa('docker', ['exec', container, 'touch', '/data/refuse']);
+    const restored = await restore(snapshot);
+    expect(restored).toMatchObject({
+      result: 'rolled_back',
+      error: { code: 'restore_failed', message: expect.stringContaining('exit status 1') },
+    });
+    expect(await keys()).toBe('one three today two');
+    expect(await redis('get', 'today')).toBe('is worth keeping');
+  });
+
+  it('brings back what was there when fewer rows came than were recorded', async () => {
+    const less = `${commands.restore[2]} && { rm /data/refuse 2>/dev/null && redis-cli del one; true; }`;
+    await reopen({ restore: ['sh', '-c', less] });
+    await execa('docker', ['exec', container, 'touch', '/data/refuse']);
+    const restored = await restore(snapshot);
+    expect(restored).toMatchObject({ result: 'rolled_back' });
+    expect(restored.error?.message).toContain('keys: 2 rows (expected 3 rows)');
+    expect(await keys()).toBe('one three today two');
+  });
+
+  it('touches nothing where the dump does not load in a server of its own, or today cannot be kept', async () => {
+    const wrong: [Partial<typeof commands>, string][] = [
+      [{ restore: ['sh', '-c', 'cat >/dev/null; echo no such format >&2; exit 7'] }, 'no such format'],
+      [{ dump: ['sh', '-c', 'echo no room >&2; exit 3'] }, 'no room'],
+    ];
+    for (const [own, said] of wrong) {
+      await reopen(own);
+      const restored = await restore(snapshot);
+      expect(restored.error?.message).toContain(said);
+      expect(restored.result).not.toBe('done');
+      expect(await keys()).toBe('one three today two');
+      expect(await leftovers()).toBe('');
+    }
+  });
+
+  it('waits for a command that somebody else has started, so that two never load at once', async () => {
+    await reopen();
+    const { engine } = await lab.appliance();
+    const other = execa('docker', ['exec', '--interactive', container, ...commands.restore], {
+      input: new PassThrough(),
+      reject: false,
+    });
+    await expect.poll(() => engine.runsInside(container, commands.restore), { timeout: 30_000 }).toBe(true);
+    expect(await engine.runsInside(container, [...commands.restore, 'more'])).toBe(false);
+    const restoring = restore(snapshot);
+    const begun = async (): Promise<boolean> =>
+      (await readdir(join(lab.paths.lib, 'backups/restore'), { recursive: true })).some((path) =>
+        path.endsWith('cache.begun'),
+      );
+    await expect.poll(begun, { timeout: 120_000, interval: 100 }).toBe(true);
+    await delay(1_500);
+    expect(await keys()).toBe('one three today two');
+    const ends = 'kill -9 $(grep -lx cat /proc/[0-9]*/comm | tr -dc "0-9\\n")';
+    await execa('docker', ['exec', container, 'bash', '-c', ends]);
+    other.kill();
+    const restored = await restoring;
+    expect(restored.error ?? restored.result).toBe('done');
+    expect(await keys()).toBe('one three two');
+  });
+
+  it('is refused before it begins where the service does not run', async () => {
+    await execa('docker', ['stop', '--time', '1', container]);
+    await expect(restore(snapshot)).rejects.toMatchObject({
+      code: 'restore_failed',
+      message: expect.stringContaining('does not run'),
+      hint: expect.stringContaining('appliance up'),
+    });
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { declaredDatabases } from '../../src/agent/restore-deps.ts';
 import { declaredNotes, predictRestore } from '../../src/agent/restore-preview.ts';
+import { lostRows } from '../../src/capabilities/backups/rows.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { allOn, type Colour } from '../../src/lib/colour.ts';
 import { defineStep, type PlannedStep, type StepType } from '../../src/operations/step.ts';
@@ -27,6 +28,9 @@ const restoreSteps: RestoreSteps & Pick<Steps, 'waitHealthy'> = {
   stageRestore: named('stage-restore'),
   loadDatabase: named('load-database'),
   swapDatabase: named('swap-database'),
+  rehearseDatabase: named('rehearse-database'),
+  keepDatabase: named('keep-database'),
+  replaceDatabase: named('replace-database'),
   restoreModels: named('restore-models'),
   restoreConfig: named('restore-config'),
   adoptRecovery: named('adopt-recovery'),
@@ -262,14 +266,88 @@ describe('a recovery on a bare host (S4-38)', () => {
 });
 
 describe('databases with commands of their own', () => {
-  it('are named in the plan, with what to do about them', () => {
-    const [note = '', ...more] = declaredNotes(facts({ declared: ['mongo'] }));
-    expect(more).toEqual([]);
-    expect(note).toContain('the database of mongo stays as it is');
-    expect(note).toContain('appliance backup export 20261121T020000Z-1f3c DIR');
+  const mongo = { service: 'mongo', path: 'databases/mongo/dump', sha256: 'sha-mongo', bytes: 7, rows: { carts: 2 } };
+  const both = facts({ declared: [mongo] });
+
+  it('are tried elsewhere, kept, and replaced before anything that is faster is exchanged', () => {
+    const plan = planRestore(both, steps);
+    expect(text(plan)).toEqual([
+      'collect-snapshot: snapshot of today',
+      'stage-restore: stage 20261121T020000Z-1f3c and compare its hashes',
+      'load-database: load shop beside the one in use and count its rows',
+      'rehearse-database: try the dump of mongo in a server of its own',
+      'keep-database: dump what mongo holds now',
+      'replace-database: load the dump into mongo by its restore command [pivot]',
+      'swap-database: put shop of the snapshot in place',
+      'wait-healthy: prove that v2 serves with what was restored',
+      'finish-restore: remove what was replaced [optional]',
+    ]);
+    expect(argsOf(plan, 'stage-restore')).toMatchObject({
+      hashes: { 'databases/mongo/dump': 'sha-mongo' },
+      // The dump of the snapshot, and the one of today.
+      bytes: 50_000_014,
+    });
+    expect(argsOf(plan, 'keep-database')).toEqual({ service: 'mongo', required: true });
+    expect(argsOf(plan, 'replace-database')).toMatchObject({
+      rows: { carts: 2 },
+      fresh: false,
+      schema: { version: 1 },
+    });
+  });
+
+  it('are replaced although they cannot be kept, where a person does without safety', () => {
+    const plan = planRestore(facts({ declared: [mongo], safety: [] }), steps);
+    expect(argsOf(plan, 'keep-database')).toEqual({ service: 'mongo', required: false });
+  });
+
+  it('are dumped in a rollback when nobody writes any more', () => {
+    const plan = actions(
+      planDataRollback({ rollback: rollback(v2Live(standing('blue', 'v1'))), restore: both }, steps),
+    );
+    const order = ['close-edge', 'stop-colour', 'keep-database', 'replace-database', 'swap-database', 'shift-traffic'];
+    expect(plan.filter((action) => order.includes(action))).toEqual(order);
+    expect(dataDowntimeSteps).toEqual(expect.arrayContaining(order));
+  });
+
+  it('are loaded into the new server of a bare host', () => {
+    const plan = planRecovery(
+      both,
+      [
+        { ...safety, action: 'start-core' },
+        { ...safety, action: 'start-colour' },
+      ],
+      steps,
+    );
+    expect(actions(plan)).toEqual([
+      ...['start-core', 'adopt-recovery', 'load-database', 'swap-database', 'replace-database', 'start-colour'],
+      ...['finish-restore', 'end-recovery'],
+    ]);
+    expect(argsOf(plan, 'replace-database')).toMatchObject({ fresh: true });
+  });
+
+  it('have a downtime in the plan, and a note that says why', () => {
+    const usual = (action: string) => (action === 'replace-database' ? 9_000 : 0);
+    expect(predictRestore(usual, planRestore(both, steps), both).predictedDowntimeSeconds).toBe(9);
+    expect(declaredNotes(both)).toEqual([expect.stringContaining('mongo is loaded by its own restore command')]);
+  });
+
+  it('are found in a snapshot by their names', () => {
     const components = ['database:postgres/shop', 'database:mongo', 'models'].map((name) => ({
-      ...{ name, path: name, bytes: 1, sha256: null },
+      ...{ name, path: `databases/${name}`, bytes: 1, sha256: 'a' },
     }));
-    expect(declaredDatabases({ components })).toEqual(['mongo']);
+    expect(declaredDatabases({ components })).toEqual([
+      { service: 'mongo', path: 'databases/database:mongo', sha256: 'a', bytes: 1, rows: null },
+    ]);
+  });
+});
+
+describe('rows after a database was replaced in its place', () => {
+  it('may be more than recorded, for applications go on writing, and never fewer', () => {
+    expect(lostRows({ carts: 2, users: 1 }, { carts: 5, users: 1, sessions: 3 })).toEqual([]);
+    expect(lostRows({ carts: 2, users: 1 }, { carts: 1 })).toEqual([
+      'carts: 1 row (expected 2 rows)',
+      'users: not there (expected 1 row)',
+    ]);
+    expect(lostRows({ empty: 0 }, {})).toEqual(['empty: not there (expected 0 rows)']);
   });
 });

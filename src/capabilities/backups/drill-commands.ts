@@ -94,10 +94,10 @@ async function counted(
 }
 
 /** Whether the server answers its own commands; an empty database can be counted, or dumped. */
-async function isReady(
+export async function isReady(
   twin: string,
   { count: command, dump }: DatabaseCommands,
-  { engine, clock }: DrillCommandsDeps,
+  { engine, clock }: Pick<DrillCommandsDeps, 'clock'> & { readonly engine: Pick<Engine, 'execStream' | 'inspect'> },
   signal: AbortSignal,
 ): Promise<boolean> {
   const until = clock.monotonic() + startTimeout;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Finding } from '../../lib/verdict.ts';
 import { defineStep } from '../../operations/step.ts';
+import { type CommandRestoreDeps, createCommandSteps, schemaState } from './restore-commands.ts';
 import { type ConfigTargets, configFiles, placeConfig, unplaceConfig } from './restore-config.ts';
 import { countRows, dropDatabase, loadDatabase, namesBeside, swapBack, swapDatabase } from './restore-database.ts';
 import {
@@ -21,16 +22,9 @@ import type { RestoreServer } from './restore-server.ts';
 import { clear, modelStagingOf, type StageDeps, stageRestore, stagingOf } from './restore-stage.ts';
 import { rowDifferences } from './rows.ts';
 
-interface Schema {
-  readonly version: number;
-  readonly readableFrom: number;
-}
-
-export interface RestoreDeps extends StageDeps {
+export interface RestoreDeps extends StageDeps, CommandRestoreDeps {
   /** The running database server of a core service. @throws ApplianceError `service_not_found`, `restore_failed` */
   readonly server: (service: string, signal: AbortSignal) => Promise<RestoreServer>;
-  /** Remembers which schema the database has. */
-  readonly setSchema: (schema: Schema | null) => void;
   /** Does something while nobody of this process has the registry of models open. */
   readonly withoutRegistry: (work: () => void) => void;
   readonly pointer: {
@@ -49,16 +43,16 @@ export interface RestoreDeps extends StageDeps {
 const longestLoad = 86_400_000;
 
 const databaseSchema = z.object({ service: z.string(), database: z.string() });
-const schemaState = z.object({ version: z.number(), readableFrom: z.number() }).nullable();
 const version = z.object({ name: z.string(), version: z.string() });
 
 /**
- * Steps of a restore (S1-63, S1-64). Until `swap-database`, `restore-models` and `restore-config` nothing in use is touched;
+ * Steps of a restore (S1-63, S1-64). Until `replace-database`, `swap-database`, `restore-models` and `restore-config` nothing in use is touched;
  * each of them can be taken back, because what it replaces is kept until `finish-restore`.
  */
 export function createRestoreSteps(deps: RestoreDeps) {
   return {
     stageRestore: stageRestore(deps),
+    ...createCommandSteps(deps),
 
     adoptRecovery: defineStep({
       action: 'adopt-recovery',

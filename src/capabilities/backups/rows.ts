@@ -13,3 +13,14 @@ export function rowDifferences(
     return [`${table}: ${is} (expected ${wanted === undefined ? 'no such table' : count(wanted, 'row')})`];
   });
 }
+
+/** Where rows are missing that are expected; there may be more of them, where somebody writes meanwhile. Pure. */
+export function lostRows(expected: Readonly<Record<string, number>>, seen: Readonly<Record<string, number>>): string[] {
+  const known = Object.entries(seen).filter(([table, rows]) => rows < (expected[table] ?? 0));
+  const missing = Object.entries(expected).filter(([table]) => seen[table] === undefined);
+  const short = Object.fromEntries(known);
+  return rowDifferences(
+    Object.fromEntries([...missing, ...known.map(([table]) => [table, expected[table] ?? 0] as const)]),
+    short,
+  );
+}
