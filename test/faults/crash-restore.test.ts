@@ -1,21 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { connectSocket } from '../../src/api/socket.ts';
-import { pathsFor } from '../../src/lib/paths.ts';
 import { Lab } from '../support/appliance.ts';
-import { type KillOrder, killOrderFile } from './kill-order.ts';
+import { MortalAgent } from '../support/mortal-agent.ts';
+import type { KillOrder } from './kill-order.ts';
 
 // S1-64: kill -9 of the agent at every step boundary of a restore, and inside of each step. Before the exchange the restore
 // is taken back, from it on it is finished; there is always exactly one database, with the rows of today or of the snapshot.
 const name = 'crashrestore';
 const port = 29_530;
-const agentEntry = join(import.meta.dirname, 'agent.ts');
 const steps = ['stage-restore', 'load-database', 'swap-database', 'wait-healthy', 'finish-restore'] as const;
 const pivot = steps.indexOf('swap-database');
 const points: readonly { readonly title: string; readonly order: KillOrder; readonly finished: boolean }[] = [
@@ -29,25 +24,12 @@ const points: readonly { readonly title: string; readonly order: KillOrder; read
 ];
 
 let lab: Lab;
-let agent: ChildProcess | undefined;
+let agent: MortalAgent;
 let snapshot: string;
 
 async function sql(text: string, database = 'routing_ml'): Promise<string> {
   const argv = ['exec', `${name}-core-postgres-1`, 'psql', '-XqAt', '-U', 'routing', '-d', database, '-c', text];
   return (await execa('docker', argv)).stdout.trim();
-}
-
-async function startAgent(): Promise<void> {
-  agent = spawn(process.execPath, ['--no-warnings', agentEntry], {
-    env: { ...process.env, APPLIANCE_ROOT: lab.root },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  for (let tries = 0; tries < 3_000; tries += 1) {
-    const client = await connectSocket(pathsFor(lab.root));
-    if (client) return client.close();
-    await delay(20);
-  }
-  throw new Error('the agent did not start');
 }
 
 beforeAll(async () => {
@@ -60,10 +42,11 @@ beforeAll(async () => {
     expect({ exitCode, error: document.error }).toEqual({ exitCode: 0, error: undefined });
     snapshot = String(document.to);
   }
-  await startAgent();
+  agent = new MortalAgent(lab.root);
+  await agent.start();
 }, 600_000);
 afterAll(async () => {
-  agent?.kill('SIGKILL');
+  await agent?.stop('SIGKILL');
   await lab.destroy();
 });
 
@@ -72,12 +55,8 @@ describe('kill -9 of the agent in a restore', () => {
     it(`${title}: is ${finished ? 'finished' : 'taken back'}`, { timeout: 300_000 }, async () => {
       const whole = Number(await sql('SELECT count(*) FROM items'));
       await sql('CREATE TABLE IF NOT EXISTS written_today (n int); INSERT INTO written_today VALUES (1)');
-      await writeFile(killOrderFile(lab.root), JSON.stringify([order]));
-      const died = agent ? once(agent, 'exit') : Promise.resolve();
-      const restoring = lab.run(['backup', 'restore', snapshot, '--component', 'database', '--skip-safety', '--yes']);
-      await died;
-      await startAgent();
-      await restoring;
+      const words = ['backup', 'restore', snapshot, '--component', 'database', '--skip-safety', '--yes'];
+      await agent.killedAt(order, () => lab.run(words));
       await expect
         .poll(async () => (await lab.json(['status'])).document.operation, { timeout: 200_000, interval: 500 })
         .toBeNull();

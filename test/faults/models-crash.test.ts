@@ -1,25 +1,20 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readlink, writeFile } from 'node:fs/promises';
+import { readlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { connectSocket } from '../../src/api/socket.ts';
 import { addVersion } from '../../src/capabilities/models/add.ts';
 import { ModelRegistry } from '../../src/capabilities/models/registry.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { pathsFor } from '../../src/lib/paths.ts';
 import { Lab } from '../support/appliance.ts';
 import { Load } from '../support/load.ts';
-import { type KillOrder, killOrderFile } from './kill-order.ts';
+import { MortalAgent } from '../support/mortal-agent.ts';
+import type { KillOrder } from './kill-order.ts';
 
 // kill -9 of the agent at every step boundary of a promotion, and inside of each step, under load. Before the rename the
 // promotion is taken back, from it on it is finished; always pointer, registry and running processes end up agreed.
 const port = 28_780;
 const name = 'modelscrash';
 const reference = resolve(import.meta.dirname, '../../compose/routing-ml');
-const agentEntry = join(import.meta.dirname, 'agent.ts');
 const steps = ['gate-model', 'hold-model', 'switch-model', 'confirm-model', 'record-model', 'bake-model'] as const;
 const pivot = steps.indexOf('switch-model');
 const points: readonly { readonly title: string; readonly order: KillOrder; readonly pivoted: boolean }[] = [
@@ -34,23 +29,10 @@ const points: readonly { readonly title: string; readonly order: KillOrder; read
 const versions = ['2025.3', '2026.1'];
 
 let lab: Lab;
-let agent: ChildProcess | undefined;
+let agent: MortalAgent;
 let inForce = '';
 
 const models = () => join(lab.root, 'lib/persistent/models');
-
-async function startAgent(): Promise<void> {
-  agent = spawn(process.execPath, ['--no-warnings', agentEntry], {
-    env: { ...process.env, APPLIANCE_ROOT: lab.root },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  for (let tries = 0; tries < 1_500; tries += 1) {
-    const client = await connectSocket(pathsFor(lab.root));
-    if (client) return client.close();
-    await delay(20);
-  }
-  throw new Error('the agent did not start');
-}
 
 /** What everybody says is in force: the pointer, the registry, and each running process. */
 async function opinions(): Promise<string[]> {
@@ -82,13 +64,14 @@ beforeAll(async () => {
   for (const source of ['versions/v0.9/models', 'app/models'])
     await addVersion(registry, { source: join(reference, source), ...about });
   registry.close();
-  await startAgent();
+  agent = new MortalAgent(lab.root);
+  await agent.start();
   const first = await lab.json(['models', 'promote', '2025.3', '--bake', '1s', '--accept-inconclusive']);
   expect({ exitCode: first.exitCode, error: first.document.error }).toEqual({ exitCode: 0, error: undefined });
   inForce = '2025.3';
 });
 afterAll(async () => {
-  agent?.kill('SIGKILL');
+  await agent?.stop('SIGKILL');
   await lab.destroy();
 });
 
@@ -97,12 +80,7 @@ describe('kill -9 of the agent', () => {
     it(`${title}: ends ${pivoted ? 'finished' : 'taken back'}, and no request is lost`, async () => {
       const to = versions.find((version) => version !== inForce) ?? '';
       const load = new Load({ port, path: '/health', keepAlive: 8, fresh: 2, pause: 5 });
-      await writeFile(killOrderFile(lab.root), JSON.stringify([order]));
-      const died = agent ? once(agent, 'exit') : Promise.resolve();
-      const promoting = lab.run(['models', 'promote', to, '--bake', '1s', '--accept-inconclusive']);
-      await died;
-      await startAgent();
-      await promoting;
+      await agent.killedAt(order, () => lab.run(['models', 'promote', to, '--bake', '1s', '--accept-inconclusive']));
       if (pivoted) inForce = to;
       await expect.poll(opinions, { timeout: 60_000, interval: 300 }).toEqual([inForce, inForce, inForce, inForce]);
       await expect

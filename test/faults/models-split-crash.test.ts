@@ -1,26 +1,20 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { connectSocket } from '../../src/api/socket.ts';
 import { addVersion } from '../../src/capabilities/models/add.ts';
 import { ModelRegistry } from '../../src/capabilities/models/registry.ts';
 import { readSplit } from '../../src/capabilities/models/split.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { pathsFor } from '../../src/lib/paths.ts';
 import { activeModels } from '../support/active-models.ts';
 import { Lab } from '../support/appliance.ts';
 import { Load } from '../support/load.ts';
-import { type KillOrder, killOrderFile } from './kill-order.ts';
+import { MortalAgent } from '../support/mortal-agent.ts';
+import type { KillOrder } from './kill-order.ts';
 
 // kill -9 of the agent inside of each step of a split, and of its completion, under load (S3-25). Before the split begins it
 // is taken back, from then on it is finished; always the file and the running processes end up agreed.
 const port = 28_960;
 const name = 'splitcrash';
 const reference = resolve(import.meta.dirname, '../../compose/routing-ml');
-const agentEntry = join(import.meta.dirname, 'agent.ts');
 const points = (steps: readonly string[]): KillOrder[] =>
   steps.flatMap((action) => [
     { action, state: 'applying', after: 10 },
@@ -30,22 +24,9 @@ const splitSteps = ['gate-model', 'hold-model', 'split-model', 'confirm-model', 
 const wholeSteps = ['switch-model', 'split-model', 'confirm-model', 'record-model'];
 
 let lab: Lab;
-let agent: ChildProcess | undefined;
+let agent: MortalAgent;
 
 const models = () => join(lab.root, 'lib/persistent/models');
-
-async function startAgent(): Promise<void> {
-  agent = spawn(process.execPath, ['--no-warnings', agentEntry], {
-    env: { ...process.env, APPLIANCE_ROOT: lab.root },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  for (let tries = 0; tries < 3_000; tries += 1) {
-    const client = await connectSocket(pathsFor(lab.root));
-    if (client) return client.close();
-    await delay(20);
-  }
-  throw new Error('the agent did not start');
-}
 
 /** What the file says, and each running process: current, candidate, its share. */
 async function opinions(): Promise<string[]> {
@@ -68,12 +49,7 @@ async function settled(expected: string): Promise<void> {
 
 async function killed(order: KillOrder, args: readonly string[]): Promise<void> {
   const load = new Load({ port, path: '/health', keepAlive: 4, fresh: 1, pause: 10 });
-  await writeFile(killOrderFile(lab.root), JSON.stringify([order]));
-  const died = agent ? once(agent, 'exit') : Promise.resolve();
-  const running = lab.run(['models', ...args]);
-  await died;
-  await startAgent();
-  await running;
+  await agent.killedAt(order, () => lab.run(['models', ...args]));
   expect((await load.stop()).losses).toEqual([]);
 }
 
@@ -93,11 +69,12 @@ beforeAll(async () => {
   for (const source of ['versions/v0.9/models', 'app/models'])
     await addVersion(registry, { source: join(reference, source), ...about });
   registry.close();
-  await startAgent();
+  agent = new MortalAgent(lab.root);
+  await agent.start();
   await done('promote', '2026.1', '--bake', '0s', '--accept-inconclusive');
 });
 afterAll(async () => {
-  agent?.kill('SIGKILL');
+  await agent?.stop('SIGKILL');
   await lab.destroy();
 });
 

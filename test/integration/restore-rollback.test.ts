@@ -1,25 +1,19 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { operationResultSchema, planSchema } from '../../src/api/schema.ts';
-import { connectSocket } from '../../src/api/socket.ts';
-import { pathsFor } from '../../src/lib/paths.ts';
-import { type KillOrder, killOrderFile } from '../faults/kill-order.ts';
+import type { KillOrder } from '../faults/kill-order.ts';
 import { Lab } from '../support/appliance.ts';
 import { Load } from '../support/load.ts';
+import { MortalAgent } from '../support/mortal-agent.ts';
 
 // S1-65: back to a release that cannot read the database of today, together with its data, under clients that count every
 // answer. v1.1 migrates to schema 3, which v1.0 (schema 1) cannot read.
 const name = 'restoredata';
 const port = 28_700;
-const agentEntry = join(import.meta.dirname, '../faults/agent.ts');
 const done = { result: 'done' };
 let lab: Lab;
-let agent: ChildProcess | undefined;
+let agent: MortalAgent;
 let snapshot: string;
 
 async function sql(text: string): Promise<string> {
@@ -29,19 +23,6 @@ async function sql(text: string): Promise<string> {
 
 const releaseOf = async (): Promise<string | null> =>
   (await fetch(`http://127.0.0.1:${port}/health`)).headers.get('x-appliance-release');
-
-async function startAgent(): Promise<void> {
-  agent = spawn(process.execPath, ['--no-warnings', agentEntry], {
-    env: { ...process.env, APPLIANCE_ROOT: lab.root },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  for (let tries = 0; tries < 3_000; tries += 1) {
-    const client = await connectSocket(pathsFor(lab.root));
-    if (client) return client.close();
-    await delay(20);
-  }
-  throw new Error('the agent did not start');
-}
 
 /** Runs an operation to its end, however long a busy host takes. @returns its last document */
 async function operate(...words: readonly string[]): Promise<{ exitCode: number | undefined; document: unknown }> {
@@ -69,18 +50,14 @@ beforeAll(async () => {
     backups: true,
     edit: (yaml) => yaml.replace('drain: 120s', 'drain: 5s'),
   });
-  await startAgent();
+  agent = new MortalAgent(lab.root);
+  await agent.start();
   expect(await operate('deploy', 'v1.0')).toMatchObject({ exitCode: 0, document: done });
   await sql('CREATE TABLE written_by_v10 (n int); INSERT INTO written_by_v10 SELECT generate_series(1, 1000)');
   await deployBreaking();
 }, 1_500_000);
 afterAll(async () => {
-  // What it has begun ends first; else containers would appear while they are removed.
-  if (agent && agent.exitCode === null && agent.signalCode === null) {
-    const gone = once(agent, 'exit');
-    agent.kill('SIGTERM');
-    await gone;
-  }
+  await agent?.stop();
   await lab.destroy();
 });
 
@@ -151,12 +128,7 @@ describe('rollback TAG --restore-data', { timeout: 900_000 }, () => {
   it('is finished by the next agent when this one is killed between the exchange and the old release', async () => {
     await deployBreaking();
     const order: KillOrder = { action: 'swap-database', state: 'applied' };
-    await writeFile(killOrderFile(lab.root), JSON.stringify([order]));
-    const died = agent ? once(agent, 'exit') : Promise.resolve();
-    const rolling = operate('rollback', 'v1.0', '--restore-data');
-    await died;
-    await startAgent();
-    await rolling;
+    await agent.killedAt(order, () => operate('rollback', 'v1.0', '--restore-data'));
     await expect
       .poll(async () => (await lab.json(['status'])).document, { timeout: 600_000, interval: 500 })
       .toMatchObject({ operation: null, release: { tag: 'v1.0' } });
