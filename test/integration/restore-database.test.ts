@@ -151,6 +151,36 @@ describe('a database of a snapshot', () => {
   });
 });
 
+describe('what belongs to the database itself and to no table of it', () => {
+  it('comes back with it: owner, settings, rights to connect, comment; as in the snapshot, not as today', async () => {
+    await sql('CREATE ROLE keeper; CREATE ROLE guest LOGIN');
+    await sql("COMMENT ON DATABASE app IS 'of then'; ALTER DATABASE app SET work_mem TO '7MB'");
+    await sql("ALTER ROLE guest IN DATABASE app SET search_path TO 'shop'; ALTER DATABASE app OWNER TO keeper");
+    await sql('REVOKE CONNECT, TEMPORARY ON DATABASE app FROM PUBLIC; GRANT CONNECT ON DATABASE app TO guest');
+    const about = () =>
+      sql(
+        `SELECT pg_get_userbyid(datdba), datacl::text, shobj_description(d.oid, 'pg_database'),
+        (SELECT string_agg(setrole::regrole || ' ' || setconfig::text, '; ' ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid)
+        FROM pg_database d WHERE datname = 'app'`,
+      );
+    const then = await about();
+    expect(then).toContain('keeper');
+    expect(then).toContain('work_mem=7MB');
+    const file = join(directory, 'about.dump');
+    const argv = ['pg_dump', '-Fc', '-U', 'app', 'app'];
+    const stdout = createWriteStream(file);
+    expect((await engine.execStream(container, { argv, stdout, timeout: 60_000 })).exitCode).toBe(0);
+    await sql("ALTER DATABASE app SET work_mem TO '9MB'; GRANT CONNECT ON DATABASE app TO PUBLIC");
+    await load(file);
+    await swapDatabase(server, 'app', names, signal);
+    expect(await about()).toBe(then);
+    await swapBack(server, 'app', names, signal);
+    expect(await about()).toContain('work_mem=9MB');
+    await sql('ALTER DATABASE app OWNER TO app; GRANT ALL ON DATABASE app TO PUBLIC; ALTER DATABASE app RESET ALL');
+    await dropDatabase(server, 'app', names.loaded, signal);
+  });
+});
+
 describe('accounts that own parts of a dump (S4-38)', () => {
   it('are made on a server that lacks them, once, and those that are there stay as they are', async () => {
     await sql('CREATE ROLE owner LOGIN PASSWORD \'of-then\'; CREATE ROLE "Read Only"; GRANT owner TO "Read Only"');

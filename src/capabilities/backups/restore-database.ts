@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { countRowsSql, parseRows } from './postgres.ts';
+import { loadProperties } from './restore-properties.ts';
 import { type RestoreServer, restoreFailed } from './restore-server.ts';
 
 /** Milliseconds for one statement. */
@@ -34,7 +35,7 @@ function cut(text: string, bytes: number): string {
 }
 
 /**
- * Makes an empty database and fills it from a dump in the custom format.
+ * Makes an empty database and fills it from a dump in the custom format, its own settings and rights included.
  * @param timeout milliseconds that pg_restore may take
  * @throws ApplianceError `restore_failed` with what pg_restore said; `disk_full`; `timeout`
  */
@@ -64,6 +65,7 @@ export async function loadDatabase(
     signal,
   });
   if (exitCode !== 0) throw restoreFailed(server, `pg_restore ended with exit status ${exitCode}`, stderr);
+  await loadProperties(server, wish);
   // Plans of a database without statistics are slow, and nobody would know why.
   await runIn(server, loaded, 'ANALYZE', wish.timeout, signal);
 }

@@ -26,8 +26,8 @@ export async function loadRoles(server: RestoreServer, sql: string, signal: Abor
   return made;
 }
 
-/** An identifier as PostgreSQL writes it. */
-const identifier = `("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)`;
+/** An identifier as PostgreSQL writes it, as a group of a regular expression. */
+export const identifier = `("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)`;
 const about = [
   new RegExp(`^CREATE ROLE ${identifier};$`),
   new RegExp(`^ALTER ROLE ${identifier} (?:WITH|SET) `),
@@ -59,7 +59,7 @@ export function missingRoles(
 }
 
 /** Statements of a dump, without comments and without commands of psql. Texts may go over several lines. */
-function statementsOf(sql: string): string[] {
+export function statementsOf(sql: string): string[] {
   const statements: string[] = [];
   let open = '';
   for (const line of sql.split('\n')) {

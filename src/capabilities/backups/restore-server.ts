@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { ApplianceError } from '../../lib/errors.ts';
 
 /** A running PostgreSQL server, as far as a restore needs it. */
@@ -9,7 +9,13 @@ export interface RestoreServer {
   /** Runs a program in its container. */
   exec(
     argv: readonly string[],
-    options: { readonly stdin?: Readable; readonly timeout: number; readonly signal: AbortSignal },
+    options: {
+      readonly stdin?: Readable;
+      /** Where all of its output goes; by default only the end of it is kept. */
+      readonly stdout?: Writable;
+      readonly timeout: number;
+      readonly signal: AbortSignal;
+    },
   ): Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>;
 }
 
