@@ -1,3 +1,5 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Backup } from '../api/backups.ts';
 import type { Handlers } from '../api/handlers.ts';
 import { exportSnapshot } from '../capabilities/backups/export.ts';
@@ -135,9 +137,10 @@ export function backupHandlers(a: Appliance, operate: Operate): Pick<Handlers, R
       note(actor, 'backup key', null, opens ? 'a typed key opens the repository' : 'a typed key does not open it');
       return { opens };
     },
-    backupExport: async ({ snapshot: wanted, directory }, { actor, signal }) => {
+    backupExport: async ({ snapshot: wanted, directory: named }, { actor, signal }) => {
       const snapshot = findSnapshot(await backups.list(signal), wanted);
       const manifest = await backups.manifestOf(snapshot, signal);
+      const directory = named ?? (await ownExport(a, snapshot.id));
       const servers = await backups.servers(signal).catch(() => []);
       const files = await exportSnapshot(
         { repository: backups.local, engine, servers },
@@ -172,6 +175,13 @@ function shapeOf(
     kept: [...reasons],
     problem,
   };
+}
+
+/** Where a snapshot is exported when nobody says where: it holds secrets, so not wherever somebody happens to be. */
+async function ownExport({ paths }: Appliance, id: string): Promise<string> {
+  const exports = join(paths.lib, 'exports');
+  await mkdir(exports, { recursive: true, mode: 0o700 });
+  return join(exports, id);
 }
 
 /** Reads all data of the repository back. */

@@ -97,7 +97,8 @@ export const backupInputs = {
   /** Without a snapshot: the whole repository. */
   verify: z.object({ snapshot: named.optional(), wait: z.number().min(0).default(0) }),
   prove: z.object({ key: z.string().min(1).max(200) }),
-  export: z.object({ snapshot, directory: z.string().startsWith('/') }),
+  /** Without a directory: `exports/ID` in the state directory, which nobody but root can enter. */
+  export: z.object({ snapshot, directory: z.string().startsWith('/').optional() }),
   drill: z.object({ snapshot, deep: z.boolean().default(false), wait: z.number().min(0).default(0) }),
   prune: z.object({ wait: z.number().min(0).default(0) }),
 };

@@ -1,6 +1,6 @@
 import { formatDuration } from '../lib/units.ts';
 import type { Verdict } from '../lib/verdict.ts';
-import type { Actor, Change, OperationResult, Rollout, ServiceStatus } from './schema.ts';
+import type { Actor, Change, OperationResult, Rollout, ServiceStatus, Status } from './schema.ts';
 
 /** Words that every face uses for the same things. Pure functions over the shapes of `schema.ts`. */
 
@@ -22,6 +22,42 @@ export function age(time: string | null, now: number): string {
   const ms = now - Date.parse(time);
   if (Number.isNaN(ms)) return '–';
   return ms < 1_000 ? '0 s' : formatDuration(ms < 60_000 ? Math.floor(ms / 1_000) * 1_000 : ms).replace('.0 s', ' s');
+}
+
+/** `30 d`, `5 h`, `12 min`: the largest unit alone, for a column. @param now milliseconds since 1970 */
+export function shortAge(time: string, now: number): string {
+  const [number, unit] = age(time, now).split(' ');
+  return unit === undefined ? (number ?? '') : `${Math.floor(Number(number))} ${unit}`;
+}
+
+/** `0.21 %` of a ratio; the little that there is does not become nothing. */
+export function share(ratio: number): string {
+  const value = ratio * 100;
+  return `${value === 0 || value >= 10 ? Math.round(value) : value < 0.01 ? '< 0.01' : value.toFixed(2)} %`;
+}
+
+/** `12.4/s, errors 0.21 %, p95 84 ms`: what the edge has answered lately. */
+export function requestsLine({ perSecond, errorRatio, p95 }: NonNullable<Status['requests']>): string {
+  return [
+    `${perSecond.toFixed(perSecond < 100 ? 1 : 0)}/s`,
+    ...(errorRatio === null ? [] : [`errors ${share(errorRatio)}`]),
+    ...(p95 === null ? [] : [`p95 ${formatDuration(p95 * 1_000)}`]),
+  ].join(', ');
+}
+
+/** `made 5 h ago, restore proven 3 d ago, next in 19 h`. @param now milliseconds since 1970 */
+export function backupLine({ lastSuccess, lastProvenRestore, nextRun }: Status['backup'], now: number): string {
+  const ago = (time: string | null) => (time === null ? 'never' : `${shortAge(time, now)} ago`);
+  const left = nextRun === null ? null : Date.parse(nextRun) - now;
+  return [
+    lastSuccess === null ? 'none was made yet' : `made ${ago(lastSuccess)}`,
+    ...(lastSuccess === null ? [] : [`restore proven ${ago(lastProvenRestore)}`]),
+    left === null
+      ? 'none is due by the clock'
+      : left <= 0
+        ? 'next is due'
+        : `next in ${shortAge(new Date(now - left).toISOString(), now)}`,
+  ].join(', ');
 }
 
 /** `12.3 s` of a number of seconds. */
@@ -57,7 +93,6 @@ export function successLine(result: OperationResult): string {
   return `${titleOf(result.kind, result.to)} done in ${took}`;
 }
 
-/** `stage 2 of 5: 25 %` */
 /** `stage 2 of 5: 25 %` */
 export function stageOf({
   stage,

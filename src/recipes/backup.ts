@@ -46,11 +46,11 @@ export function planBackup(facts: BackupFacts, steps: BackupSteps): PlannedStep[
   const { id, kind, protect = false, acceptMissing = false, predictedSeconds, timeout } = facts;
   const args = { id, kind, protect, acceptMissing };
   const about =
-    predictedSeconds === null ? '' : `, about ${durationText(Math.max(1_000, Math.round(predictedSeconds) * 1_000))}`;
+    predictedSeconds === null ? '' : `; about ${durationText(Math.max(1_000, Math.round(predictedSeconds) * 1_000))}`;
   return [
     steps.collectSnapshot.plan(args, {
-      title: `dump databases and collect files for ${id}${about}`,
-      cause: why[kind],
+      title: `dump databases and collect files for ${id}`,
+      cause: `${why[kind]}${about}`,
       deadline: timeout,
     }),
     steps.storeSnapshot.plan(args, {

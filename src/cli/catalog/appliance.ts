@@ -72,7 +72,7 @@ export const applianceVerbs = {
     summary: 'what runs by the clock: when it ran last, how that ended, when it is next',
     group: 'appliance',
     about:
-      'Each job runs once a local day (or week), through every change of the clocks. A night that was missed because the host was off is made up for once; one that failed is tried again after 1, 5, 15, 30 and then every 60 minutes.',
+      'WHEN says how often each job runs: backups once a local day, the drill in depth once a week, certificates several times a day, looks after a deploy at their own moments. That holds through every change of the clocks. A run that was missed because the host was off is made up for once; one that failed is tried again after 1, 5, 15, 30 and then every 60 minutes.',
     examples: ['appliance schedule', 'appliance schedule --json'],
   },
   'schedule list': { summary: 'the same as schedule', group: 'appliance' },

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Backup, BackupDetail } from '../../api/backups.ts';
-import { age, seconds } from '../../api/describe.ts';
+import { age, seconds, shortAge } from '../../api/describe.ts';
 import { exitCodes } from '../../lib/errors.ts';
 import { count } from '../../lib/text.ts';
 import { formatBytes } from '../../lib/units.ts';
@@ -26,7 +26,7 @@ export async function list(_call: Call<'backup list'>, session: Session): Promis
   session.answer(backups, () =>
     backups.length === 0
       ? ['there is no snapshot yet; make one: appliance backup now']
-      : backupTable(backups, session.out),
+      : backupTable(backups, session.out, Date.now()),
   );
   return exitCodes.done;
 }
@@ -62,7 +62,7 @@ export function unprotect(call: Call<'backup unprotect'>, session: Session): Pro
 
 export async function exportSnapshot(call: Call<'backup export'>, session: Session): Promise<number> {
   const { snapshot, directory } = call.args;
-  const input = { snapshot, directory: resolve(directory ?? `backup-${snapshot}`) };
+  const input = { snapshot, ...(directory === undefined ? {} : { directory: resolve(directory) }) };
   const made = await (await session.client()).ask('backupExport', input, session.signal);
   session.answer(made, () => [
     `${mark(session.out, 'pass')} ${made.id} is in ${made.directory}; it is not encrypted, and it holds secrets`,
@@ -95,20 +95,20 @@ async function setProtected(
   return exitCodes.done;
 }
 
-function backupTable(backups: readonly Backup[], look: Look): string[] {
+/** @param now milliseconds since 1970 */
+export function backupTable(backups: readonly Backup[], look: Look, now: number): string[] {
   return table<Backup>(
     [
       { title: 'SNAPSHOT', value: ({ id }) => id },
-      { title: 'AGE', value: ({ time }) => age(time, Date.now()) },
+      { title: 'AGE', value: ({ time }) => shortAge(time, now) },
       { title: 'KIND', value: ({ kind }) => kind },
       { title: 'SIZE', value: ({ bytes }) => (bytes === null ? '–' : formatBytes(bytes)), align: 'right' },
       { title: 'NEW', value: ({ added }) => (added === null ? '–' : formatBytes(added)), align: 'right', dropAt: 2 },
-      { title: 'PROVEN', value: ({ proven }) => (proven ? age(proven.time, Date.now()) : 'no') },
+      { title: 'PROVEN', value: ({ proven }) => (proven ? shortAge(proven.time, now) : 'no') },
       {
         title: 'KEPT',
         value: ({ kept, problem }) => problem ?? (kept.length > 0 ? kept.join(', ') : 'the next prune forgets it'),
-        dropAt: 1,
-        least: 20,
+        least: 12,
       },
     ],
     backups,

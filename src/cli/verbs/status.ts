@@ -1,4 +1,13 @@
-import { age, conditionOf, percent, rolloutLine, titleOf, wayBack } from '../../api/describe.ts';
+import {
+  age,
+  backupLine,
+  conditionOf,
+  percent,
+  requestsLine,
+  rolloutLine,
+  titleOf,
+  wayBack,
+} from '../../api/describe.ts';
 import type { ServiceStatus, Status } from '../../api/schema.ts';
 import { exitCodes } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/units.ts';
@@ -41,7 +50,9 @@ export function statusLines(status: Status, look: Look, now: number): string[] {
     `${mark(look, status.verdict)} ${paint(look, 'bold', status.name)}  ${headline}`,
     ...(warm ? [line('warm', `${warm.tag} on ${warm.colour}, ${wayBack}`)] : []),
     line('traffic', `blue ${status.traffic.blue} % · green ${status.traffic.green} %`),
+    ...(status.requests ? [line('requests', requestsLine(status.requests))] : []),
     line('edge', `${edge.http} · ${edge.https}${edge.reachable ? '' : ' · does not answer'}`),
+    line('backup', backupLine(status.backup, now)),
     line('agent', agent.running ? `running, pid ${agent.pid}, for ${age(agent.since, now)}` : 'not running'),
     ...(operation
       ? [

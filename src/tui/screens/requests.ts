@@ -1,3 +1,4 @@
+import { share } from '../../api/describe.ts';
 import type { Status } from '../../api/schema.ts';
 import { formatDuration } from '../../lib/units.ts';
 import { dim, type Glyphs, type Segment } from '../line.ts';
@@ -28,13 +29,7 @@ export function requestSegments(
   const { perSecond, errorRatio, p95 } = now;
   return [
     ...part('rate', '', `${perSecond.toFixed(perSecond < 100 ? 1 : 0)}/s`),
-    ...part('errors', '  errors ', errorRatio === null ? glyphs.none : shareOf(errorRatio)),
+    ...part('errors', '  errors ', errorRatio === null ? glyphs.none : share(errorRatio)),
     ...part('p95', '  p95 ', p95 === null ? glyphs.none : formatDuration(p95 * 1_000)),
   ];
-}
-
-/** `0.21 %`; the little that there is does not become nothing. */
-function shareOf(ratio: number): string {
-  const percent = ratio * 100;
-  return `${percent === 0 || percent >= 10 ? Math.round(percent) : percent < 0.01 ? '< 0.01' : percent.toFixed(2)} %`;
 }
