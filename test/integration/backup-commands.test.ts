@@ -4,7 +4,6 @@ import { PassThrough } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RestorePlans } from '../../src/agent/restore-plans.ts';
 import { drillLabel } from '../../src/capabilities/backups/drill.ts';
 import { BackupLab } from '../support/backup-lab.ts';
 
@@ -40,14 +39,6 @@ afterAll(async () => {
 
 async function redis(...argv: string[]): Promise<string> {
   return (await execa('docker', ['exec', container, 'redis-cli', ...argv])).stdout.trim();
-}
-
-/** A restore of this database as an operation, to its end. */
-async function restore(snapshot: string) {
-  const appliance = await lab.appliance();
-  const input = { snapshot, component: 'database' as const, skipSafety: false, wait: 0 };
-  const prepared = await new RestorePlans(appliance).restore(input, AbortSignal.timeout(timeout));
-  return lab.run('restore', [...((await prepared.phases[0]?.(AbortSignal.timeout(timeout))) ?? [])]);
 }
 
 async function leftovers(): Promise<string> {
@@ -133,7 +124,7 @@ describe('a restore of it (S1-63, S1-64)', { timeout }, () => {
     snapshot = (await lab.backup()).id;
     await redis('set', 'one', 'spoilt');
     await redis('set', 'after', 'the backup');
-    const restored = await restore(snapshot);
+    const restored = await lab.restore(snapshot);
     expect(restored.error ?? restored.result).toBe('done');
     expect(restored.steps.map(({ name }) => name)).toEqual(
       expect.arrayContaining(['rehearse-database', 'keep-database', 'replace-database']),
@@ -150,7 +141,7 @@ describe('a restore of it (S1-63, S1-64)', { timeout }, () => {
     await reopen({ restore: ['sh', '-c', once] });
     await redis('set', 'today', 'is worth keeping');
     await execa('docker', ['exec', container, 'touch', '/data/refuse']);
-    const restored = await restore(snapshot);
+    const restored = await lab.restore(snapshot);
     expect(restored).toMatchObject({
       result: 'rolled_back',
       error: { code: 'restore_failed', message: expect.stringContaining('exit status 1') },
@@ -163,7 +154,7 @@ describe('a restore of it (S1-63, S1-64)', { timeout }, () => {
     const less = `${commands.restore[2]} && { rm /data/refuse 2>/dev/null && redis-cli del one; true; }`;
     await reopen({ restore: ['sh', '-c', less] });
     await execa('docker', ['exec', container, 'touch', '/data/refuse']);
-    const restored = await restore(snapshot);
+    const restored = await lab.restore(snapshot);
     expect(restored).toMatchObject({ result: 'rolled_back' });
     expect(restored.error?.message).toContain('keys: 2 rows (expected 3 rows)');
     expect(await keys()).toBe('one three today two');
@@ -176,7 +167,7 @@ describe('a restore of it (S1-63, S1-64)', { timeout }, () => {
     ];
     for (const [own, said] of wrong) {
       await reopen(own);
-      const restored = await restore(snapshot);
+      const restored = await lab.restore(snapshot);
       expect(restored.error?.message).toContain(said);
       expect(restored.result).not.toBe('done');
       expect(await keys()).toBe('one three today two');
@@ -193,7 +184,7 @@ describe('a restore of it (S1-63, S1-64)', { timeout }, () => {
     });
     await expect.poll(() => engine.runsInside(container, commands.restore), { timeout: 30_000 }).toBe(true);
     expect(await engine.runsInside(container, [...commands.restore, 'more'])).toBe(false);
-    const restoring = restore(snapshot);
+    const restoring = lab.restore(snapshot);
     const begun = async (): Promise<boolean> =>
       (await readdir(join(lab.paths.lib, 'backups/restore'), { recursive: true })).some((path) =>
         path.endsWith('cache.begun'),
@@ -211,7 +202,7 @@ describe('a restore of it (S1-63, S1-64)', { timeout }, () => {
 
   it('is refused before it begins where the service does not run', async () => {
     await execa('docker', ['stop', '--time', '1', container]);
-    await expect(restore(snapshot)).rejects.toMatchObject({
+    await expect(lab.restore(snapshot)).rejects.toMatchObject({
       code: 'restore_failed',
       message: expect.stringContaining('does not run'),
       hint: expect.stringContaining('appliance up'),

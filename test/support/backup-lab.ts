@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { type Appliance, openAppliance } from '../../src/agent/appliance.ts';
+import { type RestoreComponent, RestorePlans } from '../../src/agent/restore-plans.ts';
 import { openState } from '../../src/agent/state.ts';
 import type { OperationResult } from '../../src/api/schema.ts';
 import type { BackupKind } from '../../src/capabilities/backups/manifest.ts';
@@ -91,6 +92,21 @@ export class BackupLab {
     const appliance = await this.appliance();
     const { id, steps } = appliance.backups.plan({ kind, ...more });
     return { id, result: await this.run('backup', steps) };
+  }
+
+  /**
+   * Runs a restore as an operation, to its end.
+   * @throws ApplianceError where it is refused before it begins
+   */
+  async restore(
+    snapshot: string,
+    component: RestoreComponent = 'database',
+    more: { readonly skipSafety?: boolean } = {},
+  ): Promise<OperationResult> {
+    const signal = AbortSignal.timeout(600_000);
+    const input = { snapshot, component, skipSafety: more.skipSafety ?? false, wait: 0 };
+    const { phases } = await new RestorePlans(await this.appliance()).restore(input, signal);
+    return this.run('restore', [...((await phases[0]?.(signal)) ?? [])]);
   }
 
   async run(kind: string, steps: Awaited<ReturnType<Appliance['backups']['plan']>>['steps']): Promise<OperationResult> {

@@ -9,29 +9,29 @@ import { recordedStatus } from '../e2e/stage/records.ts';
 
 // What somebody sees at a glance, on a terminal of 80 columns.
 const now = Date.parse('2030-01-01T12:00:00Z');
-const before = (hours: number): string => new Date(now - hours * 3_600_000).toISOString();
+const hoursAgo = (hours: number): string => new Date(now - hours * 3_600_000).toISOString();
 const look: Look = { terminal: true, colour: false, unicode: true, width: 80 };
 
 const status: Status = {
   ...recordedStatus(),
   name: 'shop',
   version: '1.0.0',
-  release: { tag: 'v1.0', colour: 'blue', since: before(30) },
+  release: { tag: 'v1.0', colour: 'blue', since: hoursAgo(30) },
   traffic: { blue: 100, green: 0 },
   services: [],
   operation: null,
   verdict: 'pass',
   edge: { http: 'http://127.0.0.1:80', https: 'https://127.0.0.1:443', reachable: true },
-  agent: { running: true, pid: 7, since: before(30) },
+  agent: { running: true, pid: 7, since: hoursAgo(30) },
   findings: [],
 };
 
 const snapshot = (hours: number, about: Partial<Backup> = {}): Backup => ({
   id: '20291202T020000Z-1f3c',
-  time: before(hours),
+  time: hoursAgo(hours),
   kind: 'nightly',
   components: [],
-  proven: { time: before(hours), seconds: 12 },
+  proven: { time: hoursAgo(hours), seconds: 12 },
   protected: false,
   bytes: 1_234_567_890,
   added: 123_456_789,
@@ -78,7 +78,7 @@ describe('status in a terminal', () => {
     const told = {
       ...status,
       requests: { seconds: 60, perSecond: 12.44, errorRatio: 0.0021, p95: 0.084 },
-      backup: { lastSuccess: before(10), lastProvenRestore: before(50), nextRun: before(-14) },
+      backup: { lastSuccess: hoursAgo(10), lastProvenRestore: hoursAgo(50), nextRun: hoursAgo(-14) },
     };
     const text = statusLines(told, look, now).join('\n');
     expect(text).toContain('  requests  12.4/s, errors 0.21 %, p95 84 ms');
@@ -88,7 +88,7 @@ describe('status in a terminal', () => {
   it('never claims what nobody knows', () => {
     const never = { lastSuccess: null, lastProvenRestore: null, nextRun: null };
     expect(backupLine(never, now)).toBe('none was made yet, none is due by the clock');
-    expect(backupLine({ ...never, lastSuccess: before(1), nextRun: before(1) }, now)).toBe(
+    expect(backupLine({ ...never, lastSuccess: hoursAgo(1), nextRun: hoursAgo(1) }, now)).toBe(
       'made 1 h ago, restore proven never, next is due',
     );
     expect(requestsLine({ seconds: 60, perSecond: 0, errorRatio: null, p95: null })).toBe('0.0/s');

@@ -7,7 +7,7 @@ import { type RestoreServer, restoreFailed } from './restore-server.ts';
 /** Milliseconds for all of it: the head of a dump is read, and a few statements run. */
 const timeout = 120_000;
 
-/** Entries of a dump about the database itself (`pg_restore --list`). */
+/** Entries of a dump about the database itself (`pg_restore --create --list`). */
 const aboutDatabase = /^\d+; \d+ \d+ (?:DATABASE|DATABASE PROPERTIES|(?:ACL|COMMENT) - DATABASE) /;
 
 /** Runs where the dump comes from standard input; `$1` says which entries. */
@@ -25,7 +25,7 @@ export async function loadProperties(
   { loaded, dump, signal }: { readonly loaded: string; readonly dump: string; readonly signal: AbortSignal },
 ): Promise<void> {
   const list = new Kept((line) => aboutDatabase.test(line));
-  const listed = await server.exec(['pg_restore', '--list'], {
+  const listed = await server.exec(['pg_restore', '--create', '--list'], {
     stdin: createReadStream(dump),
     stdout: list,
     timeout,
