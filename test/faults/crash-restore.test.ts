@@ -72,3 +72,24 @@ describe('kill -9 of the agent in a restore', () => {
       expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(200);
     });
 });
+
+describe('a restore during a deploy', () => {
+  it('is refused with who holds the lock; both data and the deploy come out whole', { timeout: 300_000 }, async () => {
+    const items = await sql('SELECT count(*) FROM items');
+    const deploying = lab.json(['deploy', 'v1.0-p2', '--yes']);
+    await expect
+      .poll(async () => (await lab.json(['status'])).document.operation, { timeout: 60_000, interval: 100 })
+      .toMatchObject({ kind: 'deploy' });
+    const { exitCode, document } = await lab.json([
+      ...['backup', 'restore', snapshot, '--component', 'database', '--skip-safety', '--yes'],
+    ]);
+    expect({ exitCode, document }).toMatchObject({
+      exitCode: 5,
+      document: {
+        error: { code: 'busy', message: expect.stringContaining('deploy'), hint: expect.stringMatching(/./) },
+      },
+    });
+    expect(await deploying).toMatchObject({ exitCode: 0, document: { result: 'done', to: 'v1.0-p2' } });
+    expect(await sql('SELECT count(*) FROM items')).toBe(items);
+  });
+});

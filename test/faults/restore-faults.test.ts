@@ -76,12 +76,16 @@ async function answers(): Promise<void> {
 /** Waits for a step of the operation that runs. */
 async function begun(step: string): Promise<void> {
   const { journal } = await lab.appliance();
-  await expect
-    .poll(() => journal.recent(1).flatMap(({ id }) => journal.steps(id).filter(({ state }) => state === 'applying')), {
-      timeout: 120_000,
-      interval: 20,
-    })
-    .toContainEqual(expect.objectContaining({ action: step }));
+  const running = (): (string | undefined)[] =>
+    journal.recent(1).flatMap(({ id, result }) =>
+      result === 'running'
+        ? journal
+            .steps(id)
+            .filter(({ state }) => state === 'applying')
+            .map(({ plan }) => plan.action)
+        : [],
+    );
+  await expect.poll(running, { timeout: 120_000, interval: 20 }).toContain(step);
 }
 
 describe('a restore', { timeout }, () => {

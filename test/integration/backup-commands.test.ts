@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -198,6 +198,34 @@ describe('a restore of it (S1-63, S1-64)', { timeout }, () => {
     const restored = await restoring;
     expect(restored.error ?? restored.result).toBe('done');
     expect(await keys()).toBe('one three two');
+  });
+
+  it.each([
+    ['rehearse-database', false],
+    ['keep-database', false],
+    ['replace-database', true],
+    ['finish-restore', true],
+  ])('killed in %s, the next process takes it back or finishes it', async (step, finished) => {
+    // Slow enough to die in.
+    await reopen({ restore: ['sh', '-c', `sleep 1; ${commands.restore[2]}`] });
+    await redis('set', 'today', 'is worth keeping');
+    lab.close();
+    const words = ['--root', lab.root, 'backup'];
+    const options = { reject: false, env: { NODE_NO_WARNINGS: '1' } } as const;
+    const entry = resolve(import.meta.dirname, '../../src/main.ts');
+    const what = ['restore', snapshot, '--component', 'database', '--skip-safety', '--yes', '--json'];
+    const child = execa('node', [entry, ...words, ...what], { ...options, buffer: false });
+    for await (const line of child.iterable({ from: 'stdout' }))
+      if (line.includes(`"name":"${step}"`) && line.includes('"state":"running"')) break;
+    await delay(step === 'finish-restore' ? 0 : 400);
+    child.kill('SIGKILL');
+    await child;
+    // What was open is brought to its end first.
+    const again = await execa('node', [entry, ...words, 'now', '--json'], options);
+    expect(again.stdout.split('\n').at(-1)).toContain('"result":"done"');
+    expect(await keys()).toBe(finished ? 'one three two' : 'one three today two');
+    expect(await readdir(join(lab.paths.lib, 'backups/restore'))).toEqual([]);
+    expect(await leftovers()).toBe('');
   });
 
   it('is refused before it begins where the service does not run', async () => {
