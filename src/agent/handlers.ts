@@ -12,6 +12,7 @@ import { CertificatePlans } from './certificate-plans.ts';
 import { certificateStatus } from './certificate-status.ts';
 import { colourOf, serviceName } from './containers.ts';
 import { doctorHandlers } from './doctor/index.ts';
+import { supportHandlers } from './doctor/support.ts';
 import { logLines } from './logs.ts';
 import { modelHandlers } from './model-handlers.ts';
 import { ModelPlans } from './model-plans.ts';
@@ -221,6 +222,7 @@ export function createHandlers(
     audit: async ({ since, limit }) => a.audit.entries(since, limit),
     auditVerify: async () => a.audit.verify(),
     ...doctorHandlers(a, host, () => handlers),
+    ...supportHandlers(a, host, () => handlers),
   };
   return handlers;
 }

@@ -12,6 +12,7 @@ import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import { type Paths, pathsFor } from '../lib/paths.ts';
 import { type Appliance, openAppliance } from './appliance.ts';
 import { bareDoctor } from './doctor/bare.ts';
+import { bareSupport } from './doctor/support.ts';
 import { createHandlers } from './handlers.ts';
 import { processActor } from './identity.ts';
 import { openState, openStateForReading, stateModules } from './state.ts';
@@ -95,12 +96,11 @@ class InProcessClient implements Client {
   }
 
   /** What can be said of an appliance that cannot be opened. @throws the error, where nothing can */
-  #bare(
-    name: RouteName,
-    error: unknown,
-  ): { readonly handlers: Pick<Handlers, 'doctor'>; readonly appliance: undefined } {
-    if (name !== 'doctor') throw error;
-    return { handlers: bareDoctor(this.#paths, asApplianceError(error)), appliance: undefined };
+  #bare(name: RouteName, error: unknown): { readonly handlers: Partial<Handlers>; readonly appliance: undefined } {
+    if (name !== 'doctor' && name !== 'supportBundle') throw error;
+    const why = asApplianceError(error);
+    const doctor = bareDoctor(this.#paths, why);
+    return { handlers: { ...doctor, ...bareSupport(this.#paths, systemClock, why, doctor) }, appliance: undefined };
   }
 
   #caller(signal: AbortSignal | undefined): Caller {

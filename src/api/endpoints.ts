@@ -87,6 +87,7 @@ export const endpoints = {
   checkVerdicts: { method: 'GET', path: '/check/verdicts', access: 'viewer', stream: false },
   /** On the read-only socket nothing is tried that sends more than a plain request. */
   doctor: { method: 'POST', path: '/doctor', access: 'viewer', stream: true },
+  supportBundle: { method: 'POST', path: '/support-bundle', access: 'viewer', stream: true },
   doctorFix: { method: 'POST', path: '/doctor/fix', access: 'operator', stream: true },
   configShow: { method: 'GET', path: '/config', access: 'viewer', stream: false },
   audit: { method: 'POST', path: '/audit', access: 'viewer', stream: false },

@@ -43,6 +43,7 @@ import {
   statSchema,
   statusSchema,
 } from './schema.ts';
+import { supportEventSchema, supportInput } from './support.ts';
 
 /**
  * Every request that a face can make: who may and where (`endpoints.ts`), what goes in and what comes out. Client and
@@ -260,6 +261,8 @@ export const routes = {
   doctor: route('doctor', doctorInput, doctorEventSchema),
   /** The same, and what is safe of its advice is done and looked at again. */
   doctorFix: route('doctorFix', doctorFixInput, doctorEventSchema),
+  /** Pieces of the archive; the last document is the report. Refused on the read-only socket. */
+  supportBundle: route('supportBundle', supportInput, supportEventSchema),
   configShow: route('configShow', nothing, z.record(z.string(), z.unknown())),
   audit: route(
     'audit',

@@ -83,6 +83,7 @@ export const handlers: { readonly [Name in HandledVerb]: () => Promise<Handler<N
   'certs import': async () => (await import('./verbs/certs.ts')).importPair,
   'certs dry-run': async () => (await import('./verbs/certs.ts')).dryRun,
   check: async () => (await import('./verbs/check.ts')).check,
+  'support-bundle': async () => (await import('./verbs/support-bundle.ts')).supportBundle,
   doctor: async () => (await import('./verbs/doctor.ts')).doctor,
   audit: async () => (await import('./verbs/audit.ts')).audit,
   'audit verify': async () => (await import('./verbs/audit.ts')).verify,

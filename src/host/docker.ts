@@ -34,6 +34,32 @@ export type { ContainerDetail, ContainerSummary, EngineEvent, ExecResult, ImageD
 /** Output of an exec that is kept, in bytes; the rest is dropped. */
 const maxExecOutput = 4 * 1024 * 1024;
 
+/** Names of the host, its labels and its proxies are nobody's business. */
+const aboutSchema = z.object({
+  ServerVersion: z.unknown(),
+  ApiVersion: z.unknown(),
+  OperatingSystem: z.unknown(),
+  KernelVersion: z.unknown(),
+  Architecture: z.unknown(),
+  NCPU: z.unknown(),
+  MemTotal: z.unknown(),
+  Driver: z.unknown(),
+  DockerRootDir: z.unknown(),
+  LoggingDriver: z.unknown(),
+  CgroupDriver: z.unknown(),
+  CgroupVersion: z.unknown(),
+  Containers: z.unknown(),
+  ContainersRunning: z.unknown(),
+  ContainersPaused: z.unknown(),
+  ContainersStopped: z.unknown(),
+  Images: z.unknown(),
+  LiveRestoreEnabled: z.unknown(),
+  SecurityOptions: z.unknown(),
+  Runtimes: z.unknown(),
+  Warnings: z.unknown(),
+  SystemTime: z.unknown(),
+});
+
 const environmentSchema = z.object({ Config: z.object({ Env: z.array(z.string()).nullish() }) });
 
 /**
@@ -63,6 +89,12 @@ export class Engine {
       ).unref();
     });
     await guard('ping', () => Promise.race([this.#docker.ping(), late]));
+  }
+
+  /** What the engine says of itself and its host, as far as it helps to find a fault. */
+  async about(): Promise<Readonly<Record<string, unknown>>> {
+    const [info, version] = await guard('info', () => Promise.all([this.#docker.info(), this.#docker.version()]));
+    return aboutSchema.parse({ ...version, ...info });
   }
 
   /** Containers that carry every given label (`key` or `key=value`), stopped ones included. */

@@ -36,6 +36,21 @@ const mark = (kind: string): string => `[redacted: ${kind}]`;
 const keyName =
   '[\\w.-]*(?:passw(?:or)?d|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|routing[_-]?key|service[_-]?key|encryption[_-]?key|credentials?|bind[_-]?pw|auth[_-]?key|dsn|hmac)';
 
+/** What follows the name of a key: how a value begins, and what it consists of. */
+const values: readonly (readonly [begin: string, value: string])[] = [
+  // JSON inside of JSON; JSON and YAML; a shell; and what stands by itself.
+  ['\\\\"', '[^"\\\\]+'],
+  ['"', '(?:[^"\\\\]|\\\\.)+'],
+  ["'", "[^']+"],
+  ['', '(?!(?:null|true|false)\\b|[[{]|\\$\\{)[^\\s"\',;&)}\\]\\\\]+'],
+];
+
+const assigned: readonly Pattern[] = values.map(([begin, value]) => ({
+  kind: 'value of a secret key',
+  pattern: new RegExp(`((?<!\\w)${keyName}\\\\?["']?\\s*(?:[:=]|=>)\\s*${begin})(?!\\[redacted|\\*{3})${value}`, 'gi'),
+  as: `$1${mark('value of a secret key')}`,
+}));
+
 const patterns: readonly Pattern[] = [
   {
     kind: 'private key',
@@ -72,7 +87,7 @@ const patterns: readonly Pattern[] = [
   },
   {
     kind: 'basic credentials',
-    pattern: /\b(basic\s+)(?=[A-Za-z0-9+/]*[0-9A-Z+/=])[A-Za-z0-9+/]{8,}={0,2}(?![\w])/g,
+    pattern: /\b((?:[Bb]asic|BASIC)\s+)(?=[A-Za-z0-9+/]*[0-9A-Z+/=])[A-Za-z0-9+/]{8,}={0,2}(?![\w])/g,
     as: `$1${mark('basic credentials')}`,
   },
   { kind: 'AWS access key', pattern: /\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[A-Z2-7]{16}\b/g, as: mark('AWS access key') },
@@ -88,14 +103,7 @@ const patterns: readonly Pattern[] = [
       /\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeprs]-[A-Za-z0-9-]{10,}|AIza[A-Za-z0-9_-]{35}|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}|sk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36}|dop_v1_[0-9a-f]{64}|AGE-SECRET-KEY-1[A-Z0-9]{40,})/g,
     as: mark('token of a provider'),
   },
-  {
-    kind: 'value of a secret key',
-    pattern: new RegExp(
-      `((?<![\\w])${keyName}\\\\?["']?\\s*(?:[:=]|=>)\\s*)(?!\\[redacted|\\\\?["']?\\[redacted|\\*{3}|null\\b|true\\b|false\\b|[[{]|\\$\\{)(?:\\\\?"(?:[^"\\\\]|\\\\(?!").)*|\\\\?'[^']*|[^\\s"',;&)}\\]]+)`,
-      'gi',
-    ),
-    as: `$1${mark('value of a secret key')}`,
-  },
+  ...assigned,
   {
     kind: 'secret on a command line',
     pattern: new RegExp(`(--?${keyName}[ =])(?!\\[redacted)[^\\s"']+`, 'gi'),
@@ -186,7 +194,7 @@ export class Redactor {
       let found = 0;
       out = out.replace(pattern, (...match: unknown[]) => {
         found += 1;
-        return as.replace('$1', String(match[1] ?? ''));
+        return as.replace('$1', () => String(match[1] ?? ''));
       });
       if (found > 0) this.#count(kind, found);
     }

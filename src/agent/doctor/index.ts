@@ -25,6 +25,9 @@ import { upkeepEvidence } from './upkeep-evidence.ts';
 
 /** Fixes of one run: one that does not help is no reason to go on for ever. */
 const mostFixes = 8;
+/** Milliseconds in which a fix must show its effect, and between two looks. */
+const settling = 15_000;
+const settlingPause = 1_500;
 
 export interface DoctorHost {
   readonly agent: { readonly running: boolean };
@@ -59,7 +62,7 @@ export function doctorHandlers(
         const at = a.clock.monotonic();
         const { result, did } = await carryOut(next.fix, handlers(), wait, caller);
         // Looked at again by whoever named it: what a fix has done is no proof that it helped.
-        found = await look(chosen, caller.access, null, caller.signal);
+        found = await settled(() => look(chosen, caller.access, null, caller.signal), a.clock, caller.signal);
         const fix: FixShape = {
           symptom: diagnosis.symptom.name,
           cause: cause.id,
@@ -82,6 +85,20 @@ export function doctorHandlers(
       yield reportOf({ wanted: symptom, found, by, fixes, clock: a.clock, began });
     },
   };
+}
+
+/** Looks until nothing is left to be seen of what was wrong, or it has had its time: processes take a moment to come up. */
+async function settled(
+  look: () => Promise<Diagnosis[]>,
+  clock: Pick<Clock, 'monotonic' | 'sleep'>,
+  signal: AbortSignal,
+): Promise<Diagnosis[]> {
+  const until = clock.monotonic() + settling;
+  for (;;) {
+    const found = await look();
+    if (found.every(({ causes }) => causes.length === 0) || clock.monotonic() >= until) return found;
+    await clock.sleep(settlingPause, signal);
+  }
 }
 
 /** @throws ApplianceError `usage` for a symptom that nobody knows */

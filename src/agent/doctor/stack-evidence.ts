@@ -4,8 +4,10 @@ import type { EvidenceTypes, ServiceSeen } from '../../capabilities/doctor/evide
 import { logSigns } from '../../capabilities/doctor/log-signs.ts';
 import { labelKeys } from '../../capabilities/stack/index.ts';
 import { reachable } from '../../capabilities/traffic/addresses.ts';
+import { edgeFiles } from '../../capabilities/traffic/files.ts';
 import { readEnvironment } from '../../config/index.ts';
 import type { ContainerDetail } from '../../host/docker.ts';
+import { exists } from '../../host/files.ts';
 import { askBounded } from '../../host/http-bounded.ts';
 import { fileSystemUse } from '../../host/machine.ts';
 import { colours } from '../../lib/colour.ts';
@@ -18,7 +20,6 @@ import { databaseCandidates } from '../backup-deps.ts';
 import { ownChain } from '../checks/own-chain.ts';
 import { markHeader } from '../checks/smoke-hands.ts';
 import { colourOf, serviceName } from '../containers.ts';
-import { requestsNow } from '../requests-now.ts';
 import { wantedServices } from '../status.ts';
 import type { Gatherers } from './gather.ts';
 
@@ -223,15 +224,19 @@ async function answerOf(
 }
 
 async function requestsOf(a: Appliance): Promise<EvidenceTypes['requests']> {
-  if ((await requestsNow(a.traffic, a.clock)) === null)
-    throw new Error('there is no access log yet, or it is still being read');
+  const seconds = lookBack / 1_000;
+  const none = { seconds, total: 0, serverErrors: 0, p95: null, slow: null };
+  // Before the first request there is no log, which says that nobody was refused.
+  if (!(await exists(edgeFiles(a.paths).accessLog))) return none;
+  await a.traffic.meter.poll();
   const to = a.clock.now();
   const over = (metric: string) =>
     sumOf(colours.map((colour) => a.traffic.meter.measure(metric, { colour }, { from: to - lookBack, to })));
   const [errors, times] = [over('errors'), over('latency-p95')];
-  if (errors.kind !== 'share' || times.kind !== 'times') throw new Error('the access log tells of no requests');
+  if (errors.kind === 'none') throw new Error(errors.why);
+  if (errors.kind !== 'share' || times.kind !== 'times') return none;
   return {
-    seconds: lookBack / 1_000,
+    seconds,
     total: errors.of,
     serverErrors: errors.hits,
     p95: quantileOf(times.times, 0.95) ?? null,

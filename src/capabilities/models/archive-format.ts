@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { tarBlock, tarChecksum, tarHeader, tarPadded } from '../../lib/tar.ts';
 import { invalid } from './survey.ts';
 
 // An archive of one version is a POSIX tar file (ustar) with these entries in this order and no others:
@@ -12,7 +13,7 @@ import { invalid } from './survey.ts';
 export const indexName = 'appliance-model.json';
 export const signatureName = 'appliance-model.sig';
 export const filesPrefix = 'files/';
-export const block = 512;
+export const block = tarBlock;
 /** Largest index that is read, in bytes. */
 export const largestIndex = 2 ** 22;
 
@@ -49,28 +50,13 @@ export const indexSchema = z.strictObject({
 export type ArchiveIndex = z.output<typeof indexSchema>;
 
 /**
- * The header of an entry (POSIX.1-1988 ustar; sizes from 8 GiB on in base 256, as GNU tar writes and reads them).
+ * The header of an entry.
  * @throws ApplianceError `model_invalid` for a path that ustar cannot hold
  */
 export function header(path: string, bytes: number): Buffer {
-  const data = Buffer.alloc(block);
-  const [prefix, name] = split(path);
-  data.write(name, 0);
-  data.write('0000444\0', 100);
-  data.write('0000000\0', 108);
-  data.write('0000000\0', 116);
-  if (bytes < 8 ** 11) data.write(`${bytes.toString(8).padStart(11, '0')}\0`, 124);
-  else {
-    data.writeUInt8(0x80, 124);
-    data.writeBigUInt64BE(BigInt(bytes), 128);
-  }
-  data.write('00000000000\0', 136);
-  data.write('        ', 148);
-  data.write('0', 156);
-  data.write('ustar\0' + '00', 257);
-  data.write(prefix, 345);
-  data.write(`${checksum(data).toString(8).padStart(6, '0')}\0 `, 148);
-  return data;
+  const data = tarHeader(path, bytes);
+  if (data) return data;
+  throw invalid(`${path} is too long a path for an archive`);
 }
 
 /** @throws ApplianceError `model_invalid` for anything but a whole header of a plain file */
@@ -79,7 +65,7 @@ export function readHeader(data: Buffer): { readonly path: string; readonly byte
   const sum = Number.parseInt(text(148, 156), 8);
   const blanked = Buffer.from(data);
   blanked.write('        ', 148);
-  if (data.length !== block || sum !== checksum(blanked)) throw broken('an entry has no whole header');
+  if (data.length !== block || sum !== tarChecksum(blanked)) throw broken('an entry has no whole header');
   if (data.toString('latin1', 257, 262) !== 'ustar') throw broken('it is no ustar archive');
   const prefix = text(345, 500);
   const path = prefix === '' ? text(0, 100) : `${prefix}/${text(0, 100)}`;
@@ -91,24 +77,8 @@ export function readHeader(data: Buffer): { readonly path: string; readonly byte
   return { path, bytes };
 }
 
-/** Bytes that an entry of a size takes in the archive, without its header. */
-export const padded = (bytes: number): number => Math.ceil(bytes / block) * block;
+export const padded = tarPadded;
 
 export function broken(why: string): Error {
   return invalid(`the archive is damaged or was made by somebody else: ${why}`);
-}
-
-function split(path: string): [prefix: string, name: string] {
-  if (Buffer.byteLength(path) <= 100) return ['', path];
-  for (let at = path.indexOf('/'); at !== -1; at = path.indexOf('/', at + 1)) {
-    const [prefix, name] = [path.slice(0, at), path.slice(at + 1)];
-    if (Buffer.byteLength(prefix) <= 155 && Buffer.byteLength(name) <= 100) return [prefix, name];
-  }
-  throw invalid(`${path} is too long a path for an archive`);
-}
-
-function checksum(data: Buffer): number {
-  let sum = 0;
-  for (const byte of data) sum += byte;
-  return sum;
 }

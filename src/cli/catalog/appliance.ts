@@ -68,6 +68,16 @@ export const applianceVerbs = {
       'appliance doctor 502 --fix',
     ],
   },
+  'support-bundle': {
+    summary: 'pack what helps to find a fault into one archive, without secrets',
+    group: 'appliance',
+    options: {
+      output: { short: 'o', value: 'FILE', help: 'where to write it; default: a new file in this directory' },
+    },
+    about:
+      'A tar.gz of mode 0600 with versions, status, diagnosis, operations, audit, releases, checks, alerts, certificates, backups, configuration, the logs of the agent, the edge and every container, metrics, engine and disk; each part bounded in size (40 MiB in all before it is compressed) and time. Every text is redacted before it reaches a disk: the values of all secrets that this appliance holds, as they are and encoded, and what looks like a secret. report.json in it, and the answer, say what was taken out of which file, and what is missing and why. Works without an agent, beside one that does not answer, without an engine and with a broken appliance.yaml. Look through it before you send it.',
+    examples: ['appliance support-bundle', 'appliance support-bundle --output /mnt/usb/support.tar.gz --json'],
+  },
   schedule: {
     summary: 'what runs by the clock: when it ran last, how that ended, when it is next',
     group: 'appliance',

@@ -16,6 +16,7 @@ import type {
   Status,
 } from '../../../src/api/schema.ts';
 import { serve } from '../../../src/api/server.ts';
+import type { SupportEvent } from '../../../src/api/support.ts';
 import { systemClock, timestamp } from '../../../src/lib/clock.ts';
 import { otherColour } from '../../../src/lib/colour.ts';
 import { ApplianceError } from '../../../src/lib/errors.ts';
@@ -74,6 +75,10 @@ export async function openStage(options: StageOptions): Promise<() => Promise<vo
     loginOf: () => undefined,
     onError: (error) => process.stderr.write(`stage: ${String(error)}\n`),
   });
+}
+
+async function* emptyBundle(): AsyncGenerator<SupportEvent> {
+  yield { event: 'report', report: { time: ago(0), seconds: 0.1, files: [], redacted: {}, notes: [] } };
 }
 
 async function* diagnosis({
@@ -169,6 +174,7 @@ class Stage {
     alertsAck: async () => [],
     check: (input) => this.#check(input.groups),
     checkVerdicts: async () => (this.#options.recorded ? recordedChecks() : []),
+    supportBundle: emptyBundle,
     doctor: diagnosis,
     doctorFix: diagnosis,
     models: async () => (this.#options.recorded ? recordedModels() : []),

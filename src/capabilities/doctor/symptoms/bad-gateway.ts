@@ -95,8 +95,11 @@ function trafficAstray(evidence: Evidence): readonly Cause[] {
 
 /** A container runs, its own check says nothing against it, and its port does not answer. */
 function silentInstances(evidence: Evidence): readonly Cause[] {
+  const services = shown(evidence, 'services') ?? [];
+  // One that has just begun may take a moment; whether it comes up is told by its own check.
+  const begins = new Set(services.filter(({ health }) => health === 'starting').map(({ service }) => service));
   const running = new Set(
-    (shown(evidence, 'services') ?? []).filter(({ state }) => state === 'running').map(({ service }) => service),
+    services.flatMap(({ service, state }) => (state === 'running' && !begins.has(service) ? [service] : [])),
   );
   return when(evidence, 'instances', (instances) => {
     const silent = instances.filter(

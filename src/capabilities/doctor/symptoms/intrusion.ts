@@ -17,6 +17,7 @@ export const intrusion: Symptom = {
   // The order of S4-42: isolate, keep the evidence, change what may be known, go on with what is sound.
   byHand: [
     isolate,
+    advice('appliance support-bundle', 'keeps logs, audit and configuration as they are now, without secrets'),
     advice('appliance audit verify', 'whether the record of who did what is unchanged'),
     advice('appliance audit --since 7d', 'who did what, and from where'),
     advice('appliance check security', 'headers, TLS, open ports, rights of containers, vulnerabilities'),
@@ -34,7 +35,11 @@ function told(evidence: Evidence): readonly Cause[] {
     summary: 'an alert tells of a security incident',
     confidence: 'likely',
     evidence: [fact('alerting', `${name}: ${summary}`)],
-    remedies: [isolate, advice('appliance audit verify', 'whether the record is unchanged')],
+    remedies: [
+      isolate,
+      advice('appliance support-bundle', 'keeps what can be seen now'),
+      advice('appliance audit verify', 'whether the record is unchanged'),
+    ],
   }));
 }
 
