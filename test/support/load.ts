@@ -1,4 +1,5 @@
 import { Agent, request } from 'node:http';
+import { Agent as SecureAgent, request as secureRequest } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** One request that did not get the answer it should have. */
@@ -24,9 +25,14 @@ export interface LoadOptions {
   readonly fresh: number;
   /** Milliseconds between two requests of one client. */
   readonly pause: number;
+  /** Over TLS, whatever certificate is shown; a new connection resumes no session. */
+  readonly secure?: boolean;
   /** What counts as a good answer. Default: status 200 and a release header. */
   readonly good?: (status: number, release: string | undefined) => boolean;
 }
+
+/** Which certificate is shown is the business of others. */
+const unchecked = { servername: 'localhost', rejectUnauthorized: false };
 
 /**
  * Sends requests until it is stopped. Nothing is retried: a connection that is reset under a request is a lost request.
@@ -42,8 +48,10 @@ export class Load {
 
   constructor(options: LoadOptions) {
     this.#options = options;
+    const kept = { keepAlive: true, maxSockets: 1 };
     for (let index = 0; index < options.keepAlive; index += 1) {
-      this.#clients.push(this.#client(`keep-alive ${index}`, new Agent({ keepAlive: true, maxSockets: 1 })));
+      const agent = options.secure ? new SecureAgent({ ...kept, maxCachedSessions: 0 }) : new Agent(kept);
+      this.#clients.push(this.#client(`keep-alive ${index}`, agent));
     }
     for (let index = 0; index < options.fresh; index += 1)
       this.#clients.push(this.#client(`fresh ${index}`, undefined));
@@ -76,9 +84,10 @@ export class Load {
   }
 
   #ask(agent: Agent | undefined): Promise<{ status: number; release: string | undefined }> {
-    const { port, path } = this.#options;
+    const { port, path, secure } = this.#options;
+    const about = { host: '127.0.0.1', port, path, agent: agent ?? false, timeout: 15_000 };
     return new Promise((resolve, reject) => {
-      const asked = request({ host: '127.0.0.1', port, path, agent: agent ?? false, timeout: 15_000 }, (response) => {
+      const asked = (secure ? secureRequest : request)({ ...about, ...(secure && unchecked) }, (response) => {
         response.resume();
         response.once('end', () => {
           const release = response.headers['x-appliance-release'];
