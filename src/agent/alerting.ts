@@ -12,6 +12,7 @@ import {
   awaitReceipt,
   backupAlertNames,
   checkAlerting,
+  type OwnAlert,
   OwnAlerts,
   type SeenBackups,
   Sentry,
@@ -92,6 +93,11 @@ export class Alerting {
       own: this.#own,
       handIn: () => this.#sentry.round(AbortSignal.timeout(handInTimeout)),
     });
+  }
+
+  /** What the agent raised that went on at any moment of a time. @param from, to milliseconds since 1970 */
+  between(from: number, to: number): OwnAlert[] {
+    return this.#own.between(from, to);
   }
 
   /** Steps of the drill. */

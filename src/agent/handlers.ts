@@ -20,6 +20,7 @@ import { scanTarget } from './model-scan.ts';
 import { requireModels } from './model-service.ts';
 import { Plans } from './plans.ts';
 import { Previews } from './previews.ts';
+import { releaseReport } from './release-report.ts';
 import { RestorePlans } from './restore-plans.ts';
 import { detailOf, statusOf, summaryOf } from './status.ts';
 import { version } from './version.ts';
@@ -118,6 +119,7 @@ export function createHandlers(
     approve: (input, { actor, signal }) => a.people.approve(input, actor, signal),
     questions: (input) => a.signOffs.show(input),
     signoff: (input, { actor }) => a.signOffs.sign(input, actor),
+    report: ({ tag }) => releaseReport(a, tag),
     planRollback: (input, { signal }) => previews.showRollback(input, signal),
     planRestore: (input, { signal }) => restores.show(input, signal),
     ...backupHandlers(a, operate),

@@ -199,8 +199,8 @@ interface About {
   readonly actor: Actor;
 }
 
-/** The policy that a deploy was told to follow. */
-function policyIn(input: unknown): string | undefined {
+/** The policy that a deploy was told to follow. @param input of its operation */
+export function policyIn(input: unknown): string | undefined {
   return typeof input === 'object' && input !== null && 'policy' in input && typeof input.policy === 'string'
     ? input.policy
     : undefined;

@@ -43,6 +43,7 @@ export const endpoints = {
   approve: { method: 'POST', path: '/approvals/give', access: 'operator', stream: false },
   questions: { method: 'POST', path: '/questions', access: 'viewer', stream: false },
   signoff: { method: 'POST', path: '/signoff', access: 'operator', stream: false },
+  report: { method: 'POST', path: '/report', access: 'viewer', stream: false },
   deploy: { method: 'POST', path: '/deploy', access: 'operator', stream: true },
   pause: { method: 'POST', path: '/rollout/pause', access: 'operator', stream: false },
   resume: { method: 'POST', path: '/rollout/resume', access: 'operator', stream: false },

@@ -28,6 +28,7 @@ import {
   versionReference,
 } from './models.ts';
 import { approvalsSchema, peopleInputs, signOffSchema } from './people.ts';
+import { reportSchema } from './report.ts';
 import { jobsSchema } from './schedule.ts';
 import {
   auditEntrySchema,
@@ -162,6 +163,8 @@ export const routes = {
   /** What only people can tell of a release, and what they have said. */
   questions: route('questions', peopleInputs.questions, signOffSchema),
   signoff: route('signoff', peopleInputs.signoff, signOffSchema),
+  /** The whole story of a release. */
+  report: route('report', z.object({ tag: z.string() }), reportSchema),
   // Operations answer with the events of the operation; the last line is `operation-ended`.
   deploy: route('deploy', deployInput, eventSchema),
   pause: route('pause', nothing, rolloutSchema),

@@ -11,6 +11,7 @@ export type HandledVerb = Exclude<VerbName, 'help' | 'completion'>;
 export const handlers: { readonly [Name in HandledVerb]: () => Promise<Handler<Name>> } = {
   approve: async () => (await import('./verbs/approve.ts')).approve,
   signoff: async () => (await import('./verbs/signoff.ts')).signoff,
+  report: async () => (await import('./verbs/report.ts')).report,
   deploy: async () => (await import('./verbs/operations.ts')).deploy,
   plan: async () => (await import('./verbs/rollback.ts')).plan,
   pause: async () => (await import('./verbs/rollout.ts')).pause,

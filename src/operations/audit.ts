@@ -85,6 +85,11 @@ export class AuditLog {
     return rows.map((entry) => ({ ...entry, actor: actorSchema.parse(JSON.parse(entry.actor)) }));
   }
 
+  /** The last entry of the chain; undefined while it is empty. */
+  head(): { readonly seq: number; readonly hash: string } | undefined {
+    return this.#last();
+  }
+
   /** Proves that no row was changed, removed from the middle or put in another order. */
   verify(): { verdict: Verdict; entries: number; brokenAt: number | null } {
     let previous = beginning;

@@ -11,7 +11,7 @@ export { type Condition, conditionsOf, reportedAlert, reportedName } from './by-
 export { AlertDesk } from './desk.ts';
 export { awaitReceipt, checkAlerting } from './drill.ts';
 export { type AlertChange, alertsOf } from './events.ts';
-export { type AlertDraft, alertMigrations, OwnAlerts } from './own-alerts.ts';
+export { type AlertDraft, alertMigrations, type OwnAlert, OwnAlerts } from './own-alerts.ts';
 export { alertsOfRollout } from './rollout-alerts.ts';
 export { Sentry } from './sentry.ts';
 export { testReceivers } from './test-receivers.ts';

@@ -123,6 +123,13 @@ export class OwnAlerts {
     return this.#all().filter(({ endsAt }) => endsAt !== null && endsAt <= now && endsAt > since);
   }
 
+  /** What was the matter at any moment of a time, the first first. */
+  between(from: number, to: number): OwnAlert[] {
+    return this.#all()
+      .filter(({ startsAt, endsAt }) => startsAt <= to && (endsAt === null || endsAt >= from))
+      .reverse();
+  }
+
   acknowledge(id: string, how: Acknowledged): void {
     const alert = this.#all().find((known) => known.id === id);
     if (alert) this.#keep({ ...alert, acknowledged: how });

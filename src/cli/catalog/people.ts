@@ -55,4 +55,24 @@ export const peopleVerbs = {
       'appliance signoff v1.0 --accept --comment "training follows on Monday"',
     ],
   },
+  report: {
+    summary: 'the whole story of a release: plan, steps, verdicts, approvals, answers, follow-ups, open points',
+    group: 'people',
+    args: [{ name: 'release', required: true, completes: 'tag', help: 'tag or id of a release' }],
+    options: {
+      format: {
+        value: 'FORMAT',
+        choices: ['md', 'html', 'json'],
+        help: 'md (default), html (one file that prints well) or json',
+      },
+      output: { short: 'o', value: 'FILE', help: 'write it there instead of printing it' },
+    },
+    about:
+      'Told from what was written down; nothing is asked of a network, so it works while everything is down. The HTML is one file without scripts and without anything from outside; print it, or save it as PDF. Alerts are those of the agent itself. At its end stands the head of the audit chain.',
+    examples: [
+      'appliance report v1.0',
+      'appliance report v1.0 --format html --output v1.0.html',
+      'appliance report v1.0 --format json',
+    ],
+  },
 } as const satisfies Record<string, VerbSpec>;

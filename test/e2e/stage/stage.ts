@@ -149,6 +149,9 @@ class Stage {
     backupRestore: ({ snapshot }, caller) => this.#operate('restore', snapshot, caller),
     approvals: async ({ tag }) => approvalsOf(tag),
     approve: async ({ tag }) => approvalsOf(tag),
+    report: async ({ tag }) => {
+      throw new ApplianceError('release_not_found', `there is no report of ${tag} on a stage`);
+    },
     questions: async ({ tag }) => signOffOf(tag),
     signoff: async ({ tag }) => signOffOf(tag),
     planRollback: async ({ tag }) => this.#plan('rollback', tag ?? 'v0.9'),
