@@ -65,6 +65,22 @@ const lazyChildProcess = {
 };
 
 /**
+ * yoga-layout, which Ink lays out with, reads its own code, a `data:` URL, by `fetch`, or without one by itself. Node.js
+ * loads an HTTP client for its `fetch`: 60 ms of the time until the screens are there.
+ *
+ * @type {import('esbuild').Plugin}
+ */
+const layoutWithoutFetch = {
+  name: 'layout-without-fetch',
+  setup(builder) {
+    builder.onLoad({ filter: /yoga-wasm-base64-esm\.js$/ }, async ({ path }) => ({
+      loader: 'js',
+      contents: `const fetch = undefined;\n${await readFile(path, 'utf8')}`,
+    }));
+  },
+};
+
+/**
  * esbuild gives a module of its own to whatever a different set of entry points shares: a dozen small files for
  * `appliance --help`, each of which Node.js must resolve, open and link. Here every chunk that is loaded on demand also
  * imports what every command needs, so that all of that is shared by all of them and becomes one module.
@@ -200,7 +216,7 @@ async function main() {
     alias: { autocannon: 'autocannon/lib/init.js' },
     // A module that a plugin loads does not see tsconfig.json.
     jsx: 'automatic',
-    plugins: [leaveOut, lazyChildProcess, commonInOne],
+    plugins: [leaveOut, lazyChildProcess, layoutWithoutFetch, commonInOne],
     define: { 'process.env.NODE_ENV': '"production"', 'process.env.APPLIANCE_VERSION': JSON.stringify(version) },
   });
   await refuseNamesOfCommonJs(metafile);

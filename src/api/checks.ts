@@ -1,10 +1,8 @@
 import { z } from 'zod';
 import { verdicts } from '../lib/verdict.ts';
+import { checkGroupNames } from './check-groups.ts';
 
 // The JSON shapes of `appliance check`. Times are RFC 3339 in UTC, durations seconds.
-
-/** The checklists, in the order in which they are worked through. */
-export const checkGroupNames = ['preflight', 'config', 'smoke', 'load', 'security', 'post-deploy'] as const;
 
 const checkSchema = z.object({
   id: z.string(),

@@ -1,4 +1,5 @@
-import { type CheckReport, type CheckShape, checkGroupNames } from '../../api/checks.ts';
+import { checkGroupNames } from '../../api/check-groups.ts';
+import type { CheckReport, CheckShape } from '../../api/checks.ts';
 import { seconds } from '../../api/describe.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import { didYouMean } from '../../lib/near.ts';

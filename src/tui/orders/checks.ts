@@ -1,4 +1,5 @@
-import { type CheckShape, checkGroupNames } from '../../api/checks.ts';
+import { checkGroupNames } from '../../api/check-groups.ts';
+import type { CheckShape } from '../../api/checks.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import type { Order } from '../order.ts';
 

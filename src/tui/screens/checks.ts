@@ -1,4 +1,5 @@
-import { type CheckSeen, checkGroupNames } from '../../api/checks.ts';
+import { checkGroupNames } from '../../api/check-groups.ts';
+import type { CheckSeen } from '../../api/checks.ts';
 import { age, seconds } from '../../api/describe.ts';
 import { oneLine, wrap } from '../../lib/text.ts';
 import { bold, clip, dim, type Glyphs, type Line, named, nameWidth, type Segment } from '../line.ts';
