@@ -11,10 +11,14 @@ import { screens } from './screens/table.ts';
 import { readSettings } from './settings.ts';
 import { initialState, type State } from './state.ts';
 import { Store } from './store.ts';
+import { painter } from './theme.ts';
 import { verbOnTerminal } from './verb-on-terminal.ts';
 
 /** Asks the terminal for clicks and the wheel (SGR 1006), and no more of them. */
 const mouse = { on: '\u001b[?1000h\u001b[?1006h', off: '\u001b[?1006l\u001b[?1000l' };
+
+/** Milliseconds within which the agent may answer before something is drawn without it. */
+const firstAnswerWithin = 250;
 
 export interface Opening {
   readonly connect: () => Promise<Client>;
@@ -30,14 +34,12 @@ export interface Opening {
  * @returns the exit status: 0, 1 after a defect, 128 and the number of the signal that ended it
  */
 export async function openScreens({ connect, color, verbs, runVerb }: Opening): Promise<number> {
-  // Read when the library loads. (React's development build keeps everything it ever drew; the bundle has the other one.)
-  if (!color) process.env.FORCE_COLOR = '0';
-  const [{ render }, { App }] = await Promise.all([import('ink'), import('./app.tsx')]);
-
   let exit = 0;
+  let closed = false;
   let app: Instance | undefined;
   const lifecycle = new Lifecycle((code) => {
     exit = code;
+    closed = true;
     app?.unmount();
   });
   const settings = readSettings(screens, process.env);
@@ -59,28 +61,35 @@ export async function openScreens({ connect, color, verbs, runVerb }: Opening): 
   });
   if (settings.problem !== undefined) hand.say('fail', settings.problem);
   try {
-    app = render(
-      <App
-        store={store}
-        glyphs={glyphsFor(process.env)}
-        lifecycle={lifecycle}
-        hand={hand}
-        settings={settings}
-        verbs={verbs}
-      />,
-      {
-        alternateScreen: true,
-        incrementalRendering: true,
-        // Ink would draw nothing but the last frame where a CI variable is set, even an empty one.
-        interactive: true,
-        exitOnCtrlC: false,
-        patchConsole: false,
-        maxFps: 30,
-      },
-    );
-    setMouse(true);
+    // The agent is asked while the library loads, so that the first frame is one with something in it.
     feed.run().catch((error: unknown) => lifecycle.fail(error));
-    await app.waitUntilExit();
+    const patience = systemClock.sleep(firstAnswerWithin);
+    const [{ render }, { App }] = await Promise.all([import('ink'), import('./app.tsx')]);
+    await Promise.race([answered(store), patience]);
+    if (!closed) {
+      app = render(
+        <App
+          store={store}
+          glyphs={glyphsFor(process.env)}
+          paint={painter(color, settings.theme, process.env)}
+          lifecycle={lifecycle}
+          hand={hand}
+          settings={settings}
+          verbs={verbs}
+        />,
+        {
+          alternateScreen: true,
+          incrementalRendering: true,
+          // Ink would draw nothing but the last frame where a CI variable is set, even an empty one.
+          interactive: true,
+          exitOnCtrlC: false,
+          patchConsole: false,
+          maxFps: 30,
+        },
+      );
+      setMouse(true);
+      await app.waitUntilExit();
+    }
   } catch (error) {
     lifecycle.failure ??= error;
     exit = 1;
@@ -94,4 +103,17 @@ export async function openScreens({ connect, color, verbs, runVerb }: Opening): 
     process.stderr.write(`appliance: the screens failed: ${messageOf(lifecycle.failure)}\n`);
   }
   return exit;
+}
+
+/** Resolves when the agent has answered, or it is known that it does not. */
+function answered(store: Store<State>): Promise<void> {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (store.get().link.kind === 'connecting') return;
+      forget();
+      resolve();
+    };
+    const forget = store.subscribe(look);
+    look();
+  });
 }

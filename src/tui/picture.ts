@@ -44,6 +44,64 @@ export function frameLines(
   return lines.map((line) => clip(spokenLine(line, glyphs), width, glyphs.cut));
 }
 
+/**
+ * One frame after the other. Drawing costs a hundred times what telling costs, and most of what is told changes nothing
+ * that can be seen: a frame, or a line of it, that says the same as before is the same object.
+ */
+export class Film {
+  readonly #keys: KeyTable;
+  readonly #verbs: readonly PaletteVerb[];
+  #state: State | undefined;
+  #size = '';
+  #lines: readonly Line[] = [];
+
+  constructor(keys: KeyTable, verbs: readonly PaletteVerb[]) {
+    this.#keys = keys;
+    this.#verbs = verbs;
+  }
+
+  lines(state: State, canvas: Canvas): readonly Line[] {
+    const size = `${canvas.width} ${canvas.height}`;
+    const before = size === this.#size ? this.#state : undefined;
+    this.#state = state;
+    this.#size = size;
+    if (before && showsTheSame(before, state)) return this.#lines;
+    const last = this.#lines;
+    const next = frameLines(state, canvas, this.#keys, this.#verbs).map((line, index) => {
+      const known = last[index];
+      return known && sameLine(known, line) ? known : line;
+    });
+    const isNew = next.length !== last.length || next.some((line, index) => line !== last[index]);
+    if (isNew) this.#lines = next;
+    return this.#lines;
+  }
+}
+
+/** Log lines that come while another screen is open are no part of it. */
+function showsTheSame(before: State, state: State): boolean {
+  if (before === state) return true;
+  const names = Object.keys(state) as (keyof State)[];
+  return state.view.screen !== 'logs' && names.every((name) => name === 'logs' || Object.is(state[name], before[name]));
+}
+
+function sameLine(a: Line, b: Line): boolean {
+  return (
+    a === b ||
+    (a.length === b.length &&
+      a.every((segment, index) => {
+        const other = b[index];
+        return (
+          other !== undefined &&
+          segment.text === other.text &&
+          segment.color === other.color &&
+          segment.bold === other.bold &&
+          segment.dim === other.dim &&
+          segment.inverse === other.inverse
+        );
+      }))
+  );
+}
+
 /** Signs in the texts of the agent, for a terminal that has none of them. Names of people stay as they are. */
 const asciiSigns: Readonly<Record<string, string>> = {
   '≥': '>=',
