@@ -2,12 +2,10 @@ import type { Client } from '../api/client.ts';
 import type { Clock } from '../lib/clock.ts';
 import { asApplianceError } from '../lib/errors.ts';
 import { type Answered, type DocumentName, type Documents, sources, waitOf } from './documents.ts';
+import { Nap } from './nap.ts';
 import { screenOf } from './screens/table.ts';
 import type { State } from './state.ts';
 import type { Store } from './store.ts';
-
-/** Milliseconds between two looks at what is due. */
-const tick = 1_000;
 
 /**
  * Asks for what the open screen shows besides the status: when it is opened, when something has happened, and every so
@@ -17,17 +15,18 @@ export class DocumentFeed {
   readonly #store: Store<State>;
   readonly #clock: Clock;
   readonly #asked = new Map<DocumentName, number>();
-  #wake: () => void = () => undefined;
+  readonly #nap: Nap;
 
   constructor(store: Store<State>, clock: Clock) {
     this.#store = store;
     this.#clock = clock;
+    this.#nap = new Nap(clock);
   }
 
   /** Something happened: whatever is shown is asked for again. */
   refresh(): void {
     this.#asked.clear();
-    this.#wake();
+    this.#nap.wake();
   }
 
   /** Runs until the signal aborts. @throws ApplianceError when the agent is gone */
@@ -39,29 +38,33 @@ export class DocumentFeed {
     const underWay = new Set<DocumentName>();
     while (!signal.aborted) {
       const name = screenOf(this.#store.get().view.screen).feed;
-      if (name !== undefined && !underWay.has(name) && this.#isDue(name)) {
+      if (name !== undefined && !underWay.has(name) && this.#dueIn(name) <= 0) {
         underWay.add(name);
         this.#ask(name, client, signal)
           .catch(gone.reject)
-          .finally(() => underWay.delete(name));
+          .finally(() => {
+            underWay.delete(name);
+            this.#nap.wake();
+          });
       }
-      await Promise.race([this.#pause(name, signal), gone.promise]);
+      await Promise.race([this.#pause(name, underWay, signal), gone.promise]);
     }
   }
 
-  #isDue(name: DocumentName): boolean {
+  /** Milliseconds until it is to be asked for again. */
+  #dueIn(name: DocumentName): number {
     const asked = this.#asked.get(name);
-    return asked === undefined || this.#clock.monotonic() - asked > waitOf(name);
+    return asked === undefined ? 0 : asked + waitOf(name) - this.#clock.monotonic();
   }
 
-  /** Waits a moment, shorter when another screen is opened. */
-  async #pause(name: DocumentName | undefined, signal: AbortSignal): Promise<void> {
-    const woken = new AbortController();
-    this.#wake = () => woken.abort();
+  /** Waits until the document of the open screen is due, shorter when another screen is opened. */
+  async #pause(name: DocumentName | undefined, underWay: ReadonlySet<DocumentName>, signal: AbortSignal) {
+    const isOther = () => screenOf(this.#store.get().view.screen).feed !== name;
     const forget = this.#store.subscribe(() => {
-      if (screenOf(this.#store.get().view.screen).feed !== name) woken.abort();
+      if (isOther()) this.#nap.wake();
     });
-    await this.#clock.sleep(tick, AbortSignal.any([signal, woken.signal])).catch(() => undefined);
+    const rests = name === undefined || underWay.has(name);
+    if (!isOther()) await this.#nap.take(rests ? undefined : this.#dueIn(name), signal);
     forget();
   }
 

@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import { DocumentFeed } from './document-feed.ts';
 import { LogFeed } from './logs/feed.ts';
+import { Nap } from './nap.ts';
 import { follow, fromStatus } from './operation.ts';
 import { withReadings, withRequests } from './series.ts';
 import type { State } from './state.ts';
@@ -47,7 +48,7 @@ export class Feed {
 
   /** Something was changed: what is shown is asked for again. */
   refresh(): void {
-    if (this.#refresher) this.#refresher.stale = true;
+    this.#refresher?.hurry();
     this.#documents.refresh();
   }
 
@@ -114,7 +115,7 @@ export class Feed {
   async #listen(client: Client, refresher: Refresher, signal: AbortSignal): Promise<void> {
     for await (const event of client.stream('events', {}, signal)) {
       this.#take(event);
-      refresher.stale = true;
+      refresher.hurry();
       if (event.event === 'operation-ended') this.#documents.refresh();
     }
   }
@@ -134,7 +135,8 @@ export class Feed {
 /** Asks for the status when something has happened, and for past operations when one of them went by unseen. */
 class Refresher {
   /** Something happened since the status was asked for; at the beginning, whatever happened before we listened. */
-  stale = true;
+  #stale = true;
+  readonly #nap: Nap;
   readonly #store: Store<State>;
   readonly #client: Client;
   readonly #clock: Clock;
@@ -149,15 +151,25 @@ class Refresher {
     this.#client = client;
     this.#clock = clock;
     this.#onUnknown = onUnknown;
+    this.#nap = new Nap(clock);
+  }
+
+  /** Something happened: the status is asked for soon. */
+  hurry(): void {
+    if (this.#stale) return;
+    this.#stale = true;
+    this.#nap.wake();
   }
 
   async keepFresh(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#clock.sleep(tick, signal).catch(() => undefined);
-      if (signal.aborted) return;
-      const due = this.stale || this.#clock.monotonic() - this.#asked > quiet;
-      this.stale = false;
-      if (due) await this.refresh(signal);
+      const due = this.#asked + (this.#stale ? tick : quiet) - this.#clock.monotonic();
+      if (due > 0) {
+        await this.#nap.take(due, signal);
+        continue;
+      }
+      this.#stale = false;
+      await this.refresh(signal);
     }
   }
 

@@ -51,6 +51,20 @@ export interface Table<Row> {
   readonly condition: (row: Row) => Condition;
 }
 
+/** Which rows of a table are visible, below its titles. @param height lines of the table */
+export function visibleRows(size: number, height: number, marked: number) {
+  // The last line says how many are hidden, when some are.
+  const visible = size > height - 1 ? height - 2 : height - 1;
+  return { visible, ...windowAround(size, visible, marked) };
+}
+
+/** The row on a line of a table; undefined where there is none. @param line counted from the titles on */
+export function rowAtLine(size: number, height: number, marked: number, line: number): number | undefined {
+  const { visible, first } = visibleRows(size, height, marked);
+  const row = line - 1;
+  return row >= 0 && row < visible && first + row < size ? first + row : undefined;
+}
+
 /** A table: as many columns and rows as fit, the marked row always among them. */
 export function tableLines<Row>(table: Table<Row>, room: Room, glyphs: Glyphs): Line[] {
   const { rows, marked } = table;
@@ -59,9 +73,7 @@ export function tableLines<Row>(table: Table<Row>, room: Room, glyphs: Glyphs): 
     ({ title, width, align }, index) => `${index === 0 ? '' : '  '}${cell(title, width, glyphs.cut, align)}`,
   );
   const chosen = Math.min(Math.max(0, marked), rows.length - 1);
-  // The last line says how many are hidden, when some are.
-  const visible = rows.length > room.height - 1 ? room.height - 2 : room.height - 1;
-  const { first, above, below } = windowAround(rows.length, visible, chosen);
+  const { visible, first, above, below } = visibleRows(rows.length, room.height, chosen);
   const more = [
     ...(above > 0 ? [`${glyphs.up} ${above} above`] : []),
     ...(below > 0 ? [`${glyphs.down} ${below} below`] : []),

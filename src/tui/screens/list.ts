@@ -6,7 +6,7 @@ import { patternOf } from '../logs/pattern.ts';
 import type { Intent } from '../order.ts';
 import type { ScreenName } from '../screen-names.ts';
 import type { ListView, State, View } from '../state.ts';
-import { type Column, type Room, tableLines } from './columns.ts';
+import { type Column, type Room, rowAtLine, tableLines } from './columns.ts';
 import type { Canvas, Screen, ScreenAction } from './screen.ts';
 
 /** A key of a list: what it wants of the marked row, or of the list where no row is needed. */
@@ -116,10 +116,7 @@ export function listScreen<Row>(list: ListScreen<Row>): Screen {
     },
     rowAt: (state, canvas, line) => {
       const { head, rows, table } = layout(state, canvas);
-      const drawn = rows.length > table.height - 1 ? table.height - 2 : table.height - 1;
-      const first = Math.min(Math.max(place(state).index - Math.floor(drawn / 2), 0), Math.max(0, rows.length - drawn));
-      const row = line - head.length - 1;
-      return row >= 0 && row < drawn && first + row < rows.length ? first + row : undefined;
+      return rowAtLine(rows.length, table.height, place(state).index, line - head.length);
     },
   };
 }

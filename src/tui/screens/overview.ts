@@ -5,7 +5,7 @@ import type { Intent } from '../order.ts';
 import { releaseOrders } from '../orders/releases.ts';
 import { keyOf } from '../series.ts';
 import type { State } from '../state.ts';
-import { tableLines } from './columns.ts';
+import { rowAtLine, tableLines } from './columns.ts';
 import { listScreen } from './list.ts';
 import { belowLines, operationLines } from './operations.ts';
 import { problemLines } from './problems.ts';
@@ -65,13 +65,8 @@ export const overviewScreen: Screen = {
   rowAt: (state, canvas, line) => {
     if (state.status === undefined) return undefined;
     const { top } = layout(state, canvas);
-    const rows = canvas.height - top.length;
-    const size = state.status.services.length;
-    const drawn = size > rows - 1 ? rows - 2 : rows - 1;
-    const index = services.place?.(state).index ?? 0;
-    const first = Math.min(Math.max(index - Math.floor(drawn / 2), 0), Math.max(0, size - drawn));
-    const row = line - top.length - 1;
-    return row >= 0 && row < drawn && first + row < size ? first + row : undefined;
+    const marked = services.place?.(state).index ?? 0;
+    return rowAtLine(state.status.services.length, canvas.height - top.length, marked, line - top.length);
   },
 };
 
