@@ -61,6 +61,8 @@ export async function openScreens({ connect, color, verbs, runVerb }: Opening): 
   });
   if (settings.problem !== undefined) hand.say('fail', settings.problem);
   try {
+    // Keys that are pressed meanwhile wait; a terminal that echoes them would write them into the first frame.
+    process.stdin.setRawMode(true);
     // The agent is asked while the library loads, so that the first frame is one with something in it.
     feed.run().catch((error: unknown) => lifecycle.fail(error));
     const patience = systemClock.sleep(firstAnswerWithin);
@@ -95,6 +97,7 @@ export async function openScreens({ connect, color, verbs, runVerb }: Opening): 
     exit = 1;
   } finally {
     setMouse(false);
+    process.stdin.setRawMode(false);
     hand.close();
     feed.close();
     lifecycle.release();
