@@ -27,7 +27,8 @@ export interface LogEntry {
   readonly text: string;
 }
 
-export const logLevels = ['all', 'warnings', 'errors'] as const;
+/** Which lines are looked at: all but those for developers, or those that name themselves at least so urgent, or all. */
+export const logLevels = ['usual', 'warnings', 'errors', 'all'] as const;
 
 /** How the logs are looked at. */
 export interface LogsView {
@@ -154,7 +155,7 @@ export function initialState(now: number): State {
         service: undefined,
         filter: '',
         search: '',
-        level: 'all',
+        level: 'usual',
         anchor: undefined,
         frozen: undefined,
         shift: 0,

@@ -1,8 +1,10 @@
 import { withService } from './logs/update.ts';
 import { type ScreenName, screenNames } from './screen-names.ts';
 import { screenOf } from './screens/table.ts';
-import type { ListView, State, View } from './state.ts';
+import { type ListView, logLevels, type State, type View } from './state.ts';
 
+/** The level that `Esc` goes back to. */
+const [usualLevel] = logLevels;
 /** Screens that `Esc` remembers. */
 const longestTrail = 16;
 
@@ -32,8 +34,8 @@ export function back(view: View): View {
   if (view.screen === 'logs') {
     const { search, filter, level, anchor } = view.logs;
     if (search !== '') return set({ search: '' });
-    if (filter !== '' || level !== 'all')
-      return set({ filter: '', level: 'all', anchor: undefined, frozen: undefined });
+    if (filter !== '' || level !== usualLevel)
+      return set({ filter: '', level: usualLevel, anchor: undefined, frozen: undefined });
     if (anchor !== undefined) return set({ anchor: undefined, frozen: undefined });
   }
   const before = view.trail.at(-1);

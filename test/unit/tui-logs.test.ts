@@ -99,6 +99,17 @@ describe('a filter', () => {
     expect(seqs('errors')).toEqual([2, 4, 5]);
     expect(seqs('warnings')).toEqual([2, 3, 4, 5]);
   });
+
+  it('leaves debug out at first, and says so', () => {
+    const lines = [logEntry(1, 'INFO fine'), logEntry(2, 'level=debug msg="Notify success"'), logEntry(3, 'plain')];
+    const state = inLogs({}, lines);
+    expect(shown(state)).toMatch(/all services {2}2 lines, 1 of debug left out/);
+    expect(shown(state)).not.toContain('Notify success');
+    const all = pressed(state, 'logs.level', 'logs.level', 'logs.level');
+    expect(shown(all)).toMatch(/all services {2}3 lines +•/);
+    expect(shown(all)).toContain('Notify success');
+    expect(shown(pressed(all, 'logs.level'))).toBe(shown(state));
+  });
 });
 
 describe('lines', () => {
@@ -113,6 +124,12 @@ describe('lines', () => {
     ['ERRORS are counted', undefined],
   ] as const)('%s is %s', (text, level) => {
     expect(levelOf(text)).toBe(level);
+  });
+
+  it('of JSON begin with what differs from line to line', () => {
+    expect(readable('{"msg":"request","release":"v1.0","requestId":"a1","method":"GET","status":200}')).toBe(
+      'request method=GET status=200 release=v1.0 requestId=a1',
+    );
   });
 
   it('of JSON are read as a person would, and stay as they came when asked to', () => {

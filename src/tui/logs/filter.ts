@@ -44,9 +44,10 @@ export class LogFilter {
     if (newest > this.#newer.seen) {
       const passes = passing(wanted);
       const fresh = state.logs.slice(lastUpTo(state.logs, this.#newer.seen) + 1);
-      // Lines that came and went between two looks are counted as well where all lines are shown.
-      const missed = wanted.pattern === '' && wanted.level === 'all' ? newest - this.#newer.seen : undefined;
-      this.#newer.count += missed ?? fresh.filter(passes).length;
+      // Lines that came and went between two looks are counted as well where nearly all lines are shown.
+      const nearlyAll = wanted.pattern === '' && (wanted.level === 'all' || wanted.level === 'usual');
+      const gone = nearlyAll ? newest - this.#newer.seen - fresh.length : 0;
+      this.#newer.count += gone + fresh.filter(passes).length;
       this.#newer.seen = newest;
     }
     return this.#newer.count;
@@ -59,6 +60,7 @@ function passing({ pattern, level }: Wanted): (entry: LogEntry) => boolean {
     if (looked && !looked.test(text) && !looked.test(service)) return false;
     if (level === 'all') return true;
     const named = levelOf(text);
+    if (level === 'usual') return named !== 'debug';
     return named === 'error' || (named === undefined && error) || (level === 'warnings' && named === 'warning');
   };
 }

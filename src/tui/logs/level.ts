@@ -33,6 +33,8 @@ export function levelOf(text: string): Level {
 
 const messageKeys = ['msg', 'message', 'event', 'text'];
 const leftOut = new Set(['level', 'lvl', 'severity', 'time', 'timestamp', 'ts', '@timestamp', 'v', 'pid', 'hostname']);
+/** What is the same on many lines, or means something to machines alone, comes last: lines are cut at their end. */
+const last = /^(?:logger|name|release|service|commit|host|thread|(?:request|trace|span|correlation)[_-]?id)$/i;
 
 /** A line of JSON as a person reads it: the message, then the other fields as `key=value`; other lines as they are. */
 export function readable(text: string): string {
@@ -47,7 +49,8 @@ export function readable(text: string): string {
   const fields = new Map(Object.entries(parsed));
   const key = messageKeys.find((name) => typeof fields.get(name) === 'string');
   const level = fields.get('level') ?? fields.get('severity') ?? fields.get('lvl');
-  const rest = [...fields].filter(([name]) => name !== key && !leftOut.has(name));
+  const others = [...fields].filter(([name]) => name !== key && !leftOut.has(name));
+  const rest = [...others.filter(([name]) => !last.test(name)), ...others.filter(([name]) => last.test(name))];
   return [
     ...(typeof level === 'string' ? [level.toUpperCase()] : []),
     ...(key === undefined ? [] : [String(fields.get(key))]),

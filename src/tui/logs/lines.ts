@@ -27,7 +27,10 @@ export function logLines(state: State, canvas: Canvas): readonly Line[] {
   const last = lastVisible(matching, view.logs.anchor, room);
   const newer = view.logs.frozen ? filter.newer(state, view.logs.frozen, wanted) : 0;
   const head = spread(
-    headSegments(view.logs, wanted.pattern, matching.length, view.typing?.purpose === 'search'),
+    headSegments(view.logs, wanted.pattern, matching.length, {
+      searching: view.typing?.purpose === 'search',
+      leftOut: source.length - matching.length,
+    }),
     [
       view.logs.anchor === undefined
         ? { text: link.kind === 'up' ? `${glyphs.running} following ` : 'waiting for the agent ', color: 'green' }
@@ -42,9 +45,9 @@ export function logLines(state: State, canvas: Canvas): readonly Line[] {
   );
   if (matching.length === 0) {
     const why =
-      wanted.pattern === '' && wanted.level === 'all'
+      source.length === 0
         ? 'Nothing was written yet; lines appear as they come.'
-        : 'No line matches; Esc drops the filter, e shows all levels.';
+        : 'No line matches; Esc drops the filter, e chooses other levels.';
     return fill([head, [dim(`   ${why}`)]], height);
   }
   const label = Math.min(
@@ -64,7 +67,12 @@ export function logLines(state: State, canvas: Canvas): readonly Line[] {
   return fill([head, ...drawn.slice(-room)], height);
 }
 
-function headSegments(view: LogsView, pattern: string, matching: number, searching: boolean): Segment[] {
+function headSegments(
+  view: LogsView,
+  pattern: string,
+  matching: number,
+  { searching, leftOut }: { readonly searching: boolean; readonly leftOut: number },
+): Segment[] {
   const literal = pattern !== '' && patternOf(pattern).literal;
   return [
     { text: ' ' },
@@ -72,8 +80,11 @@ function headSegments(view: LogsView, pattern: string, matching: number, searchi
     ...(pattern === ''
       ? []
       : [dim('  matching '), { text: literal ? `"${pattern}"` : `/${pattern}/`, color: 'yellow' }]),
-    ...(view.level === 'all' ? [] : [{ text: `  ${view.level} only`, color: 'yellow' }]),
+    ...(view.level === 'warnings' || view.level === 'errors'
+      ? [{ text: `  ${view.level} only`, color: 'yellow' }]
+      : []),
     dim(`  ${count(matching, 'line')}`),
+    dim(view.level === 'usual' && pattern === '' && leftOut > 0 ? `, ${leftOut} of debug left out` : ''),
     ...(view.search === '' || searching ? [] : [dim('  search '), { text: view.search, inverse: true }]),
     ...(view.shift > 0 && !view.wrap ? [dim(`  from column ${view.shift + 1}`)] : []),
   ];

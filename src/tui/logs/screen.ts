@@ -22,7 +22,7 @@ export const logsScreen: Screen = {
     looking('follow', ['f'], 'the newest line; follow again', 'follow'),
     looking('next-service', ['s'], 'the next service; all services come first', 'service'),
     looking('previous-service', ['S'], 'the service before'),
-    looking('level', ['e'], 'all levels, warnings and errors, errors alone', 'levels'),
+    looking('level', ['e'], 'all but debug, warnings and errors, errors alone, all', 'levels'),
     looking('search', ['\\', 'Ctrl-F'], 'search and highlight; n older, N newer', 'search'),
     looking('older', ['n'], 'the next older line that the search finds'),
     looking('newer', ['N'], 'the next newer line that the search finds'),

@@ -43,7 +43,7 @@ export function updateLogs(state: State, action: string, around: Surroundings): 
       return set({ raw: !view.logs.raw });
     case 'logs.level':
       return set({
-        level: logLevels[(logLevels.indexOf(view.logs.level) + 1) % logLevels.length] ?? 'all',
+        level: logLevels[(logLevels.indexOf(view.logs.level) + 1) % logLevels.length] ?? 'usual',
         anchor: undefined,
         frozen: undefined,
       });
