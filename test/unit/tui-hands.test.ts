@@ -11,7 +11,7 @@ import { pathsFor } from '../../src/lib/paths.ts';
 import { Feed } from '../../src/tui/feed.ts';
 import { Hand } from '../../src/tui/hands/hand.ts';
 import { Keyboard } from '../../src/tui/hands/keyboard.ts';
-import { choicesFor, fuzzyScore, intentOf, splitWords } from '../../src/tui/hands/palette.ts';
+import { choicesFor, fuzzyScore, harmless, intentOf, splitWords } from '../../src/tui/hands/palette.ts';
 import { LogFilter } from '../../src/tui/logs/filter.ts';
 import { screens } from '../../src/tui/screens/table.ts';
 import { readSettings } from '../../src/tui/settings.ts';
@@ -101,6 +101,18 @@ describe('an order', () => {
     await busy?.next();
     press('2', 'r', 'Tab', 'Enter');
     await shows(/✗ appliance restart backend-1 · up is running, begun by .* → wait for it/);
+  });
+
+  it('runs a job of the clock, by its name', async () => {
+    const { press, shows } = await open();
+    press('7');
+    await shows(/▸\? 20300101T050000Z/);
+    press('J', 'Ctrl-U', ...'nothing', 'Enter');
+    await shows(/There is no job "nothing"/);
+    press('J', 'Ctrl-U', ...'backup', 'Enter');
+    await shows(/→ appliance schedule run backup\n[\s\S]*daily at 06:00[\s\S]*▸ Cancel/);
+    press('Tab', 'Enter');
+    await shows(/✓ appliance schedule run backup/);
   });
 
   it('that is severe wants a name', async () => {
@@ -217,6 +229,11 @@ describe('the palette', () => {
       order: { severity: 'destructive' },
     });
     expect(intentOf('releases show', verbs, state)).toMatchObject({ kind: 'say' });
+    expect(intentOf('schedule run backup', verbs, state)).toMatchObject({
+      kind: 'order',
+      order: { command: 'appliance schedule run backup' },
+    });
+    for (const name of harmless) expect(verbNames).toContain(name);
     expect(intentOf('what is this', verbs, state)).toMatchObject({ kind: 'say' });
     // Every verb either only looks, or has a dialog.
     for (const { name, required } of verbs) {

@@ -5,6 +5,7 @@ import { certificateOrders } from '../orders/certificates.ts';
 import { modelOrders } from '../orders/models.ts';
 import { releaseOrders } from '../orders/releases.ts';
 import { rolloutOrders } from '../orders/rollout.ts';
+import { scheduleOrders } from '../orders/schedule.ts';
 import { stackOrders } from '../orders/stack.ts';
 import { word } from '../orders/word.ts';
 import type { Screen } from '../screens/screen.ts';
@@ -97,7 +98,7 @@ export function splitWords(line: string): string[] {
 }
 
 /** Verbs that change nothing. Another one is asked about before it runs. */
-const harmless = new Set([
+export const harmless: ReadonlySet<string> = new Set([
   ...['plan', 'releases', 'releases show', 'releases diff', 'follow', 'operations'],
   ...['status', 'ps', 'stats', 'logs', 'alerts', 'alerts list'],
   ...['models list', 'models show', 'models verify', 'models history', 'models diff', 'models scan'],
@@ -188,6 +189,10 @@ function ownOrder(name: string, [first, second]: readonly string[], state: State
         return first === undefined ? undefined : certificateOrders.issue(first);
       case 'certs dry-run':
         return first === undefined ? undefined : certificateOrders.dryRun(first);
+      case 'schedule run': {
+        const job = state.documents.backups?.data?.jobs.find(({ name: known }) => known === first);
+        return job && scheduleOrders.run(job, state);
+      }
       case 'alerts drill':
         return first === undefined ? undefined : alertOrders.drill(first);
       default:

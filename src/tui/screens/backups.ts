@@ -3,14 +3,15 @@ import { age, type Condition, seconds } from '../../api/describe.ts';
 import type { JobView } from '../../api/schedule.ts';
 import { count, oneLine } from '../../lib/text.ts';
 import { formatBytes, formatDuration } from '../../lib/units.ts';
-import { bold, dim, type Glyphs, type Line, named, plain } from '../line.ts';
+import { bold, clip, dim, type Glyphs, type Line, named, nameWidth, plain } from '../line.ts';
 import type { Intent } from '../order.ts';
 import { backupOrders, restoreComponents } from '../orders/backups.ts';
+import { scheduleOrders } from '../orders/schedule.ts';
 import { word } from '../orders/word.ts';
 import type { State } from '../state.ts';
 import { type Column, fitting, type Room } from './columns.ts';
 import { listScreen } from './list.ts';
-import { conditionColors, verdictColors } from './signs.ts';
+import { conditionColors, utcOf, verdictColors } from './signs.ts';
 
 const nothingMarked: Intent = { kind: 'say', text: 'No snapshot is marked.' };
 const lost = 'the next prune forgets it';
@@ -28,6 +29,7 @@ function conditionOf({ problem, proven, kept }: Backup): Condition {
 export const backupsScreen = listScreen<Backup>({
   name: 'backups',
   title: 'Backups',
+  command: 'backup list',
   key: '7',
   feed: 'backups',
   noun: 'snapshot',
@@ -36,9 +38,10 @@ export const backupsScreen = listScreen<Backup>({
   condition: conditionOf,
   columns: columnsOf,
   about: ({ documents, now }, { width, height }, glyphs) =>
-    (documents.backups?.data?.jobs ?? [])
-      .slice(0, Math.floor(height / 5))
-      .map((job) => named(job.name, jobSegments(job, now, glyphs), width, glyphs)),
+    (documents.backups?.data?.jobs ?? []).slice(0, Math.floor(height / 5)).map((job, _, jobs) => {
+      const name = job.name.padEnd(Math.max(nameWidth, ...jobs.map((one) => one.name.length + 2)));
+      return clip([dim(` ${name}`), ...jobSegments(job, now, glyphs)], width, glyphs.cut);
+    }),
   details: detailsOf,
   empty: { text: 'There is no snapshot yet. This makes one:', command: 'appliance backup now' },
   actions: [
@@ -59,12 +62,33 @@ export const backupsScreen = listScreen<Backup>({
       act: (): Intent => ({ kind: 'order', order: backupOrders.now() }),
     },
     {
+      name: 'restore',
+      keys: ['R'],
+      help: 'put the data of the marked snapshot in the place of those in use, after the plan was shown',
+      hint: 'restore',
+      changes: true,
+      act: (row, { status }): Intent => {
+        if (!row) return nothingMarked;
+        if (row.problem !== null) return { kind: 'say', text: `${row.id} cannot be restored: ${oneLine(row.problem)}` };
+        if (!status) return { kind: 'say', text: 'The agent has not answered yet.' };
+        return askRestore(row.id, status.name);
+      },
+    },
+    {
       name: 'drill',
       keys: ['D'],
       help: 'restore the marked snapshot into throw-away containers and look at what comes out',
       hint: 'drill',
       changes: true,
       act: (row): Intent => (row ? { kind: 'order', order: backupOrders.drill(row.id) } : nothingMarked),
+    },
+    {
+      name: 'job',
+      keys: ['J'],
+      help: 'run one of the jobs above the list now, as the clock would',
+      hint: 'run job',
+      changes: true,
+      act: (_, state): Intent => askJob(state),
     },
     {
       name: 'verify',
@@ -83,21 +107,25 @@ export const backupsScreen = listScreen<Backup>({
       act: (row): Intent =>
         row ? { kind: 'order', order: backupOrders.protect(row.id, !row.protected) } : nothingMarked,
     },
-    {
-      name: 'restore',
-      keys: ['R'],
-      help: 'put the data of the marked snapshot in the place of those in use, after the plan was shown',
-      hint: 'restore',
-      changes: true,
-      act: (row, { status }): Intent => {
-        if (!row) return nothingMarked;
-        if (row.problem !== null) return { kind: 'say', text: `${row.id} cannot be restored: ${oneLine(row.problem)}` };
-        if (!status) return { kind: 'say', text: 'The agent has not answered yet.' };
-        return askRestore(row.id, status.name);
-      },
-    },
   ],
 });
+
+/** Which job; the first that is overdue is offered. */
+function askJob(state: State): Intent {
+  const jobs = state.documents.backups?.data?.jobs ?? [];
+  const [offered] = [...jobs].sort((a, b) => b.overdueSeconds - a.overdueSeconds);
+  if (offered === undefined) return { kind: 'say', text: 'Nothing runs by the clock here.' };
+  return {
+    kind: 'ask',
+    label: `job (${jobs.map(({ name }) => name).join(', ')})`,
+    text: offered.name,
+    next: (text) => {
+      const job = jobs.find(({ name }) => name === text.trim());
+      if (job === undefined) return { kind: 'say', text: `There is no job "${text}".` };
+      return { kind: 'order', order: scheduleOrders.run(job, state) };
+    },
+  };
+}
 
 /** Which part first: whoever has lost rows does not want the models of then. */
 function askRestore(id: string, appliance: string): Intent {
@@ -131,7 +159,7 @@ function columnsOf(rows: readonly Backup[], { now }: State, glyphs: Glyphs): rea
   ];
 }
 
-/** When it runs, how the last run ended, when the next one is due. */
+/** How the last run ended, when the next one is due, when it runs. */
 function jobSegments(
   { schedule, zone, state, last, nextRun, overdueSeconds, waitsFor }: JobView,
   now: number,
@@ -143,12 +171,12 @@ function jobSegments(
   const next = nextRun === null ? undefined : Math.max(0, Date.parse(nextRun) - now);
   return [
     { text: `${glyphs[condition]} `, color: conditionColors[condition] },
-    { text: `${schedule} ${zone}` },
-    dim(last === null ? ', never ran' : `, ${last.result} ${agoOf(last.endedAt ?? last.startedAt, now)}`),
-    dim(last?.error ? `: ${oneLine(last.error)}` : ''),
-    dim(waitsFor === null ? '' : `, waits for ${waitsFor}`),
-    dim(state === 'off' ? ', switched off' : next === undefined ? '' : `, next in ${formatDuration(next)}`),
+    { text: last === null ? 'never ran' : `${last.result} ${agoOf(last.endedAt ?? last.startedAt, now)}` },
+    { text: last?.error ? `: ${oneLine(last.error)}` : '' },
     ...(overdueSeconds > 0 ? [{ text: `, overdue by ${seconds(overdueSeconds)}`, color: 'yellow' }] : []),
+    { text: waitsFor === null ? '' : `, waits for ${waitsFor}` },
+    { text: state === 'off' ? ', switched off' : next === undefined ? '' : `, next in ${formatDuration(next)}` },
+    dim(`  ${schedule} ${zone}`),
   ];
 }
 
@@ -187,8 +215,11 @@ function showLines({ time, kind, release, proven, kept, components, models, find
           'row',
         )} in ${count(Object.keys(rows).length, 'table')}`;
   return [
-    [dim('Made         '), { text: `${time}  ${kind}${release ? `, while ${release.tag} was live` : ''}` }],
-    [dim('Proven       '), { text: proven ? `${proven.time}, restored in ${seconds(proven.seconds)}` : 'never' }],
+    [dim('Made         '), { text: `${utcOf(time)}  ${kind}${release ? `, while ${release.tag} was live` : ''}` }],
+    [
+      dim('Proven       '),
+      { text: proven ? `${utcOf(proven.time)}, restored in ${seconds(proven.seconds)}` : 'never' },
+    ],
     [dim('Kept         '), { text: kept.join(', ') || lost }],
     [],
     [bold('Parts')],
@@ -205,7 +236,9 @@ function showLines({ time, kind, release, proven, kept, components, models, find
     ...drills.flatMap((drill): Line[] => [
       [
         { text: `  ${drill.verdict}`, color: verdictColors[drill.verdict], bold: true },
-        { text: `  ${drill.time}${drill.depth === 'deep' ? ', in depth' : ''}, restored in ${seconds(drill.seconds)}` },
+        {
+          text: `  ${utcOf(drill.time)}${drill.depth === 'deep' ? ', in depth' : ''}, restored in ${seconds(drill.seconds)}`,
+        },
       ],
       ...drill.findings.map(findingLine),
       ...drill.untested.map((what) => plain(`    not tested: ${oneLine(what)}`)),
