@@ -55,7 +55,7 @@ export class Feed {
   /** Runs until `close`. */
   async run(): Promise<void> {
     const { signal } = this.#stop;
-    const ticking = setInterval(() => this.#store.set({ now: this.#clock.now() }), tick);
+    const ticking = setInterval(() => this.#tick(), tick);
     try {
       for (let failures = 0; !signal.aborted; ) {
         const error = await this.#attend().catch(asApplianceError);
@@ -70,6 +70,14 @@ export class Feed {
 
   close(): void {
     this.#stop.abort();
+  }
+
+  /** Seconds are counted where something is waited for; elsewhere the time comes with the status. */
+  #tick(): void {
+    const { link, operation, status, now } = this.#store.get();
+    const waits = link.kind !== 'up' || operation !== undefined || status?.rollout != null;
+    const time = this.#clock.now();
+    if (waits || time - now >= quiet) this.#store.set({ now: time });
   }
 
   /** Waits before the next try, and says so. */

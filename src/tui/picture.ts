@@ -63,8 +63,6 @@ export class Film {
   lines(state: State, canvas: Canvas): readonly Line[] {
     const size = `${canvas.width} ${canvas.height}`;
     const before = size === this.#size ? this.#state : undefined;
-    this.#state = state;
-    this.#size = size;
     if (before && showsTheSame(before, state)) return this.#lines;
     const last = this.#lines;
     const next = frameLines(state, canvas, this.#keys, this.#verbs).map((line, index) => {
@@ -73,6 +71,8 @@ export class Film {
     });
     const isNew = next.length !== last.length || next.some((line, index) => line !== last[index]);
     if (isNew) this.#lines = next;
+    this.#state = state;
+    this.#size = size;
     return this.#lines;
   }
 }
