@@ -11,7 +11,7 @@ export const certificateOrders = {
     command: `appliance certs renew ${word(set)}${due === null ? ' --force' : ''}`,
     happens: [
       due === null
-        ? `It is not due${renewAfter === null ? '' : ` before ${renewAfter}`}; this counts against the limits of its issuer all the same.`
+        ? `It is not due${renewAfter === null ? '' : ` before ${renewAfter.slice(0, 10)}`}; this counts against the limits of its issuer all the same.`
         : `It is due: ${due}.`,
       inForce,
     ],

@@ -8,7 +8,7 @@ import { alertOrders } from '../orders/alerts.ts';
 import type { State } from '../state.ts';
 import { type Column, fitting, type Room } from './columns.ts';
 import { listScreen } from './list.ts';
-import { conditionColors } from './signs.ts';
+import { conditionColors, utcOf } from './signs.ts';
 
 /** An alert, or a silence that is in force. */
 type Row =
@@ -20,6 +20,7 @@ const nothingMarked: Intent = { kind: 'say', text: 'No alert is marked.' };
 export const alertsScreen = listScreen<Row>({
   name: 'alerts',
   title: 'Alerts',
+  command: 'alerts',
   key: '9',
   feed: 'alerts',
   noun: 'entry',
@@ -152,7 +153,7 @@ function columnsOf(rows: readonly Row[], { now }: State, glyphs: Glyphs): readon
 }
 
 function summaryOf(row: Row): string {
-  return oneLine(row.kind === 'alert' ? row.alert.summary : `by ${row.silence.by}, until ${row.silence.until}`);
+  return oneLine(row.kind === 'alert' ? row.alert.summary : `by ${row.silence.by}, until ${utcOf(row.silence.until)}`);
 }
 
 function aboutLines({ documents: { alerts } }: State, { width }: Room, glyphs: Glyphs): readonly Line[] {
@@ -168,7 +169,7 @@ function aboutLines({ documents: { alerts } }: State, { width }: Room, glyphs: G
         ? [{ text: ` ${glyphs.pass} `, color: 'green' }, { text: `Alertmanager ${alertmanager.address}` }]
         : [{ text: ` ${glyphs.fail} `, color: 'red' }, { text: oneLine(alertmanager.problem) }];
   const who: Line = onCall
-    ? [...told, dim(`  ${glyphs.dot} on call: `), bold(oneLine(onCall.name)), dim(` until ${onCall.until}`)]
+    ? [...told, dim(`  ${glyphs.dot} on call: `), bold(oneLine(onCall.name)), dim(` until ${utcOf(onCall.until)}`)]
     : told;
   return [clip(who, width, glyphs.cut)];
 }
@@ -178,7 +179,7 @@ function detailsOf(row: Row, _: State, { width }: Room, glyphs: Glyphs): readonl
     const { matchers, by, until, comment } = row.silence;
     return [
       named('Silence', [bold(matchers)], width, glyphs),
-      named('By', [{ text: `${oneLine(by)} until ${until}` }], width, glyphs),
+      named('By', [{ text: `${oneLine(by)} until ${utcOf(until)}` }], width, glyphs),
       ...(comment === '' ? [] : [named('Comment', [{ text: oneLine(comment) }], width, glyphs)]),
     ];
   }
@@ -204,7 +205,7 @@ function detailsOf(row: Row, _: State, { width }: Room, glyphs: Glyphs): readonl
       : [
           named(
             'By',
-            [{ text: `${oneLine(alert.by)}${alert.until === null ? '' : ` until ${alert.until}`}` }],
+            [{ text: `${oneLine(alert.by)}${alert.until === null ? '' : ` until ${utcOf(alert.until)}`}` }],
             width,
             glyphs,
           ),

@@ -22,6 +22,7 @@ function conditionOf({ result }: AuditEntry): Condition {
 export const auditScreen = listScreen<AuditEntry>({
   name: 'audit',
   title: 'Audit',
+  command: 'audit',
   key: '0',
   feed: 'audit',
   noun: 'entry',

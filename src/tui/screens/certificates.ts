@@ -7,7 +7,7 @@ import { certificateOrders } from '../orders/certificates.ts';
 import type { State } from '../state.ts';
 import { type Column, fitting, type Room } from './columns.ts';
 import { listScreen } from './list.ts';
-import { conditionColors } from './signs.ts';
+import { conditionColors, utcOf } from './signs.ts';
 
 /** Days before its end at which a certificate should have been renewed. */
 const lateDays = 14;
@@ -38,6 +38,7 @@ function conditionOf(row: Certificate): Condition {
 export const certificatesScreen = listScreen<Certificate>({
   name: 'certificates',
   title: 'Certificates',
+  command: 'certs',
   key: '8',
   feed: 'certificates',
   noun: 'certificate',
@@ -104,12 +105,24 @@ function columnsOf(rows: readonly Certificate[], _: State, glyphs: Glyphs): read
 }
 
 function detailsOf(row: Certificate, { now }: State, { width }: Room, glyphs: Glyphs): readonly Line[] {
-  const { set, kind, issuer, serial, servedSerial, notBefore, notAfter, renewAfter, due } = row;
+  const { set, serial, servedSerial, notBefore, notAfter, renewAfter, due } = row;
   const served = servedOf(row);
   return [
     named('Marked', [bold(set), dim(`  ${domainsOf(row)}`)], width, glyphs),
-    named('Issuer', [{ text: `${oneLine(issuer ?? 'none yet')}${kind === null ? '' : ` (${kind})`}` }], width, glyphs),
-    named('Valid', [{ text: notAfter === null ? 'there is none yet' : `${notBefore} to ${notAfter}` }], width, glyphs),
+    named('Issuer', [{ text: issuerOf(row) }], width, glyphs),
+    named(
+      'Valid',
+      [
+        {
+          text:
+            notAfter === null
+              ? 'there is none yet'
+              : `${notBefore === null ? '?' : utcOf(notBefore)} to ${utcOf(notAfter)}`,
+        },
+      ],
+      width,
+      glyphs,
+    ),
     named(
       'Served',
       [
@@ -130,12 +143,18 @@ function detailsOf(row: Certificate, { now }: State, { width }: Room, glyphs: Gl
     ),
     named(
       'Renewal',
-      [{ text: due ?? (renewAfter === null ? 'nobody here renews it' : `by itself after ${renewAfter}`) }],
+      [{ text: due ?? (renewAfter === null ? 'nobody here renews it' : `by itself after ${utcOf(renewAfter)}`) }],
       width,
       glyphs,
     ),
     ...attemptLines(row, now, width, glyphs),
   ];
+}
+
+/** `Example CA (acme)`; the kind is not said twice. */
+function issuerOf({ issuer, kind }: Certificate): string {
+  const name = oneLine(issuer ?? 'none yet');
+  return kind === null || name.includes(kind) ? name : `${name} (${kind})`;
 }
 
 function attemptLines(row: Certificate, now: number, width: number, glyphs: Glyphs): readonly Line[] {
@@ -151,6 +170,8 @@ function attemptLines(row: Certificate, now: number, width: number, glyphs: Glyp
       width,
       glyphs,
     ),
-    ...(nextAttempt === null ? [] : [named('', [dim(`the next one by itself after ${nextAttempt}`)], width, glyphs)]),
+    ...(nextAttempt === null
+      ? []
+      : [named('', [dim(`the next one by itself after ${utcOf(nextAttempt)}`)], width, glyphs)]),
   ];
 }

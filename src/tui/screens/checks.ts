@@ -16,10 +16,11 @@ const whatOf = ({ observed }: CheckSeen) => oneLine(observed);
 export const checksScreen = listScreen<CheckSeen>({
   name: 'checks',
   title: 'Checks',
+  command: 'check',
   key: 'c',
   feed: 'checks',
   noun: 'check',
-  rows: ({ documents }) => documents.checks?.data,
+  rows: ({ documents }) => documents.checks?.data && worstFirst(documents.checks.data),
   id: ({ id }) => id,
   condition: ({ verdict }) => verdict,
   columns: columnsOf,
@@ -47,6 +48,12 @@ export const checksScreen = listScreen<CheckSeen>({
     },
   ],
 });
+
+/** What failed stands at the top, then what could not be told; within them the checklists keep their order. */
+function worstFirst(rows: readonly CheckSeen[]): readonly CheckSeen[] {
+  const rank = { fail: 0, inconclusive: 1, pass: 2 } as const;
+  return [...rows].sort((a, b) => rank[a.verdict] - rank[b.verdict]);
+}
 
 /** How many of each checklist passed, failed or could not be told. */
 function groupLines(rows: readonly CheckSeen[], width: number, glyphs: Glyphs): readonly Line[] {

@@ -20,6 +20,8 @@ export interface Room {
 
 /** Columns that the first column, the name of a row, keeps before another one is left out. */
 const leastName = 16;
+/** Columns that a text needs to say anything when it is cut. */
+const leastText = 16;
 
 /** The width of the widest text, within limits. */
 export function fitting<Row>(rows: readonly Row[], text: (row: Row) => string, least: number, most: number): number {
@@ -36,9 +38,11 @@ function thatFit<Row>([name, ...others]: readonly Column<Row>[], width: number):
   const chosen: Column<Row>[] = [];
   let left = width - 3 - least;
   for (const column of others) {
-    if (column.width + 2 > left) break;
-    chosen.push(column);
-    left -= column.width + 2;
+    // Of a text the beginning is better than nothing; a number is whole or not there.
+    const width = column.align === 'right' || left - 2 < leastText ? column.width : Math.min(column.width, left - 2);
+    if (width + 2 > left) break;
+    chosen.push({ ...column, width });
+    left -= width + 2;
   }
   return [{ ...name, width: Math.max(1, Math.min(name.width, least + Math.max(0, left), width - 3)) }, ...chosen];
 }
@@ -52,7 +56,7 @@ export interface Table<Row> {
 }
 
 /** Which rows of a table are visible, below its titles. @param height lines of the table */
-export function visibleRows(size: number, height: number, marked: number) {
+function visibleRows(size: number, height: number, marked: number) {
   // The last line says how many are hidden, when some are.
   const visible = size > height - 1 ? height - 2 : height - 1;
   return { visible, ...windowAround(size, visible, marked) };

@@ -33,7 +33,7 @@ export function headerLine(state: State, width: number, glyphs: Glyphs): Line {
   return spread(left, right, width, glyphs.cut);
 }
 
-/** The screens with their keys, and how many alerts fire. Where there is no room for all titles, some show their key alone. */
+/** The screens with their keys, and how many alerts fire that are more than news. Where there is no room for all titles, some show their key alone. */
 export function tabsLine(state: State, width: number, glyphs: Glyphs): Line {
   return clip(
     tabsOf(state, width, glyphs).flatMap(({ segments }) => segments),
@@ -48,7 +48,7 @@ interface Tab {
 }
 
 function tabsOf({ view, status }: State, width: number, glyphs: Glyphs): readonly Tab[] {
-  const alerts = status?.alerts.length ?? 0;
+  const alerts = status?.alerts.filter(({ severity }) => severity !== 'info').length ?? 0;
   const draw = (screen: Tab['screen'], long: boolean): Tab => {
     const { name, key, title } = screen;
     const inverse = view.screen === name;

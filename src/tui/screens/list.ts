@@ -33,6 +33,8 @@ export interface ListScreen<Row> {
   readonly about?: (state: State, room: Room, glyphs: Glyphs) => readonly Line[];
   /** What is known of the marked row, shown below the table where there is room. */
   readonly details?: (row: Row, state: State, room: Room, glyphs: Glyphs) => readonly Line[];
+  /** What shows the same on the command line. */
+  readonly command: string;
   /** What an empty list means, and the command that fills it. */
   readonly empty: { readonly text: string; readonly command?: string };
   readonly actions: readonly ListAction<Row>[];
@@ -83,7 +85,7 @@ export function listScreen<Row>(list: ListScreen<Row>): Screen {
         dim(`  ${how}`),
         ...(filter === '' ? [] : [dim('  matching '), { text: filter, color: 'yellow' }]),
       ],
-      [],
+      [dim(`appliance ${list.command} `)],
       width,
       glyphs.cut,
     );

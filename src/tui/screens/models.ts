@@ -9,7 +9,7 @@ import { word } from '../orders/word.ts';
 import type { State } from '../state.ts';
 import { type Column, fitting, type Room } from './columns.ts';
 import { listScreen } from './list.ts';
-import { conditionColors } from './signs.ts';
+import { conditionColors, utcOf } from './signs.ts';
 
 const conditions = {
   production: 'pass',
@@ -28,6 +28,7 @@ const nothingMarked: Intent = { kind: 'say', text: 'No version is marked.' };
 export const modelsScreen = listScreen<Model>({
   name: 'models',
   title: 'Models',
+  command: 'models list',
   key: '6',
   feed: 'models',
   noun: 'version',
@@ -153,7 +154,10 @@ function lookAt(row: Model): Intent {
 function modelLines(model: ModelDetail): Line[] {
   return [
     [dim('State        '), { text: `${model.state}${model.inForce ? ', in force' : ''}` }],
-    [dim('Trained      '), { text: `${model.trainedAt ?? 'unknown'}  ${model.algorithm ?? ''}` }],
+    [
+      dim('Trained      '),
+      { text: `${model.trainedAt === null ? 'unknown' : utcOf(model.trainedAt)}  ${model.algorithm ?? ''}` },
+    ],
     [dim('Manifest     '), { text: model.sha256 }],
     [dim('Directory    '), { text: model.directory }],
     [dim('Features     '), { text: model.features.join(' ') }],
@@ -178,7 +182,7 @@ function modelLines(model: ModelDetail): Line[] {
     [],
     [bold('History')],
     ...model.history.map(({ time, event, actor, reason }) =>
-      plain(`  ${time}  ${event} by ${actor}${reason === null ? '' : `: ${reason}`}`),
+      plain(`  ${utcOf(time)}  ${event} by ${actor}${reason === null ? '' : `: ${reason}`}`),
     ),
   ];
 }

@@ -77,12 +77,9 @@ export function dialogLines(dialog: Dialog, room: Room, glyphs: Glyphs): readonl
       glyphs.cut,
     ),
   ];
-  const body = scrolledLines(
-    happens,
-    dialog.top,
-    { width, height: Math.max(1, height - head.length - foot.length - 2) },
-    glyphs,
-  );
+  // The buttons stand right below what they are about.
+  const most = Math.max(1, height - head.length - foot.length - 2);
+  const body = scrolledLines(happens, dialog.top, { width, height: Math.min(happens.length, most) }, glyphs);
   return fill([...head, blank, ...body, blank, ...foot], height).slice(0, height);
 }
 

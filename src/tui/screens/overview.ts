@@ -10,7 +10,7 @@ import { listScreen } from './list.ts';
 import { belowLines, operationLines } from './operations.ts';
 import { problemLines } from './problems.ts';
 import type { Canvas, Screen } from './screen.ts';
-import { serviceColumns } from './services.ts';
+import { inOrder, serviceColumns } from './services.ts';
 import { standingLines } from './standing.ts';
 import { waitingLines } from './waiting.ts';
 
@@ -23,9 +23,10 @@ const leastBelow = 3;
 const services = listScreen<ServiceStatus>({
   name: 'overview',
   title: 'Overview',
+  command: 'ps',
   key: '1',
   noun: 'container',
-  rows: ({ status }) => status?.services,
+  rows: ({ status }) => status && inOrder(status),
   id: keyOf,
   condition: conditionOf,
   columns: serviceColumns,
@@ -71,7 +72,7 @@ export const overviewScreen: Screen = {
 };
 
 function layout(state: State, canvas: Canvas): { readonly top: readonly Line[]; readonly table: readonly Line[] } {
-  const rows = state.status?.services ?? [];
+  const rows = state.status ? inOrder(state.status) : [];
   const top = topLines(state, canvas);
   const room = { ...canvas, height: canvas.height - top.length };
   if (rows.length === 0) return { top, table: services.lines(state, { ...room, height: 3 }).slice(2) };

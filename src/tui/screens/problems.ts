@@ -20,16 +20,25 @@ export function problemLines(
       ],
       ...(hint === undefined ? [] : [[dim(`   ${glyphs.arrow} ${oneLine(hint)}`)]]),
     ]);
-  const alerts = status.alerts.map(
-    ({ severity, summary }): Line => [
-      // News is no fault.
-      severity === 'info' ? dim(` ${glyphs.skipped} `) : { text: ` ${glyphs.fail} `, color: 'red', bold: true },
-      { text: `${severity}: ${oneLine(summary)}` },
-    ],
-  );
-  const all = [...findings, ...alerts];
+  const alerts = status.alerts
+    .filter(({ severity }) => severity !== 'info')
+    .map(
+      ({ severity, summary }): Line => [
+        { text: ` ${glyphs.fail} `, color: 'red', bold: true },
+        { text: `${severity}: ${oneLine(summary)}` },
+      ],
+    );
+  const all = [...findings, ...alerts, ...newsLines(status.alerts, glyphs)];
   if (all.length === 0) return [];
   const most = Math.max(2, Math.floor(height / 3));
   const shown = all.length > most ? [...all.slice(0, most - 1), [dim('   and more: appliance status')]] : all;
   return shown.map((line) => clip(line, width, glyphs.cut));
+}
+
+/** News is no fault: one line for all of it. */
+function newsLines(alerts: Status['alerts'], glyphs: Glyphs): Line[] {
+  const [newest, ...others] = alerts.filter(({ severity }) => severity === 'info');
+  if (newest === undefined) return [];
+  const more = others.length === 0 ? '' : `  and ${others.length} more on Alerts`;
+  return [[dim(` ${glyphs.skipped} `), { text: `info: ${oneLine(newest.summary)}` }, dim(more)]];
 }

@@ -9,7 +9,7 @@ import { word } from '../orders/word.ts';
 import type { State } from '../state.ts';
 import { type Column, fitting, type Room } from './columns.ts';
 import { listScreen } from './list.ts';
-import { colourOf, conditionColors } from './signs.ts';
+import { colourOf, conditionColors, utcOf } from './signs.ts';
 
 const conditions = { live: 'pass', warm: 'running', kept: 'skipped', gone: 'skipped' } as const;
 const meanings = {
@@ -22,6 +22,7 @@ const meanings = {
 export const releasesScreen = listScreen<ReleaseSummary>({
   name: 'releases',
   title: 'Releases',
+  command: 'releases',
   key: '4',
   feed: 'releases',
   noun: 'release',
@@ -166,7 +167,7 @@ function lookAt(row: ReleaseSummary, state: State): Intent {
 function detailLines(detail: ReleaseDetail): Line[] {
   return [
     [dim('Commit       '), { text: detail.commit }],
-    [dim('Created      '), { text: detail.createdAt }],
+    [dim('Created      '), { text: utcOf(detail.createdAt) }],
     [dim('Schema       '), { text: `${detail.schema ?? 'none'}, reads from ${detail.schemaReadableFrom ?? 'any'} on` }],
     [dim('Environment  '), { text: `${detail.environmentKeys.length} keys: ${detail.environmentKeys.join(' ')}` }],
     [dim('Images       '), { text: formatBytes(detail.imageBytes) }],
@@ -178,6 +179,6 @@ function detailLines(detail: ReleaseDetail): Line[] {
     ),
     [],
     [bold('History')],
-    ...detail.history.map(({ at, kind, result, actor }) => plain(`  ${at}  ${kind} ${result}, by ${actor}`)),
+    ...detail.history.map(({ at, kind, result, actor }) => plain(`  ${utcOf(at)}  ${kind} ${result}, by ${actor}`)),
   ];
 }

@@ -1,5 +1,5 @@
 import { age, conditionOf, percent } from '../../api/describe.ts';
-import type { ServiceStatus } from '../../api/schema.ts';
+import type { ServiceStatus, Status } from '../../api/schema.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { clip, dim, type Glyphs, type Line, named } from '../line.ts';
 import type { Intent } from '../order.ts';
@@ -59,12 +59,22 @@ export function serviceColumns(
   ];
 }
 
+/** What does not run as it should, then what serves, then what all share, then the colour that is idle. */
+export function inOrder({ services, release }: Pick<Status, 'services' | 'release'>): readonly ServiceStatus[] {
+  const rank = (service: ServiceStatus) => {
+    if (['fail', 'inconclusive'].includes(conditionOf(service))) return 0;
+    return service.colour === null ? 2 : service.colour === release?.colour ? 1 : 3;
+  };
+  return [...services].sort((a, b) => rank(a) - rank(b));
+}
+
 export const servicesScreen = listScreen<ServiceStatus>({
   name: 'services',
   title: 'Services',
+  command: 'ps',
   key: '2',
   noun: 'container',
-  rows: ({ status }) => status?.services,
+  rows: ({ status }) => status && inOrder(status),
   id: keyOf,
   condition: conditionOf,
   columns: serviceColumns,

@@ -7,3 +7,8 @@ export function colourOf(colour: 'blue' | 'green' | null): string | undefined {
   if (colour === null) return undefined;
   return colour === 'blue' ? 'blueBright' : 'green';
 }
+
+/** A time as people read it: `2030-01-12 09:31 UTC`. @param time RFC 3339 in UTC */
+export function utcOf(time: string): string {
+  return `${time.slice(0, 16).replace('T', ' ')} UTC`;
+}

@@ -9,6 +9,8 @@ import { trafficBar } from './traffic.ts';
 
 /** From this width on, two facts stand beside each other. */
 const twoColumns = 140;
+/** From this width on, there is room to say what was proven. */
+const widthForProof = 88;
 /** Days before the end of a certificate at which its colour changes: it should have been renewed. */
 const lateDays = 14;
 /** Milliseconds after which a backup, or the proof that one can be restored, is old: a night was missed, or two months. */
@@ -76,7 +78,7 @@ function factsOf(
       width,
       glyphs,
     ),
-    named('Backup', backupSegments(status.backup, now, glyphs), width, glyphs),
+    named('Backup', backupSegments(status.backup, now, width, glyphs), width, glyphs),
     named('Certs', certificateSegments(status.certificates, glyphs), width, glyphs),
     named(
       'Edge',
@@ -99,6 +101,7 @@ function factsOf(
 function backupSegments(
   { lastSuccess, lastProvenRestore, nextRun }: Status['backup'],
   now: number,
+  width: number,
   glyphs: Glyphs,
 ): Segment[] {
   if (lastSuccess === null && lastProvenRestore === null && nextRun === null) return [dim('none was made yet')];
@@ -114,7 +117,7 @@ function backupSegments(
   return [
     ...stamp('made', lastSuccess, oldBackup),
     { text: '  ' },
-    ...stamp('restore proven', lastProvenRestore, oldProof),
+    ...stamp(width < widthForProof ? 'proven' : 'restore proven', lastProvenRestore, oldProof),
     dim(next === undefined ? '' : next <= 0 ? '  next is due' : `  next in ${formatDuration(next)}`),
   ];
 }
