@@ -5,6 +5,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } 
 import { connectSocket } from '../../src/api/socket.ts';
 import { pathsFor } from '../../src/lib/paths.ts';
 import { displayWidth } from '../../src/lib/text.ts';
+import { screens } from '../../src/tui/screens/table.ts';
+import { onLight } from '../../src/tui/theme.ts';
 import { buildProgram, end, playStage } from './program.ts';
 import { temporaryRoot } from './stage/face.ts';
 import { TestTerminal } from './terminal.ts';
@@ -65,6 +67,10 @@ function open(columns = 80, rows = 24, { command = '', root = place.root, env = 
   return terminal;
 }
 
+/** A colour that is sent to a terminal. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: looks for control characters
+const sgrOfColor = /\u001b\[(?:[349]\d|10\d)(?:;\d+)*m/;
+
 /** What each screen shows when it has been answered. */
 const signs: readonly (readonly [string, RegExp])[] = [
   ['1', /▸✓ backend-1/],
@@ -76,13 +82,32 @@ const signs: readonly (readonly [string, RegExp])[] = [
   ['7', /20300101T050000Z-1f3c/],
   ['8', /▸✓ main/],
   ['9', /BackendSlow/],
-  ['c', /▸✓ free space/],
+  ['c', /▸✗ mode of the env/],
   ['0', /Audit {2}4 entries/],
 ];
+
+/** What is on the terminal, with times, and what only a running process has, made the same. The logs go on and on. */
+function goldenOf({ lines }: TestTerminal): string {
+  const zeros = (digits: string) => digits.replace(/\d/g, '0');
+  // Bars of readings grow for as long as one looks; those of shares are there from the beginning.
+  const bars = (line: string) => (/Traffic|Held/.test(line) ? line : line.replace(/[▁▂▃▄▅▆▇█]/g, ' ').trimEnd());
+  return `${lines
+    .map(bars)
+    .join('\n')
+    .replace(/pid \d+/g, 'pid 0')
+    .replace(/\d+(?:\.\d+)?(?= (?:d|h|min|s|ms)\b)/g, zeros)
+    .replace(/\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?Z?)?)?/g, zeros)}\n`;
+}
+
+function goldenFile(key: string, columns: number, rows: number): string {
+  const name = screens.find((screen) => screen.key === key)?.name ?? key;
+  return join(import.meta.dirname, `golden/${name}-${columns}x${rows}.txt`);
+}
 
 describe.each([
   [80, 24],
   [60, 14],
+  [120, 40],
   [300, 80],
 ])('at %i × %i', (columns, rows) => {
   it('shows every screen, help and palette without a line too many', async () => {
@@ -101,6 +126,7 @@ describe.each([
       terminal.type(key);
       await terminal.shows(sign);
       fits();
+      if (key !== '3') await expect(goldenOf(terminal)).toMatchFileSnapshot(goldenFile(key, columns, rows));
     }
     terminal.type('?');
     await terminal.shows(/prove that the audit log/);
@@ -183,11 +209,15 @@ describe('keys', () => {
   it('arrive together, torn apart, and in a filter', async () => {
     const terminal = open();
     await terminal.shows(/▸✓ backend-1/);
-    terminal.type('jj');
-    await terminal.shows(/▸✓ frontend-prediction/);
+    terminal.type('jjj');
+    await terminal.shows(/▸✓ frontend-training/);
     terminal.type('\u001b');
     await new Promise((resolve) => setTimeout(resolve, 3));
     terminal.type('[A');
+    await terminal.shows(/▸✓ frontend-prediction/);
+    terminal.type('\u001b[');
+    await new Promise((resolve) => setTimeout(resolve, 3));
+    terminal.type('A');
     await terminal.shows(/▸✓ backend-2/);
     terminal.type('\r');
     await terminal.shows(/ backend-2 .* following/);
@@ -259,8 +289,8 @@ describe('keys', () => {
     const terminal = open(100, 30);
     await terminal.shows(/Release +v1/);
     terminal.type('c');
-    await terminal.shows(/▸✓ free space/);
-    terminal.type('jjr');
+    await terminal.shows(/▸✗ mode of the env/);
+    terminal.type('r');
     await terminal.shows(/checklist \(preflight, config[^)]*\): config/);
     terminal.type('\r');
     await terminal.shows(/→ appliance check config/);
@@ -318,8 +348,16 @@ describe('many', () => {
     await terminal.shows(/v1\.0 on blue/);
     terminal.type('2');
     await terminal.shows(/Services {2}500 containers/);
+    // What all colours share stands below the live one.
     terminal.type('G');
+    await terminal.shows(/▸✓ redis/);
+    terminal.type('kkk');
     await terminal.shows(/▸✓ worker-493/);
+    // A step of the mark is two lines, not a new screen.
+    const before = terminal.raw.length;
+    terminal.type('k');
+    await terminal.shows(/▸✓ worker-492/);
+    expect(terminal.raw.length - before).toBeLessThan(900);
     terminal.type('/worker-49\r');
     await terminal.shows(/5 of 500 containers/);
   });
@@ -350,6 +388,52 @@ describe('many', () => {
   }, 900_000);
 });
 
+describe('a terminal', () => {
+  it('without colour is told all of it, and which screen is open', async () => {
+    const terminal = open(100, 30, { env: { NO_COLOR: '1' } });
+    await terminal.shows(/▸✓ backend-1/);
+    for (const [key, sign] of signs) {
+      terminal.type(key);
+      await terminal.shows(sign);
+      expect([...terminal.colors]).toEqual(['default']);
+      expect(terminal.inverseOf(1).trim()).toMatch(new RegExp(`^${key}\\b`));
+    }
+    terminal.type('4');
+    await terminal.shows(/• v0\.9/);
+    terminal.type('jb');
+    await terminal.shows(/▸ Cancel/);
+    expect(terminal.raw).not.toMatch(sgrOfColor);
+  });
+
+  it('with a light background is sent colours that can be read on it', async () => {
+    const terminal = open(120, 40, { env: { COLORFGBG: '0;15' } });
+    await terminal.shows(/▸✓ backend-1/);
+    const seen = new Set<number | 'default'>();
+    for (const [key, sign] of signs) {
+      terminal.type(key);
+      await terminal.shows(sign);
+      for (const color of terminal.colors) seen.add(color);
+    }
+    expect(seen.size).toBeGreaterThan(4);
+    expect([...seen].filter((color) => color !== 'default' && !Object.values(onLight).includes(color))).toEqual([]);
+  });
+
+  it('has names in Chinese characters in line with the others', async () => {
+    const other = elsewhere();
+    await other.play(100, 'wide');
+    const terminal = open(100, 30, { root: other.root });
+    await terminal.shows(/後端-一/);
+    const row = (name: string) => terminal.lines.findIndex((line) => line.includes(name));
+    const column = terminal.columnOf(row('backend-1'), 'blue');
+    expect(column).toBeGreaterThan(10);
+    for (const name of ['後端-一', 'フロントエンド予測サービス', '예측']) {
+      expect(terminal.columnOf(row(name), 'blue'), name).toBe(column);
+    }
+    terminal.type('2/予測\r');
+    await terminal.shows(/matching 予測[\s\S]*▸✓ フロントエンド予測サービス/);
+  });
+});
+
 describe('the terminal is given back', () => {
   it.each([
     ['SIGTERM', 143],
@@ -359,6 +443,18 @@ describe('the terminal is given back', () => {
     const terminal = open();
     await terminal.shows(/Release +v1/);
     for (const pid of terminal.processes(program)) process.kill(pid, signal);
+    expect(await terminal.ended()).toBe(status);
+    expect(terminal.alternate).toBe(false);
+    expect(terminal.cursorShown).toBe(true);
+  });
+
+  it.each([
+    ['q', 0],
+    ['\u0003', 0],
+  ] as const)('after the key %j', async (key, status) => {
+    const terminal = open();
+    await terminal.shows(/Release +v1/);
+    terminal.type(key);
     expect(await terminal.ended()).toBe(status);
     expect(terminal.alternate).toBe(false);
     expect(terminal.cursorShown).toBe(true);

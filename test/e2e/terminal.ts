@@ -69,6 +69,39 @@ export class TestTerminal {
     );
   }
 
+  /** The column in which a text begins, counted in cells as the terminal has them; -1 when the line has none. */
+  columnOf(row: number, text: string): number {
+    const { active } = this.#screen.buffer;
+    const line = active.getLine(active.viewportY + row);
+    for (let column = 0; line && column < this.#screen.cols; column += 1) {
+      if (line.getCell(column)?.getWidth() !== 0 && line.translateToString(true, column).startsWith(text))
+        return column;
+    }
+    return -1;
+  }
+
+  /** The colours of all text on the screen: numbers of the palette, or `default`. */
+  get colors(): ReadonlySet<number | 'default'> {
+    const { active } = this.#screen.buffer;
+    const found = new Set<number | 'default'>();
+    for (let row = 0; row < this.#screen.rows; row += 1) {
+      const line = active.getLine(active.viewportY + row);
+      for (let column = 0; line && column < this.#screen.cols; column += 1) {
+        const cell = line.getCell(column);
+        if (cell && cell.getChars().trim() !== '') found.add(cell.isFgPalette() ? cell.getFgColor() : 'default');
+      }
+    }
+    return found;
+  }
+
+  /** What stands inverse on a line. */
+  inverseOf(row: number): string {
+    const { active } = this.#screen.buffer;
+    const line = active.getLine(active.viewportY + row);
+    const cells = Array.from({ length: this.#screen.cols }, (_, column) => line?.getCell(column));
+    return cells.map((cell) => (cell?.isInverse() ? cell.getChars() || ' ' : '')).join('');
+  }
+
   /** Whether the alternate screen is shown. */
   get alternate(): boolean {
     return this.#screen.buffer.active.type === 'alternate';

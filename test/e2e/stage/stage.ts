@@ -48,7 +48,7 @@ export interface StageOptions {
   /** Everything is there: models, alerts, a rollout, backups, certificates. */
   readonly recorded?: boolean;
   /** Containers besides the usual ones. */
-  readonly more?: number;
+  readonly more?: readonly string[];
   /** Log lines that come at once; default: 1. */
   readonly burst?: number;
 }
@@ -276,7 +276,7 @@ class Stage {
     return [
       ...appServices.map((name, index) => service(name, this.#live.colour, index)),
       ...coreServices.map((name, index) => service(name, null, index)),
-      ...Array.from({ length: this.#options.more ?? 0 }, (_, index) => service(`worker-${index + 1}`, 'blue', index)),
+      ...(this.#options.more ?? []).map((name, index) => service(name, 'blue', index)),
     ];
   }
 
