@@ -47,7 +47,10 @@ const values: readonly (readonly [begin: string, value: string])[] = [
 
 const assigned: readonly Pattern[] = values.map(([begin, value]) => ({
   kind: 'value of a secret key',
-  pattern: new RegExp(`((?<!\\w)${keyName}\\\\?["']?\\s*(?:[:=]|=>)\\s*${begin})(?!\\[redacted|\\*{3})${value}`, 'gi'),
+  pattern: new RegExp(
+    `((?<![\\w.-])${keyName}\\\\?["']?\\s*(?:[:=]|=>)\\s*${begin})(?!\\[redacted|\\*{3})${value}`,
+    'gi',
+  ),
   as: `$1${mark('value of a secret key')}`,
 }));
 
@@ -71,7 +74,7 @@ const patterns: readonly Pattern[] = [
   },
   {
     kind: 'password in a URL',
-    pattern: /\b([a-z][a-z0-9+.-]*:\/\/)[^/?#@\s"'`<>]+@(?=[^\s"'`]|$)/gi,
+    pattern: /(?<![a-z0-9+.-])([a-z0-9+.-]+:\/\/)[^/?#\s"'`<>]+@(?=[^\s"'`]|$)/gi,
     as: `$1${mark('password in a URL')}@`,
   },
   { kind: 'cookie', pattern: /((?:set-)?cookie\\?["']?\s*[:=]\s*\\?["']?)[^\r\n"'\\]+/gi, as: `$1${mark('cookie')}` },
@@ -106,7 +109,7 @@ const patterns: readonly Pattern[] = [
   ...assigned,
   {
     kind: 'secret on a command line',
-    pattern: new RegExp(`(--?${keyName}[ =])(?!\\[redacted)[^\\s"']+`, 'gi'),
+    pattern: new RegExp(`((?<![\\w.-])--?${keyName}[ =])(?!\\[redacted)[^\\s"']+`, 'gi'),
     as: `$1${mark('secret on a command line')}`,
   },
 ];
