@@ -34,21 +34,24 @@ const mark = (kind: string): string => `[redacted: ${kind}]`;
 
 /** Names of keys whose values are secrets, wherever they are written. */
 const keyName =
-  '[\\w.-]*(?:passw(?:or)?d|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|routing[_-]?key|service[_-]?key|encryption[_-]?key|credentials?|bind[_-]?pw|auth[_-]?key|dsn|hmac)';
+  '[\\w.-]*(?:passw(?:or)?d|passwd|passphrase|[_.-]pass|pwd|[_.-]pw|secret(?:[_-]key(?:[_-]base)?)?|token|(?:api|access|account|private|signing|routing|service|encryption|auth|jwt|session)[_-]?key|credentials?|dsn|hmac|signature)';
 
 /** What follows the name of a key: how a value begins, and what it consists of. */
 const values: readonly (readonly [begin: string, value: string])[] = [
-  // JSON inside of JSON; JSON and YAML; a shell; and what stands by itself.
+  // JSON inside of JSON; JSON, YAML and Python; a shell; and what stands by itself.
   ['\\\\"', '[^"\\\\]+'],
-  ['"', '(?:[^"\\\\]|\\\\.)+'],
-  ["'", "[^']+"],
-  ['', '(?!(?:null|true|false)\\b|[[{]|\\$\\{)[^\\s"\',;&)}\\]\\\\]+'],
+  ['[bru]?"', '(?:[^"\\\\]|\\\\.)+'],
+  ["[bru]?'", "(?:[^']|'')+"],
+  ['', '(?![bru]["\']|(?:null|true|false)(?=[\\s"\',;&)}\\]]|$)|[[{]|\\$\\{)[^\\s"\',;&)}\\]\\\\]+'],
 ];
+
+/** What stands for a value already: a mark of this redactor, or stars alone. */
+const takenOut = '\\[redacted: |\\*{3,}(?=[\\s"\',;&)}\\]\\\\]|$)';
 
 const assigned: readonly Pattern[] = values.map(([begin, value]) => ({
   kind: 'value of a secret key',
   pattern: new RegExp(
-    `((?<![\\w.-])${keyName}\\\\?["']?\\s*(?:[:=]|=>)\\s*${begin})(?!\\[redacted|\\*{3})${value}`,
+    `((?<![\\w.-])${keyName}\\\\?["']?\\s*(?:[:=]|=>|%3[ad](?:%22)?)\\s*${begin})(?!${takenOut})${value}`,
     'gi',
   ),
   as: `$1${mark('value of a secret key')}`,
@@ -74,13 +77,19 @@ const patterns: readonly Pattern[] = [
   },
   {
     kind: 'password in a URL',
-    pattern: /(?<![a-z0-9+.-])([a-z0-9+.-]+:\/\/)[^/?#\s"'`<>]+@(?=[^\s"'`]|$)/gi,
+    pattern:
+      /(?<![a-z0-9+.-])([a-z0-9+.-]+:\/\/)(?:[^/?#\s"'`<>]+|[^/?#\s"'`<>:@]*:(?!\d*[/?#])[^\s"'`<>@]+)@(?=[^\s"'`]|$)/gi,
     as: `$1${mark('password in a URL')}@`,
   },
-  { kind: 'cookie', pattern: /((?:set-)?cookie\\?["']?\s*[:=]\s*\\?["']?)[^\r\n"'\\]+/gi, as: `$1${mark('cookie')}` },
+  {
+    kind: 'cookie',
+    pattern: /((?:set-)?cookie(?:\\?["']?\s*[:=]|\\?["']\s*,)\s*\[?b?\\?["']?)[^\r\n"'\\]+/gi,
+    as: `$1${mark('cookie')}`,
+  },
   {
     kind: 'authorization header',
-    pattern: /((?:proxy-)?authorization\\?["']?\s*[:=]\s*\\?["']?)(?!\[redacted)(?:[A-Za-z][\w-]*\s+)?[^\s"'\\,;]+/gi,
+    pattern:
+      /((?:proxy-)?authorization(?:\\?["']?\s*[:=]|\\?["']\s*,)\s*\[?b?\\?["']?)(?!\[redacted)(?=[^\s"'\\\])])(?:[A-Za-z][\w-]*\s+(?:\w+="[^"\r\n]*"[,\s]*)*)?[^\r\n"'\\\])]*/gi,
     as: `$1${mark('authorization header')}`,
   },
   {
@@ -103,10 +112,43 @@ const patterns: readonly Pattern[] = [
   {
     kind: 'token of a provider',
     pattern:
-      /\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeprs]-[A-Za-z0-9-]{10,}|AIza[A-Za-z0-9_-]{35}|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}|sk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36}|dop_v1_[0-9a-f]{64}|AGE-SECRET-KEY-1[A-Z0-9]{40,})/g,
+      /(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeprs]-[A-Za-z0-9-]{10,}|AIza[A-Za-z0-9_-]{35}|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}|sk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36}|dop_v1_[0-9a-f]{64}|AGE-SECRET-KEY-1[A-Z0-9]{40,}|whsec_[A-Za-z0-9+/=]{20,}|SG\.[\w-]{10,}\.[\w-]{16,}|ya29\.[\w-]{20,}|(?:bot)?\d{8,10}:AA[\w-]{30,})/g,
     as: mark('token of a provider'),
   },
+  // A line of an environment file: its value goes to its end, whatever stands in it.
+  {
+    kind: 'value of a secret key',
+    pattern:
+      /^((?:\s*(?:export|-)\s+)?(?:[A-Z0-9_]*(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|DSN|HMAC|KEY)|(?:[A-Z0-9_]*_)?(?:PASS|PW|PWD))=)(?!["']|\[redacted: |\*{3,}$|\$\{\w+\}$)[^\r]+/g,
+    as: `$1${mark('value of a secret key')}`,
+  },
   ...assigned,
+  {
+    kind: 'value of a secret key',
+    pattern: new RegExp(`(<${keyName}>)(?!${takenOut})[^<]+`, 'gi'),
+    as: `$1${mark('value of a secret key')}`,
+  },
+  // A list of secrets on one line.
+  {
+    kind: 'value of a secret key',
+    pattern: new RegExp(`((?<![\\w.-])${keyName}s?\\\\?["']?\\s*[:=]\\s*\\[)(?=["'])[^\\]{}[]+`, 'gi'),
+    as: `$1${mark('value of a secret key')}`,
+  },
+  {
+    kind: 'password of a database',
+    pattern: /\b((?:password|identified\s+by)\s+')(?!\[redacted: )(?:[^']|'')+/gi,
+    as: `$1${mark('password of a database')}`,
+  },
+  {
+    kind: 'password of a database',
+    pattern: /((?:^|\s)(?:requirepass|masterauth)\s+)(?!\[redacted: )\S+/gi,
+    as: `$1${mark('password of a database')}`,
+  },
+  {
+    kind: 'signature in an address',
+    pattern: /([?&](?:sig|signature|x-amz-signature|key|code)=)(?!\[redacted: )[^&\s"']{8,}/gi,
+    as: `$1${mark('signature in an address')}`,
+  },
   {
     kind: 'secret on a command line',
     pattern: new RegExp(`((?<![\\w.-])--?${keyName}[ =])(?!\\[redacted)[^\\s"']+`, 'gi'),
@@ -252,8 +294,30 @@ function formsOf(value: string): string[] {
           const inner = text.slice(before === 0 ? 0 : before + 1, Math.floor(((before + bytes.length) * 8) / 6));
           return [inner, inner.replaceAll('+', '-').replaceAll('/', '_')];
         });
+  const escaped = JSON.stringify(value).slice(1, -1);
+  const address = encodeURIComponent(value);
+  const addressed = [
+    address,
+    address.replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase()),
+    encodeURIComponent(address),
+    encodeURI(value),
+    new URLSearchParams([['', value]]).toString().slice(1),
+  ];
+  const marked = [
+    value.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;').replaceAll('>', '&gt;'),
+    value
+      .replaceAll('&', '&amp;')
+      .replaceAll('"', '&#34;')
+      .replaceAll("'", '&#39;')
+      .replaceAll('<', '&lt;')
+      .replaceAll('>', '&gt;'),
+    // Go writes JSON so; Compose doubles the sign of its variables.
+    escaped.replaceAll('&', '\\u0026').replaceAll('<', '\\u003c').replaceAll('>', '\\u003e'),
+    JSON.stringify(escaped).slice(1, -1),
+    value.replaceAll('$', () => '$$'),
+  ];
   const hex = bytes.length < 8 ? [] : [bytes.toString('hex'), bytes.toString('hex').toUpperCase()];
-  return [...new Set([value, JSON.stringify(value).slice(1, -1), encodeURIComponent(value), ...encoded, ...hex])];
+  return [...new Set([value, escaped, ...addressed, ...marked, ...encoded, ...hex])];
 }
 
 /** A short value is meant only where it stands by itself. */
