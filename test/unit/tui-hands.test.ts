@@ -137,6 +137,7 @@ describe('an order', () => {
 
   it('a viewer is told who may, and nothing is sent', async () => {
     const { press, shows, feed } = await open({ viewer: true });
+    await shows(/read-only/);
     press('4', 'j', 'b');
     await shows(/Read-only: you came through the socket for viewers/);
     press(':', ...'up', 'Enter');
@@ -233,6 +234,8 @@ describe('the palette', () => {
       kind: 'order',
       order: { command: 'appliance schedule run backup' },
     });
+    expect(intentOf('doctor 502', verbs, state)).toMatchObject({ kind: 'shell' });
+    expect(intentOf('doctor 502 --fix', verbs, state)).toMatchObject({ kind: 'order' });
     for (const name of harmless) expect(verbNames).toContain(name);
     expect(intentOf('what is this', verbs, state)).toMatchObject({ kind: 'say' });
     // Every verb either only looks, or has a dialog.

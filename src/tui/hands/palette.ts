@@ -104,7 +104,7 @@ export const harmless: ReadonlySet<string> = new Set([
   ...['models list', 'models show', 'models verify', 'models history', 'models diff', 'models scan'],
   ...['backup list', 'backup show', 'certs', 'certs status', 'schedule', 'schedule list'],
   ...['config check', 'config show', 'config schema', 'config policies', 'audit', 'audit verify'],
-  ...['version', 'completion', 'help'],
+  ...['doctor', 'report', 'support-bundle', 'version', 'completion', 'help'],
 ]);
 
 /**
@@ -123,7 +123,8 @@ export function intentOf(line: string, verbs: readonly PaletteVerb[], state: Sta
   }
   const own = rest.some((text) => text.startsWith('-')) ? undefined : ownOrder(verb.name, rest, state);
   if (own) return own;
-  if (verb.name === 'exec' || harmless.has(verb.name) || rest.includes('--plan')) return { kind: 'shell', words };
+  const looks = harmless.has(verb.name) && !rest.includes('--fix');
+  if (verb.name === 'exec' || looks || rest.includes('--plan')) return { kind: 'shell', words };
   const command = `appliance ${words.map(word).join(' ')}`;
   return {
     kind: 'order',
