@@ -19,7 +19,7 @@ import { SourceRepository } from '../host/git.ts';
 import type { Database } from '../host/sqlite.ts';
 import { type Clock, timestamp } from '../lib/clock.ts';
 import { drainSchema } from '../lib/drain.ts';
-import type { ApplianceError } from '../lib/errors.ts';
+import { type ApplianceError, asApplianceError } from '../lib/errors.ts';
 import type { MetricReader } from '../lib/measurement.ts';
 import type { Paths } from '../lib/paths.ts';
 import { shadowReportSchema } from '../lib/shadow.ts';
@@ -48,6 +48,7 @@ import { ContainerWatch } from './containers.ts';
 import { Drills } from './drills.ts';
 import { execInEdge } from './edge-exec.ts';
 import { EventHub } from './events.ts';
+import { agentActor } from './identity.ts';
 import { jobsOf } from './jobs.ts';
 import { ModelService, modelsDirectory } from './model-service.ts';
 import { Models } from './models.ts';
@@ -138,7 +139,13 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
   mkdirSync(paths.lib, { recursive: true, mode: 0o755 });
   const engine = new Engine();
   const journal = new Journal(database);
-  const audit = new AuditLog(database);
+  const audit = new AuditLog(database, {
+    head: join(paths.log, 'audit.head'),
+    archive: join(paths.lib, 'audit'),
+    actor: agentActor,
+    now: () => timestamp(clock.now()),
+    onError: (error) => onError(asApplianceError(error)),
+  });
   const reports = new Reports(database);
   const hub = options.hub ?? new EventHub();
   const store = new ReleaseStore({ database, directory: paths.releases, clock });
@@ -430,6 +437,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     resolve,
     steps,
     close: () => {
+      audit.settle();
       void traffic.meter.close();
       models.close();
       database.close();

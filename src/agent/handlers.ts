@@ -222,7 +222,7 @@ export function createHandlers(
     certsDryRun: (input, caller) => operate('certs-dry-run', input, caller, () => certs.rehearse(input.set)),
     configShow: async () => effective(a.config),
     audit: async ({ since, limit }) => a.audit.entries(since, limit),
-    auditVerify: async () => a.audit.verify(),
+    auditVerify: async ({ head }) => a.audit.verify({ head }),
     ...doctorHandlers(a, host, () => handlers),
     ...supportHandlers(a, host, () => handlers),
   };

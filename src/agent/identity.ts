@@ -41,7 +41,7 @@ const nobody = 4_294_967_295;
  * @param process a process id, or `self`
  * @param proc where the kernel tells of processes
  */
-export function loginUid(process: number | 'self', proc = '/proc'): number | undefined {
+function loginUid(process: number | 'self', proc = '/proc'): number | undefined {
   try {
     const text = readFileSync(`${proc}/${process}/loginuid`, 'utf8').trim();
     return /^\d+$/.test(text) && Number(text) !== nobody ? Number(text) : undefined;

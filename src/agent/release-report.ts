@@ -43,7 +43,7 @@ export async function releaseReport(a: Appliance, tag: string): Promise<ReleaseR
   const approvals = a.people.view(manifest, await a.people.roles(named), a.people.policies(named));
   const signOff = release.deployedAt === null ? null : await a.signOffs.show({ tag: release.id });
   const [from, to] = spanOf(a, release, about, recent);
-  const proof = a.audit.verify();
+  const proof = a.audit.verify({ archived: false });
   const audited = a.audit.entries(undefined, remembered).filter(({ target }) => target === release.tag);
   const written: Omit<ReleaseReport, 'verdict' | 'open'> = {
     appliance: { name: a.config.name, version },

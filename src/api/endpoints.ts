@@ -92,7 +92,7 @@ export const endpoints = {
   doctorFix: { method: 'POST', path: '/doctor/fix', access: 'operator', stream: true },
   configShow: { method: 'GET', path: '/config', access: 'viewer', stream: false },
   audit: { method: 'POST', path: '/audit', access: 'viewer', stream: false },
-  auditVerify: { method: 'GET', path: '/audit/verify', access: 'viewer', stream: false },
+  auditVerify: { method: 'POST', path: '/audit/verify', access: 'viewer', stream: false },
 } as const satisfies Record<string, Endpoint>;
 
 export type EndpointName = keyof typeof endpoints;

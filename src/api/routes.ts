@@ -274,11 +274,19 @@ export const routes = {
   ),
   auditVerify: route(
     'auditVerify',
-    nothing,
+    z.object({
+      /** A head of the chain that was noted elsewhere. */
+      head: z.object({ seq: z.int().positive(), hash: z.string().regex(/^[0-9a-f]{64}$/) }).optional(),
+    }),
     z.object({
       verdict: z.enum(['pass', 'fail', 'inconclusive']),
       entries: z.number(),
       brokenAt: z.number().nullable(),
+      /** Files that entries were moved to. */
+      archives: z.number(),
+      /** What is wrong, or why nothing can be proven. */
+      problem: z.string().nullable(),
+      head: z.object({ seq: z.number(), hash: z.string() }).nullable(),
     }),
   ),
 } as const satisfies Record<EndpointName, RouteDefinition<z.ZodType, z.ZodType>>;

@@ -9,7 +9,7 @@ const duration = z
   .refine((value) => value > 0, 'it must be longer than 0s');
 
 /** The name of a role, as it is typed: `tech-lead`. */
-export const roleSchema = z
+const roleSchema = z
   .string()
   .regex(/^[a-z][a-z0-9-]{0,40}$/, 'use lower-case letters, digits and dashes, starting with a letter');
 
@@ -18,8 +18,6 @@ const approval = z.strictObject({
   role: roleSchema.describe('name of the role, as it is typed'),
   title: z.string().min(1).max(80).describe('the role, for people'),
 });
-/** A role in which somebody must approve a release before it gets any traffic (S4-23). */
-export type WantedApproval = z.output<typeof approval>;
 
 const question = z.strictObject({
   id: id.describe('demand that it comes from'),
@@ -30,8 +28,6 @@ const question = z.strictObject({
     .describe('release: asked of each; appliance: asked once, whatever release is live'),
   again: duration.optional().describe('asked again when the answer is older; left out: the answer holds'),
 });
-/** What only a person can tell, and is asked for once. `again` is milliseconds. */
-export type PolicyQuestion = z.output<typeof question>;
 
 /** What a policy asks of people: who approves a release, what they are asked, who signs it off. */
 export const policyPeople = {

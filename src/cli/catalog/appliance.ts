@@ -105,7 +105,11 @@ export const applianceVerbs = {
   'audit verify': {
     summary: 'prove that the audit log is complete and unchanged',
     group: 'appliance',
-    about: 'Exit status 0, 3 or 4 for the verdict pass, fail or inconclusive.',
+    options: {
+      head: { value: 'SEQ:HASH', help: 'a head of the chain that was noted elsewhere: the log must still contain it' },
+    },
+    about:
+      'From the first entry, through the files that older ones are moved to, to the head that is kept apart in audit.head beside the logs: edited, removed, reordered entries, a missing file and a cut-off end are found. Whoever keeps the head that it prints (or that a report shows) on paper can prove it later with --head, whatever became of this host. Exit status 0, 3 or 4 for the verdict pass, fail or inconclusive.',
   },
   agent: {
     summary: 'say whether the agent is running, or run it',

@@ -42,17 +42,28 @@ export async function audit(call: Call<'audit'>, session: Session): Promise<numb
   return exitCodes.done;
 }
 
-export async function verify(_: Call<'audit verify'>, session: Session): Promise<number> {
-  const proof = await (await session.client()).ask('auditVerify', {}, session.signal);
-  const text = {
-    pass: `${count(proof.entries, 'entry', 'entries')}, the chain is unbroken`,
-    fail: `the chain is broken at entry ${proof.brokenAt}: it was changed, or something before it was removed`,
-    inconclusive: 'there is no entry yet to prove anything with',
-  }[proof.verdict];
-  session.answer(proof, () => [`${mark(session.out, proof.verdict)} ${text}`]);
+export async function verify(call: Call<'audit verify'>, session: Session): Promise<number> {
+  const head = headOf(call.options.head);
+  const proof = await (await session.client()).ask('auditVerify', head ? { head } : {}, session.signal);
+  const archives = proof.archives === 0 ? '' : `, ${count(proof.archives, 'file')} of earlier ones among them`;
+  const text = proof.problem ?? `${count(proof.entries, 'entry', 'entries')}${archives}, the chain is unbroken`;
+  session.answer(proof, () => [
+    `${mark(session.out, proof.verdict)} ${text}`,
+    ...(proof.head ? [`  head ${proof.head.seq}:${proof.head.hash}`] : []),
+  ]);
   return exitCodeOfVerdict(proof.verdict);
 }
 
 function who({ actor }: AuditEntry): string {
   return `${accountOf(actor)}${actor.ssh === null ? '' : ` from ${actor.ssh}`}`;
+}
+
+/** `120:3fa1…`, as a report or an earlier proof shows it. @throws ApplianceError `usage` */
+function headOf(text: string | undefined): { seq: number; hash: string } | undefined {
+  if (text === undefined) return undefined;
+  const [, seq, hash] = /^([1-9]\d{0,14}):([0-9a-f]{64})$/.exec(text.trim()) ?? [];
+  if (seq !== undefined && hash !== undefined) return { seq: Number(seq), hash };
+  throw new ApplianceError('usage', `--head needs a number, a colon and 64 hexadecimal digits, not "${text}"`, {
+    hint: 'a report and audit verify show it',
+  });
 }

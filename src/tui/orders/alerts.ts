@@ -61,12 +61,8 @@ export const alertOrders = {
     happens: ['Reads the whole audit log and proves its chain. Changes nothing.'],
     severity: 'mild',
     send: async (client, signal) => {
-      const { verdict, entries, brokenAt } = await client.ask('auditVerify', {}, signal);
-      const text =
-        brokenAt === null
-          ? `${entries} entries, none is missing or changed`
-          : `the chain of ${entries} entries is broken at entry ${brokenAt}`;
-      return { verdict, text };
+      const { verdict, entries, problem } = await client.ask('auditVerify', {}, signal);
+      return { verdict, text: problem ?? `${entries} entries, none is missing or changed` };
     },
   }),
 } as const;

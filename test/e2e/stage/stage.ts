@@ -216,7 +216,14 @@ class Stage {
               hash: 'ab'.repeat(32),
             },
           ],
-    auditVerify: async () => ({ verdict: 'fail', entries: 3, brokenAt: 2 }),
+    auditVerify: async () => ({
+      verdict: 'fail',
+      entries: 3,
+      brokenAt: 2,
+      archives: 0,
+      problem: 'the chain is broken at entry 2',
+      head: null,
+    }),
   };
 
   #status(): Status {
