@@ -4,17 +4,21 @@ import { mkdtemp, open, rm, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import type { BackupKind } from '../../src/capabilities/backups/manifest.ts';
 import { BackupLab } from '../support/backup-lab.ts';
+import { backupSizes } from './backup-sizes.ts';
 import { main, median, type Row, range } from './row.ts';
 
 export const about = `Backups: models of noise and a PostgreSQL database, each night beside the script of the documents (\`pg_dump\`
 and then \`tar -czf\` of the models) and beside plain restic 0.18 from the same image on the same directories. The nights take turns;
 each of ours is a whole operation: dump, copies, manifest, store, read back. An unchanged night changes nothing, a changed one a
-hundredth of the models. BENCH_MIB is the size of the models, BENCH_ROWS that of the table.`;
+hundredth of the models. Then so many nights of which each changes a hundredth of models and rows: what the repository takes, beside
+one copy of the data. At last everything is gone and comes back by one restore, which is timed as a whole. By default it is
+small; BENCH_FULL=1 takes 5 GB of models and a database of 500 MB. BENCH_MIB, BENCH_ROWS and BENCH_NIGHTS say it singly.`;
 
 const runs = Number(process.env.BENCH_RUNS ?? 3);
-const mebibytes = Number(process.env.BENCH_MIB ?? 2_048);
-const rows = Number(process.env.BENCH_ROWS ?? 2_000_000);
+const { mebibytes, rows } = backupSizes();
+const allNights = Number(process.env.BENCH_NIGHTS ?? 30);
 const files = 8;
 
 export async function bench(): Promise<Row[]> {
@@ -25,7 +29,8 @@ export async function bench(): Promise<Row[]> {
     await lab.sql(`INSERT INTO orders SELECT n, repeat(md5(n::text), 4) FROM generate_series(1, ${rows}) n`);
     for (let index = 0; index < files; index += 1)
       await lab.addModel(String(index), randomBytes(Math.round((mebibytes / files) * 2 ** 20)));
-    return await nights(lab, scratch);
+    const beside = await nights(lab, scratch);
+    return [...beside, await space(lab), await restore(lab)];
   } finally {
     await lab.destroy();
     await rm(scratch, { recursive: true, force: true });
@@ -50,7 +55,7 @@ async function nights(lab: BackupLab, scratch: string): Promise<Row[]> {
   const beyond = median(unchanged.ours) - dump;
   return [
     row(
-      'first backup',
+      `first backup of ${mebibytes} MiB of models`,
       [first.ours],
       { name: 'pg_dump + tar -czf', value: first.script },
       first.script / first.ours,
@@ -68,6 +73,53 @@ async function nights(lab: BackupLab, scratch: string): Promise<Row[]> {
     beside('unchanged night beside plain restic', unchanged.ours, unchanged.restic),
     beside('night with 1 % change beside plain restic', changed.ours, changed.restic),
   ];
+}
+
+/** What the repository takes after a month, beside the data as they lie there on one day. */
+async function space(lab: BackupLab): Promise<Row> {
+  const { backups } = await lab.appliance();
+  for (let night = 0; night < allNights; night += 1) {
+    await change(lab, night);
+    await lab.sql(`UPDATE orders SET text = repeat(md5((id + ${night})::text), 4) WHERE id % 100 = ${night % 100}`);
+    // As of a deploy: what is stored is the same, and nothing is read back.
+    await ours(lab, 'pre-deploy');
+  }
+  const dumps = backups.recent(1)[0]?.manifest?.components.filter(({ path }) => path.endsWith('.dump')) ?? [];
+  const data = (await bytesIn(lab.models)) + dumps.reduce((sum, { bytes }) => sum + bytes, 0);
+  const value = (await bytesIn(backups.paths.repository)) / data;
+  return {
+    name: `space after ${allNights} nights with 1 % change`,
+    value,
+    unit: '× the data',
+    target: '≤ 2 × the data',
+    met: value <= 2,
+  };
+}
+
+/** Everything is lost and comes back: staged, its hashes compared, rows counted, put in place. */
+async function restore(lab: BackupLab): Promise<Row> {
+  const { id } = await lab.backup('nightly');
+  const { backups } = await lab.appliance();
+  const manifest = await backups.manifest(id, AbortSignal.timeout(60_000));
+  const bytes = manifest.components
+    .filter(({ name }) => name === 'models' || name.startsWith('database:'))
+    .reduce((sum, one) => sum + one.bytes, 0);
+  await lab.sql('DROP TABLE orders');
+  await rm(join(lab.models, 'versions'), { recursive: true });
+  let failed: string | undefined;
+  const took = await seconds(async () => {
+    const { result, error } = await lab.restore(id, 'all', { skipSafety: true });
+    if (result !== 'done') failed = error?.message ?? result;
+  });
+  if (failed !== undefined) throw new Error(failed);
+  if ((await lab.sql('SELECT count(*) FROM orders')) !== String(rows)) throw new Error('rows are missing');
+  const value = bytes / 1e6 / took;
+  return { name: 'restore of everything', value, unit: 'MB/s', target: '≥ 150 MB/s', met: value >= 150 };
+}
+
+async function bytesIn(directory: string): Promise<number> {
+  const { stdout } = await execa('du', ['--summarize', '--bytes', directory]);
+  return Number.parseInt(stdout, 10);
 }
 
 function row(
@@ -96,8 +148,8 @@ function beside(name: string, values: readonly number[], theirs: readonly number
   return { name, value: median(values), unit: 's', rival, spread: range(values), target: 'told', met: true };
 }
 
-async function ours(lab: BackupLab): Promise<void> {
-  const { result } = await lab.backup('nightly');
+async function ours(lab: BackupLab, kind: BackupKind = 'nightly'): Promise<void> {
+  const { result } = await lab.backup(kind);
   if (result.result !== 'done') throw new Error(result.error?.message ?? 'the backup failed');
 }
 

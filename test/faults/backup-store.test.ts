@@ -217,10 +217,10 @@ describe('a backup survives', () => {
       '--json',
     ];
     const child = execa('node', arguments_, { reject: false, buffer: false });
+    // Leaving the loop would wait for its end.
     for await (const line of child.iterable({ from: 'stdout' }))
-      if (line.includes(`"name":"${step}"`) && line.includes('"state":"running"')) break;
-    child.kill('SIGKILL');
-    await child;
+      if (line.includes(`"name":"${step}"`) && line.includes('"state":"running"')) child.kill('SIGKILL');
+    expect((await child).signal).toBe('SIGKILL');
     // What was open is brought to its end first.
     const again = await execa('node', arguments_, { reject: false });
     expect(again.stdout.split('\n').at(-1)).toContain('"result":"done"');

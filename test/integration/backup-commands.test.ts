@@ -215,11 +215,11 @@ describe('a restore of it (S1-63, S1-64)', { timeout }, () => {
     const entry = resolve(import.meta.dirname, '../../src/main.ts');
     const what = ['restore', snapshot, '--component', 'database', '--skip-safety', '--yes', '--json'];
     const child = execa('node', [entry, ...words, ...what], { ...options, buffer: false });
+    // Leaving the loop would wait for its end.
     for await (const line of child.iterable({ from: 'stdout' }))
-      if (line.includes(`"name":"${step}"`) && line.includes('"state":"running"')) break;
-    await delay(step === 'finish-restore' ? 0 : 400);
-    child.kill('SIGKILL');
-    await child;
+      if (line.includes(`"name":"${step}"`) && line.includes('"state":"running"'))
+        setTimeout(() => child.kill('SIGKILL'), ['rehearse-database', 'replace-database'].includes(step) ? 400 : 0);
+    expect((await child).signal).toBe('SIGKILL');
     // What was open is brought to its end first.
     const again = await execa('node', [entry, ...words, 'now', '--json'], options);
     expect(again.stdout.split('\n').at(-1)).toContain('"result":"done"');

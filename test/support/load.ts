@@ -14,6 +14,8 @@ export interface LoadReport {
   readonly losses: readonly Loss[];
   /** Releases in the order in which they were first seen, with how many answers each gave. */
   readonly releases: ReadonlyMap<string, number>;
+  /** Milliseconds of each good answer, in no order; none unless they were asked for. */
+  readonly times: readonly number[];
 }
 
 export interface LoadOptions {
@@ -29,6 +31,8 @@ export interface LoadOptions {
   readonly secure?: boolean;
   /** What counts as a good answer. Default: status 200 and a release header. */
   readonly good?: (status: number, release: string | undefined) => boolean;
+  /** Whether it is kept how long each answer took. */
+  readonly timed?: boolean;
 }
 
 /** Which certificate is shown is the business of others. */
@@ -44,6 +48,7 @@ export class Load {
   readonly #clients: Promise<void>[] = [];
   readonly #losses: Loss[] = [];
   readonly #releases = new Map<string, number>();
+  readonly #times: number[] = [];
   #requests = 0;
 
   constructor(options: LoadOptions) {
@@ -64,17 +69,20 @@ export class Load {
   async stop(): Promise<LoadReport> {
     this.#stop.abort();
     await Promise.all(this.#clients);
-    return { requests: this.#requests, losses: this.#losses, releases: this.#releases };
+    return { requests: this.#requests, losses: this.#losses, releases: this.#releases, times: this.#times };
   }
 
   async #client(name: string, agent: Agent | undefined): Promise<void> {
     const { pause, good = (status, release) => status === 200 && release !== undefined } = this.#options;
     while (!this.#stop.signal.aborted) {
       this.#requests += 1;
+      const began = performance.now();
       try {
         const { status, release } = await this.#ask(agent);
-        if (good(status, release)) this.#releases.set(release ?? '', (this.#releases.get(release ?? '') ?? 0) + 1);
-        else this.#losses.push({ at: Date.now(), client: name, why: `status ${status} of ${release}` });
+        if (good(status, release)) {
+          this.#releases.set(release ?? '', (this.#releases.get(release ?? '') ?? 0) + 1);
+          if (this.#options.timed) this.#times.push(performance.now() - began);
+        } else this.#losses.push({ at: Date.now(), client: name, why: `status ${status} of ${release}` });
       } catch (error) {
         this.#losses.push({ at: Date.now(), client: name, why: String(error) });
       }
