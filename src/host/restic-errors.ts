@@ -38,6 +38,18 @@ const signs = [
       }),
   ],
   [
+    /\b(?:401|403)\b|permission denied \((?:publickey|password|keyboard)|host key verification failed|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch/i,
+    (f: ResticFailure, said: string) =>
+      new ApplianceError(
+        'backup_target',
+        `the target ${f.target} refuses this host, or is not the known one: ${said}`,
+        {
+          left,
+          hint: 'correct its credentials, and its host key if it was changed on purpose; the next run sends what is missing',
+        },
+      ),
+  ],
+  [
     /read-only file system|permission denied|operation not permitted/i,
     (f: ResticFailure, said: string) =>
       new ApplianceError('backup_target', `the target ${f.target} cannot be written: ${said}`, {
@@ -47,7 +59,7 @@ const signs = [
   ],
   damage,
   [
-    /dial tcp|no such host|connection (?:refused|reset)|i\/o timeout|network is unreachable|no route to host|TLS handshake|client\.|ssh: |subprocess ssh|context deadline exceeded|EOF$|(?:401|403|404|5\d\d) /im,
+    /dial tcp|no such host|connection (?:refused|reset)|i\/o timeout|network is unreachable|no route to host|TLS handshake|client\.|ssh: |subprocess ssh|context deadline exceeded|EOF$|(?:404|5\d\d) /im,
     (f: ResticFailure, said: string) =>
       new ApplianceError('backup_target', `the target ${f.target} does not answer: ${said}`, {
         left,
@@ -104,7 +116,10 @@ function lastWords(stderr: string): string {
   const words = stderr
     .split('\n')
     .map((line) => unwrapped(line.trim()))
-    .filter((line) => line !== '');
+    // A question and an address say nothing of the reason that stands before them.
+    .filter(
+      (line) => line !== '' && !/^(?:Is there a repository at|(?:rest|s3|sftp|rclone|b2|azure|gs|swift):)/.test(line),
+    );
   return words.slice(-2).join('; ').slice(-400) || 'it gave no reason';
 }
 

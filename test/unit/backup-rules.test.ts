@@ -344,4 +344,18 @@ describe('what restic says', () => {
     expect(error).toBeInstanceOf(ApplianceError);
     expect(error).toMatchObject({ code, hint: expect.stringMatching(/./), left: expect.stringMatching(/./) });
   });
+
+  it.each([
+    'Fatal: unable to open config file: server response unexpected: 401 Unauthorized (401)\nIs there a repository at the following location?\nrest:http://nas:8000/x',
+    'subprocess ssh: Host key verification failed.\nFatal: unable to open repository at sftp:away:x: EOF',
+    'subprocess ssh: backup@nas: Permission denied (publickey).\nFatal: unable to open repository: EOF',
+    'Fatal: unable to open config file: Stat: Access Denied. <Code>AccessDenied</Code>\nIs there a repository at the following location?\ns3:https://s3.example/x',
+  ])('of a target that refuses is told with the reason: %s', (stderr) => {
+    const { code, message, hint } = resticError({ ...failure, target: 'away', exitCode: 1, stderr });
+    expect(code).toBe('backup_target');
+    expect(message).toContain('the target away refuses this host');
+    expect(message).toMatch(/401|Host key|publickey|AccessDenied/);
+    expect(message).not.toContain('Is there a repository');
+    expect(hint).toContain('credentials');
+  });
 });
