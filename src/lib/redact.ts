@@ -22,6 +22,9 @@ const longestKey = 200;
 const keyBegins = /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----/;
 const keyEnds = /-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----/;
 
+/** A value such as `password` or `Bearer`: taken out first, it would hide from the patterns what tells of other secrets. */
+const ordinary = /^[A-Za-z_-]{1,24}$/;
+
 interface Pattern {
   readonly kind: string;
   readonly pattern: RegExp;
@@ -119,7 +122,7 @@ const patterns: readonly Pattern[] = [
   {
     kind: 'value of a secret key',
     pattern:
-      /^((?:\s*(?:export|-)\s+)?(?:[A-Z0-9_]*(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|DSN|HMAC|KEY)|(?:[A-Z0-9_]*_)?(?:PASS|PW|PWD))=)(?!["']|\[redacted: |\*{3,}$|\$\{\w+\}$)[^\r]+/g,
+      /^((?:\d{4}-\d\d-\d\dT\S+\s)?(?:\s*(?:export|-)\s+)?(?:[A-Z0-9_]*(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|DSN|HMAC|KEY)|(?:[A-Z0-9_]*_)?(?:PASS|PW|PWD))=)(?!["']|\[redacted: |\*{3,}$|\$\{\w+\}$)[^\r]+/g,
     as: `$1${mark('value of a secret key')}`,
   },
   ...assigned,
@@ -158,14 +161,14 @@ const patterns: readonly Pattern[] = [
 
 /** Takes secrets out of text and counts what it took. One object serves one place, such as one file of an archive. */
 export class Redactor {
-  readonly #known: RegExp | undefined;
+  readonly #known: KnownForms['patterns'];
   readonly #names: ReadonlyMap<string, string>;
   readonly #longest: number;
   readonly #counts = new Map<string, number>();
 
   /** @param forms the known secrets in every form in which they may be written; see `knownForms` */
   constructor(forms: KnownForms) {
-    this.#known = forms.pattern;
+    this.#known = forms.patterns;
     this.#names = forms.names;
     this.#longest = forms.longest;
   }
@@ -227,14 +230,7 @@ export class Redactor {
   }
 
   #replace(text: string): string {
-    let out = text;
-    if (this.#known) {
-      out = out.replace(this.#known, (found) => {
-        const name = this.#names.get(found) ?? 'a secret of this appliance';
-        this.#count(`known: ${name}`);
-        return mark(name);
-      });
-    }
+    let out = this.#take(this.#known.first, text);
     for (const { kind, pattern, as } of patterns) {
       let found = 0;
       out = out.replace(pattern, (...match: unknown[]) => {
@@ -243,7 +239,16 @@ export class Redactor {
       });
       if (found > 0) this.#count(kind, found);
     }
-    return out;
+    return this.#take(this.#known.last, out);
+  }
+
+  #take(known: RegExp | undefined, text: string): string {
+    if (!known) return text;
+    return text.replace(known, (found) => {
+      const name = this.#names.get(found) ?? 'a secret of this appliance';
+      this.#count(`known: ${name}`);
+      return mark(name);
+    });
   }
 
   #count(kind: string, by = 1): void {
@@ -253,7 +258,8 @@ export class Redactor {
 
 /** Known secrets, ready to be looked for. Made once for all redactors. */
 export interface KnownForms {
-  readonly pattern: RegExp | undefined;
+  /** Those that are looked for before the forms of secrets, and after them. */
+  readonly patterns: { readonly first: RegExp | undefined; readonly last: RegExp | undefined };
   /** A form → what the secret is called. */
   readonly names: ReadonlyMap<string, string>;
   /** Characters of the longest form. */
@@ -272,9 +278,13 @@ export function knownForms(secrets: Iterable<KnownSecret>): KnownForms {
     for (const part of parts) for (const form of formsOf(part)) if (!names.has(form)) names.set(form, name);
   }
   const forms = [...names.keys()].sort((one, other) => other.length - one.length);
-  const source = forms.map((form) => bounded(form)).join('|');
+  const oneOf = (some: readonly string[]) =>
+    some.length === 0 ? undefined : new RegExp(some.map((form) => bounded(form)).join('|'), 'g');
   return {
-    pattern: forms.length === 0 ? undefined : new RegExp(source, 'g'),
+    patterns: {
+      first: oneOf(forms.filter((form) => !ordinary.test(form))),
+      last: oneOf(forms.filter((form) => ordinary.test(form))),
+    },
     names,
     longest: forms[0]?.length ?? 0,
   };

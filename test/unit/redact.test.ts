@@ -83,6 +83,7 @@ const planted: readonly [string, string, string][] = [
   ['a name that ends with pass', 'SMTP_PASS=Zq7vKx9TrUe4', 'Zq7vKx9TrUe4'],
   ['a key for tokens', 'JWT_KEY=Zq7vKx9TrUe4', 'Zq7vKx9TrUe4'],
   ['a line of an environment file with blanks and signs', 'DB_PASSWORD=a;b,c "d" Zq7vKx9TrUe4', 'Zq7vKx9TrUe4'],
+  ['the same in the log of a container', '2026-01-01T00:00:00.5Z DB_PASSWORD=a;b Zq7vKx9TrUe4', 'Zq7vKx9TrUe4'],
   ['a value that begins like nothing', 'db_password=null-Zq7vKx9TrUe4', 'Zq7vKx9TrUe4'],
   ['a value that begins with stars', 'db_password: ***Zq7vKx9TrUe4', 'Zq7vKx9TrUe4'],
   ['bytes of Python', "connect(password=b'Zq7vKx9TrUe4')", 'Zq7vKx9TrUe4'],
@@ -133,6 +134,13 @@ describe('a planted secret', () => {
       const out = new Redactor(forms).text(encoded);
       expect(Buffer.from(out.replace(/\[redacted: [^\]]*\]/g, ''), 'base64').toString('latin1')).not.toContain('horse');
     }
+  });
+  it('that is a word of every text does not hide others', () => {
+    const words = knownForms(['PASSWORD', 'Bearer', 'token', 'Cookie'].map((value) => ({ name: 'EXAMPLE', value })));
+    const text = 'DB_PASSWORD=Zq7vKx9T; b\nX: Bearer Zq7vKx9T1\n{"token":"Zq7vKx9T"}\nCookie: a=Zq7vKx9T\nmy token\n';
+    const out = new Redactor(words).text(text);
+    expect(out).not.toContain('Zq7vKx9T');
+    expect(out).toContain('my [redacted: EXAMPLE]');
   });
   it('is counted by its kind', () => {
     const redactor = new Redactor(forms);

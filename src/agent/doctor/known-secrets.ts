@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { secretKey } from '../../capabilities/checks/upkeep/secrets.ts';
 import { parseEnvironment } from '../../config/environment.ts';
 import type { Config } from '../../config/schema.ts';
@@ -12,6 +13,8 @@ const bounds = { bytes: 256 * 1024, files: 200 };
 const privateMember = /"(?:d|p|q|dp|dq|qi|k)"\s*:\s*"([A-Za-z0-9_-]{16,})"/g;
 /** `postgresql://user:password@host` */
 const password = /^[a-z][a-z0-9+.-]*:\/\/[^/@\s:]*:([^/@\s]+)@/i;
+/** The environment of a release as it was frozen. */
+const frozenValues = z.record(z.string(), z.string());
 /** A path is where a secret lies, not the secret. */
 const pathKey = /(?:_FILE|_PATH|_DIR|_URL_FILE)$/i;
 
@@ -40,7 +43,10 @@ export async function secretsOf(
   const whole = (name: string) => (text: string) => void known.push({ name, value: text.trim() });
   const environment = (text: string, path: string): void => {
     try {
-      known.push(...secretsIn(parseEnvironment(text, path).values));
+      const values = path.endsWith('.json')
+        ? frozenValues.parse(JSON.parse(text))
+        : parseEnvironment(text, path).values;
+      known.push(...secretsIn(values));
     } catch {
       // A file with a mistake in it: each line is taken as it stands.
       known.push(...secretsIn(Object.fromEntries(text.split('\n').map((line) => cutAt(line, '=')))));
@@ -52,8 +58,11 @@ export async function secretsOf(
     ...(await filesBelow(paths.etc)).filter((path) => /(?:\.env(?:\.\w+)?|environment)$/.test(path)),
   ];
   for (const path of new Set(environments)) await reading(path, (text) => environment(text, path));
+  // An example holds words that stand for secrets, and those are words of every text.
   for (const path of await filesBelow(paths.releases))
-    if (/(?:^|\/)(?:environment|\.env)[^/]*$|\.env$/.test(path)) await reading(path, (text) => environment(text, path));
+    if (/\.(?:example|sample|template|dist)$/.test(path)) continue;
+    else if (/(?:^|\/)(?:environment|\.env)[^/]*$|\.env$/.test(path))
+      await reading(path, (text) => environment(text, path));
     else if (/\/secrets\//.test(path)) await reading(path, whole('secret of a release'));
 
   for (const [name, receiver] of Object.entries(config?.alerts?.receivers ?? {}))
