@@ -9,6 +9,8 @@ export interface Endpoint {
   readonly access: 'viewer' | 'operator';
   /** One document, or one document per line until the end. */
   readonly stream: boolean;
+  /** One document, for which there is no deadline: the work grows with the data, or waits for its turn. */
+  readonly unhurried?: true;
 }
 
 export const endpoints = {
@@ -26,15 +28,15 @@ export const endpoints = {
   pin: { method: 'POST', path: '/releases/pin', access: 'operator', stream: false },
   plan: { method: 'POST', path: '/plan', access: 'viewer', stream: false },
   planRollback: { method: 'POST', path: '/plan/rollback', access: 'viewer', stream: false },
-  planRestore: { method: 'POST', path: '/plan/restore', access: 'viewer', stream: false },
-  backups: { method: 'GET', path: '/backups', access: 'viewer', stream: false },
-  backupShow: { method: 'POST', path: '/backups/show', access: 'viewer', stream: false },
+  planRestore: { method: 'POST', path: '/plan/restore', access: 'viewer', stream: false, unhurried: true },
+  backups: { method: 'GET', path: '/backups', access: 'viewer', stream: false, unhurried: true },
+  backupShow: { method: 'POST', path: '/backups/show', access: 'viewer', stream: false, unhurried: true },
   backupNow: { method: 'POST', path: '/backups/now', access: 'operator', stream: true },
-  backupVerify: { method: 'POST', path: '/backups/verify', access: 'operator', stream: false },
-  backupProtect: { method: 'POST', path: '/backups/protect', access: 'operator', stream: false },
-  backupKey: { method: 'POST', path: '/backups/key', access: 'operator', stream: false },
-  backupProve: { method: 'POST', path: '/backups/key/prove', access: 'operator', stream: false },
-  backupExport: { method: 'POST', path: '/backups/export', access: 'operator', stream: false },
+  backupVerify: { method: 'POST', path: '/backups/verify', access: 'operator', stream: false, unhurried: true },
+  backupProtect: { method: 'POST', path: '/backups/protect', access: 'operator', stream: false, unhurried: true },
+  backupKey: { method: 'POST', path: '/backups/key', access: 'operator', stream: false, unhurried: true },
+  backupProve: { method: 'POST', path: '/backups/key/prove', access: 'operator', stream: false, unhurried: true },
+  backupExport: { method: 'POST', path: '/backups/export', access: 'operator', stream: false, unhurried: true },
   backupPrune: { method: 'POST', path: '/backups/prune', access: 'operator', stream: true },
   backupDrill: { method: 'POST', path: '/backups/drill', access: 'operator', stream: true },
   backupRecover: { method: 'POST', path: '/backups/recover', access: 'operator', stream: true },
@@ -65,18 +67,18 @@ export const endpoints = {
   alertsAck: { method: 'POST', path: '/alerts/ack', access: 'operator', stream: false },
   models: { method: 'POST', path: '/models', access: 'viewer', stream: false },
   modelsShow: { method: 'POST', path: '/models/show', access: 'viewer', stream: false },
-  modelsAdd: { method: 'POST', path: '/models/add', access: 'operator', stream: false },
-  modelsVerify: { method: 'POST', path: '/models/verify', access: 'viewer', stream: false },
-  modelsRepair: { method: 'POST', path: '/models/repair', access: 'operator', stream: false },
+  modelsAdd: { method: 'POST', path: '/models/add', access: 'operator', stream: false, unhurried: true },
+  modelsVerify: { method: 'POST', path: '/models/verify', access: 'viewer', stream: false, unhurried: true },
+  modelsRepair: { method: 'POST', path: '/models/repair', access: 'operator', stream: false, unhurried: true },
   modelsHistory: { method: 'POST', path: '/models/history', access: 'viewer', stream: false },
   modelsDiff: { method: 'POST', path: '/models/diff', access: 'viewer', stream: false },
-  modelsArchive: { method: 'POST', path: '/models/archive', access: 'operator', stream: false },
-  modelsImport: { method: 'POST', path: '/models/import', access: 'operator', stream: false },
-  modelsExport: { method: 'POST', path: '/models/export', access: 'operator', stream: false },
+  modelsArchive: { method: 'POST', path: '/models/archive', access: 'operator', stream: false, unhurried: true },
+  modelsImport: { method: 'POST', path: '/models/import', access: 'operator', stream: false, unhurried: true },
+  modelsExport: { method: 'POST', path: '/models/export', access: 'operator', stream: false, unhurried: true },
   modelsPromote: { method: 'POST', path: '/models/promote', access: 'operator', stream: true },
   modelsRollback: { method: 'POST', path: '/models/rollback', access: 'operator', stream: true },
   modelsRetrain: { method: 'POST', path: '/models/retrain', access: 'operator', stream: true },
-  modelsScan: { method: 'POST', path: '/models/scan', access: 'operator', stream: false },
+  modelsScan: { method: 'POST', path: '/models/scan', access: 'operator', stream: false, unhurried: true },
   schedule: { method: 'GET', path: '/schedule', access: 'viewer', stream: false },
   scheduleRun: { method: 'POST', path: '/schedule/run', access: 'operator', stream: true },
   certs: { method: 'GET', path: '/certs', access: 'viewer', stream: false },

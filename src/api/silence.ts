@@ -6,10 +6,21 @@ export interface Patience {
   readonly askAfter: number;
   /** Silent ticks after which it is given up. */
   readonly giveUpAfter: number;
+  /**
+   * Milliseconds within which one document must be answered. Plans read a Git repository, so they get more. Streams may take
+   * as long as they like, their head comes with the first document, and a quiet service has none; and so may what an endpoint
+   * calls `unhurried`. Of those, an agent that is silent must answer that it lives.
+   */
+  readonly answerWithin: { readonly GET: number; readonly POST: number };
 }
 
 /** 15 s without a word, of which it had 10 s to answer a question: longer than any work blocks an agent. */
-export const usualPatience: Patience = { tick: 1_000, askAfter: 5, giveUpAfter: 15 };
+export const usualPatience: Patience = {
+  tick: 1_000,
+  askAfter: 5,
+  giveUpAfter: 15,
+  answerWithin: { GET: 15_000, POST: 120_000 },
+};
 
 interface Silence {
   /** Bytes that came so far. */

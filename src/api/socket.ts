@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { ApplianceError, asApplianceError, type ErrorCode, errorCodes, messageOf, systemCode } from '../lib/errors.ts';
 import type { Paths } from '../lib/paths.ts';
 import type { Client } from './client.ts';
-import { endpoints, nonceHeader, pidHeader, sshHeader } from './endpoints.ts';
+import { type Endpoint, endpoints, nonceHeader, pidHeader, sshHeader } from './endpoints.ts';
 import { type Answer, exchange } from './exchange.ts';
 import { createNonce } from './nonce.ts';
 import type { Input, Output, RouteName } from './routes.ts';
@@ -12,13 +12,6 @@ const net = process.getBuiltinModule('node:net');
 
 /** Longest document that is accepted, in characters: far above any real answer, far below what fills a memory. */
 const longestDocument = 32 * 1024 * 1024;
-
-/**
- * Milliseconds within which an agent must begin to answer. Plans read a Git repository, so they get more. Streams may
- * take as long as they like, their head comes with the first document, and a quiet service has none; but an agent that
- * is silent must answer that it lives (`silence.ts`).
- */
-const answerWithin = { GET: 15_000, POST: 120_000 } as const;
 
 /**
  * A client of the agent that listens on this host: the operator socket if the caller may use it, else the read-only one.
@@ -125,8 +118,9 @@ class SocketClient implements Client {
     signal?.throwIfAborted();
     const connection = await this.#connect();
     const stop = () => connection.destroy();
-    const deadline = answerWithin[endpoints[name].method];
-    const timer = setTimeout(() => connection.destroy(tooSlow(deadline)), deadline);
+    const endpoint: Endpoint = endpoints[name];
+    const deadline = this.#patience.answerWithin[endpoint.method];
+    const timer = endpoint.unhurried ? undefined : setTimeout(() => connection.destroy(tooSlow(deadline)), deadline);
     const unwatch = this.#watchSilence(connection);
     signal?.addEventListener('abort', stop, { once: true });
     try {

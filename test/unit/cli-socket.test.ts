@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { usualPatience } from '../../src/api/silence.ts';
 import { connectSocket } from '../../src/api/socket.ts';
 import { type Paths, pathsFor } from '../../src/lib/paths.ts';
 import { temporaryRoot } from '../e2e/stage/face.ts';
@@ -153,8 +154,31 @@ describe('hanging up', () => {
   });
 });
 
+describe('an answer that takes long', () => {
+  const patience = { ...usualPatience, answerWithin: { GET: 300, POST: 300 } };
+  const asked = async () => {
+    // The head comes at once and the document later than an agent may take for a plain question.
+    await answerWith(['', head('Content-Length: 2'), '{}'], [], 400);
+    const found = await connectSocket(paths, patience);
+    if (!found) throw new Error('nobody listens');
+    return found;
+  };
+
+  it('is waited for where the work grows with the data, or waits for its turn', async () => {
+    const client = await asked();
+    expect(await client.ask('backupExport', { snapshot: 'latest' })).toEqual({});
+    server?.close();
+    expect(await (await asked()).ask('backups', {})).toEqual({});
+  });
+
+  it('is not waited for where it should come at once', async () => {
+    const late = { code: 'agent_unreachable', message: 'the agent did not answer within 0.3 s' };
+    await expect((await asked()).ask('ping', {})).rejects.toMatchObject(late);
+  });
+});
+
 describe('an agent that is stopped, not dead', () => {
-  const patience = { tick: 100, askAfter: 5, giveUpAfter: 30 };
+  const patience = { ...usualPatience, tick: 100, askAfter: 5, giveUpAfter: 30 };
   let agent: ChildProcess | undefined;
   afterEach(async () => {
     if (!agent || agent.exitCode !== null || agent.signalCode !== null) return;
