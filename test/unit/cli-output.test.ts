@@ -190,6 +190,23 @@ describe('progress', () => {
     expect(text).not.toContain('\u001b[2J');
   });
 
+  it.each([60, 80, 120])('keeps the lines of long steps within %i columns', (width) => {
+    let text = '';
+    const progress = new Progress({ write: (more: string) => (text += more) }, screen(width), {
+      quiet: false,
+      verbose: false,
+    });
+    const title = 'dump databases and collect files for 20261121T215203Z-45ca';
+    progress.begin('backup');
+    progress.take(step(0, title, 'done', '10 parts, 313 KiB dumped or copied'));
+    progress.take(step(1, `${title} and ${title}`, 'failed', 'no space left on the device'));
+    progress.end();
+    for (const line of uncoloured(text).split(/[\r\n]/))
+      expect(displayWidth(plainText(line).replace('[K', ''))).toBeLessThanOrEqual(width);
+    expect(uncoloured(text)).toContain(width === 60 ? 'dump databases and collect files' : title);
+    if (width === 120) expect(uncoloured(text)).toContain('10 parts, 313 KiB dumped or copied');
+  });
+
   it('says nothing when quiet, and more when verbose', () => {
     expect(play(paper, { quiet: true, verbose: false })).toBe('');
     expect(play(paper, { quiet: false, verbose: true })).toContain('half way');

@@ -1,6 +1,6 @@
 import { seconds } from '../../api/describe.ts';
 import type { ApplianceEvent } from '../../api/schema.ts';
-import { oneLine, pad, truncate } from '../../lib/text.ts';
+import { displayWidth, oneLine, pad, truncate } from '../../lib/text.ts';
 import type { Sink } from '../session.ts';
 import { type Look, type Mark, mark, paint, speak } from './look.ts';
 
@@ -95,8 +95,11 @@ export class Progress {
   }
 
   #step(name: Mark, title: string, took: number, detail: string): void {
-    const start = `${mark(this.#look, name)} ${speak(this.#look, pad(title, titleWidth))} ${pad(seconds(took), 11, 'right')}`;
-    const room = this.#look.width - titleWidth - 17;
+    const { width, unicode } = this.#look;
+    // A line that is too long would be broken in the middle of a word, and two lines long.
+    const shown = pad(truncate(title, width - 15, unicode ? '…' : '~'), titleWidth);
+    const start = `${mark(this.#look, name)} ${speak(this.#look, shown)} ${pad(seconds(took), 11, 'right')}`;
+    const room = width - displayWidth(shown) - 17;
     const text = room < 12 ? '' : truncate(speak(this.#look, oneLine(detail)), room);
     this.#title = '';
     this.#line(text === '' ? start : `${start}  ${paint(this.#look, 'dim', text)}`);
