@@ -1,3 +1,4 @@
+import { count } from '../lib/text.ts';
 import type { PlannedStep, StepType } from '../operations/step.ts';
 import type { Side, Steps } from './steps.ts';
 
@@ -273,7 +274,7 @@ function fileSteps({ models, config }: RestoreFacts, steps: RestoreSteps): Plann
               from: models.from,
             },
             {
-              title: `put ${models.loose ? 'the model' : `${models.versions.length} models`}${models.registry === null ? '' : ' and the registry'} in place`,
+              title: `put ${models.loose ? 'the model' : count(models.versions.length, 'model')}${models.registry === null ? '' : ' and the registry'} in place`,
               cause: models.to
                 ? `${models.to.name}@${models.to.version} was in force; running processes prove that they have loaded it`
                 : 'by renames; what is replaced is kept until the proof',

@@ -115,7 +115,7 @@ describe('a restore', () => {
       'load-database: load log beside the one in use and count its rows',
       'swap-database: put shop of the snapshot in place [pivot]',
       'swap-database: put log of the snapshot in place',
-      'restore-models: put 1 models and the registry in place',
+      'restore-models: put 1 model and the registry in place',
       'restore-config: put the configuration in place',
       'wait-healthy: prove that v2 serves with what was restored',
       'finish-restore: remove what was replaced [optional]',

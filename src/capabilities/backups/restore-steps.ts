@@ -158,9 +158,9 @@ export function createRestoreSteps(deps: RestoreDeps) {
         if (registry) deps.withoutRegistry(() => placeRegistry(staging));
         if (to) await deps.pointer.write(to);
         const sha256 = to?.sha256 ?? (loose ? await digestOf(join(deps.models, 'manifest.json')) : undefined);
-        if (sha256 === undefined) return `${versions.length} models are back`;
+        if (sha256 === undefined) return `models brought back: ${versions.length}`;
         const said = await deps.loadModel(sha256, context.signal, (text) => context.progress(text));
-        return `${versions.length} models are back; ${said}`;
+        return `models brought back: ${versions.length}; ${said}`;
       },
       async undo({ versions, registry, loose, to, from }, context) {
         const staging = modelStagingOf(deps.models, context.operation);
