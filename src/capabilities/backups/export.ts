@@ -1,6 +1,6 @@
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
 import { chmod, copyFile, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Engine } from '../../host/docker.ts';
 import { syncDirectory } from '../../host/files.ts';
 import { ApplianceError } from '../../lib/errors.ts';
@@ -33,8 +33,7 @@ export async function exportSnapshot(
   directory: string,
   signal: AbortSignal,
 ): Promise<{ name: string; bytes: number }[]> {
-  const made = !existsSync(directory);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const made = await makeDirectory(directory);
   if ((await readdir(directory)).length > 0)
     throw new ApplianceError('usage', `${directory} is not empty`, {
       left: 'nothing was written',
@@ -51,6 +50,9 @@ export async function exportSnapshot(
       await deps.repository.archiveModels(snapshot.resticId, directory, signal);
     for (const name of await readdir(restored)) await rename(join(restored, name), join(directory, name));
     await rm(scratch, { recursive: true, force: true });
+    // Whoever made the directory may let others look into it; into what is in it nobody does.
+    for (const entry of await readdir(directory, { withFileTypes: true }))
+      await chmod(join(directory, entry.name), entry.isDirectory() ? 0o700 : 0o600);
     await syncDirectory(directory);
   } catch (error) {
     for (const name of await readdir(directory)) await rm(join(directory, name), { recursive: true, force: true });
@@ -59,6 +61,33 @@ export async function exportSnapshot(
   }
   const names = await readdir(directory);
   return Promise.all(names.sort().map(async (name) => ({ name, bytes: (await stat(join(directory, name))).size })));
+}
+
+/**
+ * Makes a directory that is not there yet. The one above it must be there: below a disk that is not mounted, or a name that
+ * is mistyped, secrets would be written to wherever that is.
+ * @returns whether it was made
+ * @throws ApplianceError `usage`; nothing was made then
+ */
+export async function makeDirectory(directory: string): Promise<boolean> {
+  const there = await stat(directory).catch(() => undefined);
+  if (there?.isDirectory()) return false;
+  const problem = there
+    ? `${directory} is not a directory`
+    : `${dirname(directory)} is not there, or nothing can be made in it`;
+  const wrong = (cause?: unknown) =>
+    new ApplianceError('usage', problem, {
+      left: 'nothing was written',
+      hint: 'name a directory that is empty or not there yet, in one that is there',
+      cause,
+    });
+  if (there) throw wrong();
+  try {
+    await mkdir(directory, { mode: 0o700 });
+  } catch (error) {
+    throw wrong(error);
+  }
+  return true;
 }
 
 /** Dumps as SQL; a single database is `db.sql`. Without a server that could turn it, a dump stays what it is. */

@@ -72,7 +72,7 @@ export const backupsVerbs = {
     group: 'backups',
     args: [
       { name: 'snapshot', required: true, help: snapshotHelp },
-      { name: 'directory', help: 'empty or not there yet; default: exports/ID in the state directory' },
+      { name: 'directory', help: 'empty, or not there yet in one that is; default: exports/ID in the state directory' },
     ],
     about:
       'db.sql, roles.sql, models.tar.zst, registry.db, .env, manifest.json and the rest as directories. They are not encrypted and hold secrets; only root can read them.',
