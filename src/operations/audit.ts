@@ -41,7 +41,9 @@ export const auditMigrations: Migrations = {
        file TEXT NOT NULL,
        forgotten INTEGER NOT NULL DEFAULT 0
      ) STRICT;
-     DROP TRIGGER audit_is_append_only_2;
+     DROP TRIGGER IF EXISTS audit_is_append_only_1;
+     DROP TRIGGER IF EXISTS audit_is_append_only_2;
+     CREATE TRIGGER audit_is_append_only_1 BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
      CREATE TRIGGER audit_is_append_only_2 BEFORE DELETE ON audit
        WHEN OLD.seq > (SELECT coalesce(max(last), 0) FROM audit_segments)
        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;`,

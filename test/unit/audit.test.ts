@@ -225,3 +225,16 @@ describe('rotation of the audit log', () => {
     database = open();
   }, 60_000);
 });
+
+it('is brought up to date where somebody has removed its triggers, and is append-only again', () => {
+  const path = join(directory, 'lib/older.db');
+  const { module, scripts } = auditMigrations;
+  const older = openDatabase(path, [{ module, scripts: scripts.slice(0, 1) }]);
+  older.exec('DROP TRIGGER audit_is_append_only_1; DROP TRIGGER audit_is_append_only_2');
+  older.close();
+  const newer = openDatabase(path, [auditMigrations]);
+  new AuditLog(newer).append('2030-01-01T00:00:00Z', root, 'deploy', 'v1', 'done');
+  expect(() => newer.exec("UPDATE audit SET result = 'failed'")).toThrow('append-only');
+  expect(() => newer.exec('DELETE FROM audit')).toThrow('append-only');
+  newer.close();
+});
