@@ -393,30 +393,56 @@ describe('a judgement', () => {
   });
 });
 
+/** An appliance on which everything is wrong that can be. */
+const worst = evidence({
+  ...stoppedBackend,
+  engine: { problem: 'x' },
+  agent: { running: false },
+  configuration: { problem: 'x' },
+  disk: { free: 1 },
+  live: { age: 1 },
+  requests: { slow: 1 },
+  database: { used: 97 },
+  environment: { problem: 'x' },
+  machine: { load: 99, memoryFree: 1 },
+  cache: { hits: 0 },
+  predictions: { drift: 9 },
+  models: { files: [], loaded: [{ name: 'b', sha256: 'c', said: '' }] },
+  training: { writable: false, state: 'failed', trial: { status: 422, problem: null, said: '' } },
+  page: { html: false, login: { status: 401, problem: null, token: false }, allowed: 'https://a.b' },
+  certificates: [{ ...certificate, notAfter: now, due: 'x', lastError: 'x', unresolved: ['a'] }],
+  alerting: { receivers: 0, silences: [{ id: '123456789', matchers: 'a', until: 'b' }], down: ['x'] },
+  backups: { overdueSeconds: 1, key: false, damaged: true, targets: [{ name: 'x', failures: 1, error: null }] },
+  schema: { today: 3 },
+  security: [{ id: 'x', observed: 'y', time: 'z' }],
+});
+
+describe('what a symptom judges by', () => {
+  it.each(all.map(({ name }) => name))('%s was asked for', (name) => {
+    const symptom = findSymptom(name, all);
+    for (const given of [
+      evidence(),
+      worst,
+      evidence({ ...stoppedBackend, edge: { weights: { blue: 0, green: 100 } } }),
+    ]) {
+      const used = new Set<string>();
+      const watched = new Proxy(given, {
+        get: (target, key, receiver) => {
+          used.add(String(key));
+          return Reflect.get(target, key, receiver);
+        },
+      });
+      symptom.absent?.(watched);
+      symptom.judge(watched);
+      expect(
+        [...used].filter((one) => ![...symptom.looks, ...(symptom.aids ?? [])].some((look) => look === one)),
+      ).toEqual([]);
+    }
+  });
+});
+
 describe('what is proposed', () => {
   it('is a command that exists, with options that it has', () => {
-    const worst = evidence({
-      ...stoppedBackend,
-      engine: { problem: 'x' },
-      agent: { running: false },
-      configuration: { problem: 'x' },
-      disk: { free: 1 },
-      live: { age: 1 },
-      requests: { slow: 1 },
-      database: { used: 97 },
-      environment: { problem: 'x' },
-      machine: { load: 99, memoryFree: 1 },
-      cache: { hits: 0 },
-      predictions: { drift: 9 },
-      models: { files: [], loaded: [{ name: 'b', sha256: 'c', said: '' }] },
-      training: { writable: false, state: 'failed', trial: { status: 422, problem: null, said: '' } },
-      page: { html: false, login: { status: 401, problem: null, token: false }, allowed: 'https://a.b' },
-      certificates: [{ ...certificate, notAfter: now, due: 'x', lastError: 'x', unresolved: ['a'] }],
-      alerting: { receivers: 0, silences: [{ id: '123456789', matchers: 'a', until: 'b' }], down: ['x'] },
-      backups: { overdueSeconds: 1, key: false, damaged: true, targets: [{ name: 'x', failures: 1, error: null }] },
-      schema: { today: 3 },
-      security: [{ id: 'x', observed: 'y', time: 'z' }],
-    });
     const remedies = all.flatMap((symptom) => [
       ...diagnose(symptom, worst).causes.flatMap((cause) => cause.remedies),
       ...symptom.byHand,

@@ -11,7 +11,7 @@ import { asApplianceError } from '../../lib/errors.ts';
 import { formatDuration } from '../../lib/units.ts';
 
 /** Milliseconds that one look may take; all of them are taken side by side. */
-const patience = 8_000;
+const usualPatience = 8_000;
 
 /** How each piece of evidence is come by. It throws what kept it from looking. */
 export type Gatherers = {
@@ -30,15 +30,19 @@ export interface Asker {
  * Looks at what is wanted, everything side by side and each with a deadline: what hangs or fails keeps nothing else from
  * being seen.
  * @param wanted what is not named is unseen
+ * @param patience milliseconds that one look may take
  * @throws the reason of the signal when it aborts
  */
 export async function gather(
   gatherers: Gatherers,
   wanted: Iterable<EvidenceName>,
   signal: AbortSignal,
+  patience = usualPatience,
 ): Promise<Evidence> {
   const found = new Map<EvidenceName, Seen<unknown>>();
-  await Promise.all([...new Set(wanted)].map(async (name) => found.set(name, await look(gatherers, name, signal))));
+  await Promise.all(
+    [...new Set(wanted)].map(async (name) => found.set(name, await look(gatherers, name, signal, patience))),
+  );
   signal.throwIfAborted();
   const pick = <Name extends EvidenceName>(name: Name): Evidence[Name] =>
     (found.get(name) ?? unseen('nobody asked for it')) as Evidence[Name];
@@ -46,7 +50,12 @@ export async function gather(
   return Object.fromEntries(names.map((name) => [name, pick(name)])) as unknown as Evidence;
 }
 
-async function look(gatherers: Gatherers, name: EvidenceName, signal: AbortSignal): Promise<Seen<unknown>> {
+async function look(
+  gatherers: Gatherers,
+  name: EvidenceName,
+  signal: AbortSignal,
+  patience: number,
+): Promise<Seen<unknown>> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(new Error(`no answer within ${formatDuration(patience)}`)), patience);
   const both = AbortSignal.any([signal, late.signal]);

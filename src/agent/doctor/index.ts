@@ -142,7 +142,7 @@ export async function diagnoseAll(
 ): Promise<Diagnosis[]> {
   const evidence = await gather(
     gatherers,
-    chosen.flatMap(({ looks }) => looks),
+    chosen.flatMap(({ looks, aids = [] }) => [...looks, ...aids]),
     signal,
   );
   return chosen.map((symptom) => diagnose(symptom, evidence));

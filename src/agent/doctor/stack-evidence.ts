@@ -26,7 +26,7 @@ import type { Gatherers } from './gather.ts';
 /** Lines of each log that are read (S1-74). */
 const logTail = 100;
 /** Milliseconds for one request, and for a question inside of a container. */
-const answerWithin = 4_000;
+const answerWithin = 3_000;
 /** Seconds beyond which an answer is slow (S2-27). */
 const slowAnswer = 0.5;
 /** Milliseconds of the access log that are looked back on. */

@@ -28,7 +28,7 @@ const megabyte = 1024 * kilobyte;
 const quick = 3_000;
 const slow = 8_500;
 /** Lines of each container's log. */
-const logTail = 3_000;
+const logTail = 2_000;
 /** Containers whose logs are packed. */
 const mostLogs = 40;
 
@@ -59,7 +59,9 @@ export function supportHandlers(
       const by = host.agent.running ? 'agent' : 'in-process';
       const notes = input.agentProblem === null ? [] : [`an agent runs and does not answer: ${input.agentProblem}`];
       const subject = { paths, clock, config, by, notes } as const;
-      const parts = [...hostParts(subject), ...(await applianceParts(a, handlers(), caller))];
+      const [records, logs] = [applianceParts(a, handlers(), caller), logParts(a)];
+      // What takes longest begins first.
+      const parts = [...(await records), ...hostParts(subject), ...(await logs)];
       yield* bundle(subject, parts, caller.signal);
     },
   };
@@ -142,12 +144,12 @@ function hostParts({ paths, clock, config, by }: Subject): BundlePart[] {
     text('host/system.txt', 64 * kilobyte, async () => (await readIfPresent('/etc/os-release')) ?? 'not known\n'),
     text('host/load.txt', 64 * kilobyte, async () => (await readIfPresent('/proc/loadavg')) ?? 'not known\n'),
     file('config/appliance.yaml', paths.config, 512 * kilobyte),
-    file('agent/agent.log', join(paths.log, 'agent.log'), 4 * megabyte),
+    file('agent/agent.log', join(paths.log, 'agent.log'), 2 * megabyte),
     file('edge/nginx.conf', edge.conf, megabyte),
     file('edge/weights.json', edge.weights, 64 * kilobyte),
     file('edge/releases.json', edge.releases, 64 * kilobyte),
-    file('edge/error.log', edge.errorLog, 2 * megabyte),
-    file('edge/access.log', edge.accessLog, 2 * megabyte),
+    file('edge/error.log', edge.errorLog, megabyte),
+    file('edge/access.log', edge.accessLog, megabyte),
   ];
 }
 
@@ -155,8 +157,8 @@ function hostParts({ paths, clock, config, by }: Subject): BundlePart[] {
 async function applianceParts(a: Appliance, handlers: Handlers, caller: Caller): Promise<BundlePart[]> {
   const { config, paths } = a;
   return [
-    json('status.json', slow, () => handlers.status({}, caller)),
     diagnosisPart(handlers, { agentProblem: null }, caller),
+    json('status.json', slow, () => handlers.status({}, caller)),
     json('operations.json', quick, () => handlers.operations({}, caller)),
     json('releases.json', slow, () => handlers.releases({}, caller)),
     json('schedule.json', quick, () => handlers.schedule({}, caller)),
@@ -174,7 +176,6 @@ async function applianceParts(a: Appliance, handlers: Handlers, caller: Caller):
       if (a.watch.problem) throw a.watch.problem;
       return a.watch.details();
     }),
-    ...(await logParts(a)),
   ];
 }
 
@@ -210,7 +211,7 @@ async function logParts(a: Appliance): Promise<BundlePart[]> {
       const colour = container.labels['appliance.colour'];
       return {
         path: `logs/${serviceName(container)}${colour === undefined ? '' : `-${colour}`}.log`.replace(/[^\w./-]/g, '_'),
-        most: megabyte,
+        most: 512 * kilobyte,
         patience: slow,
         text: async function* (signal: AbortSignal) {
           for await (const chunk of a.engine.logs(container, { follow: false, tail: logTail, signal }))

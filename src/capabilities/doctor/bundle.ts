@@ -56,7 +56,7 @@ export interface BundleOptions {
 /** Bytes of all files together, before they are compressed: a bundle is sent by mail. */
 const mostInAll = 40 * 1024 * 1024;
 /** Files that are gathered side by side; each holds its own bytes until it is its turn. */
-const atOnce = 4;
+const atOnce = 8;
 const folder = 'appliance-support';
 
 interface Gathered extends PackedPart {

@@ -52,6 +52,8 @@ export interface Symptom {
   readonly requirement: readonly string[];
   /** What must be looked at before anything can be ruled out. */
   readonly looks: readonly EvidenceName[];
+  /** What says more about a cause, and rules nothing out. */
+  readonly aids?: readonly EvidenceName[];
   /** Why it cannot occur on this appliance; undefined when it can. */
   readonly absent?: (evidence: Evidence) => string | undefined;
   /** What is behind it, by what was seen. Pure. */

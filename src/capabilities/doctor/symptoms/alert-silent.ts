@@ -12,6 +12,7 @@ export const alertSilent: Symptom = {
   words: ['alerts', 'alert', 'no-alert', 'notifications', 'silent', 'monitoring'],
   requirement: ['S0-57', 'S1-42', 'S2-40'],
   looks: ['alerting', 'agent', 'engine', 'services', 'configuration'],
+  aids: ['edge', 'logs'],
   judge: (evidence) => [
     ...engineDown(evidence),
     ...when(evidence, 'services', (services) =>

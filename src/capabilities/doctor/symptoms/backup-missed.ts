@@ -19,6 +19,7 @@ export const backupMissed: Symptom = {
   words: ['backup', 'backups', 'no-backup', 'backup-failed', 'offsite', 'snapshot'],
   requirement: ['S1-46', 'S1-60', 'S4-53'],
   looks: ['backups', 'agent', 'engine', 'disk'],
+  aids: ['edge'],
   absent: (evidence) =>
     evidence.backups.known && !evidence.backups.value.enabled
       ? 'appliance.yaml switches backups off (backups.enabled)'

@@ -22,7 +22,7 @@ export const badGateway: Symptom = {
   title: 'users get 502, 503 or 504, or no answer at all',
   words: ['503', '504', 'bad-gateway', 'gateway-timeout', 'down', 'unreachable', 'no-answer'],
   requirement: ['S1-74', 'S0-48'],
-  looks: [...stackEvidence, 'routes', 'instances', 'requests', 'database', 'environment', 'disk'],
+  looks: [...stackEvidence, 'routes', 'instances', 'requests', 'database', 'environment', 'disk', 'operations'],
   absent: nothingLive,
   judge: (evidence) => [
     ...engineDown(evidence),

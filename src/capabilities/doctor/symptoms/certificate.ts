@@ -17,6 +17,7 @@ export function certificateSymptom(now: number): Symptom {
     words: ['certificates', 'tls', 'https', 'ssl', 'expired', 'renewal', 'certificate_not_served'],
     requirement: ['S2-29', 'S1-50'],
     looks: ['certificates', 'edge', 'configuration'],
+    aids: ['services', 'engine', 'logs'],
     judge: (evidence) => [
       ...when(evidence, 'certificates', (all) => all.flatMap((one) => causesOf(one, now))),
       ...when(evidence, 'services', (services) =>

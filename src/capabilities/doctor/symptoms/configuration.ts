@@ -8,6 +8,7 @@ export const configuration: Symptom = {
   words: ['config', 'appliance.yaml', 'environment', 'env'],
   requirement: [],
   looks: ['configuration', 'environment'],
+  aids: ['logs'],
   judge: (evidence) => [...brokenConfiguration(evidence), ...environmentTrouble(evidence)],
   byHand: [
     advice('appliance config show', 'what is in force, every default filled in'),

@@ -8,7 +8,8 @@ export const dataInconsistent: Symptom = {
   title: 'data are gone, wrong or contradict each other',
   words: ['data', 'inconsistent', 'inconsistency', 'corruption', 'data-lost', 'schema', 'schema_gate'],
   requirement: ['S4-41', 'S1-68'],
-  looks: ['schema', 'database', 'operations', 'logs', 'alerting', 'backups'],
+  looks: ['schema', 'database', 'operations', 'logs', 'alerting', 'backups', 'engine'],
+  aids: ['edge'],
   judge: (evidence) => [
     ...engineDown(evidence),
     ...schemaAhead(evidence),

@@ -8,7 +8,7 @@ export const thirdParty: Symptom = {
   title: 'a service that runs elsewhere does not answer',
   words: ['external', 'upstream', 'ldap', 'dns', 'provider', 'dependency'],
   requirement: ['S4-43'],
-  looks: ['logs', 'services', 'database'],
+  looks: ['logs', 'services', 'database', 'live'],
   absent: nothingLive,
   judge: (evidence) => elsewhere(evidence),
   byHand: [
