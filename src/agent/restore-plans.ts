@@ -40,9 +40,13 @@ export class RestorePlans {
    * @throws ApplianceError `usage` where no recovery was begun
    */
   async recover(up: readonly PlannedStep[]): Promise<Prepared> {
-    const { paths, store, restoreSteps } = this.#a;
-    const { directory } = recoveryPaths(paths);
+    const { paths, store, restoreSteps, journal } = this.#a;
+    const { directory, note } = recoveryPaths(paths);
     const text = await readIfPresent(join(directory, 'snapshot/manifest.json'));
+    const [last] = journal.recent(1);
+    // One that was cut short near its end was finished when this process began.
+    if (text === undefined && last?.kind === 'recover' && last.result === 'done' && !(await exists(note)))
+      return { kind: 'recover', target: last.target, origin: null, phases: [] };
     if (text === undefined)
       throw new ApplianceError('usage', 'no recovery was begun on this host', {
         left: 'nothing was touched',
