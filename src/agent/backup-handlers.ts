@@ -161,7 +161,8 @@ function shapeOf(
   manifest: BackupManifest | ApplianceError | undefined,
 ): Backup {
   const { id, kind, time, proven, bytes, added } = snapshot;
-  const problem = manifest instanceof ApplianceError ? manifest.message : null;
+  const lost = snapshot.damaged ? 'a part of its content was lost with a part of the repository' : null;
+  const problem = manifest instanceof ApplianceError ? manifest.message : lost;
   const components = manifest && !(manifest instanceof ApplianceError) ? manifest.components : [];
   return {
     id,

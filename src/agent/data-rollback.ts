@@ -98,7 +98,7 @@ export class DataRollback {
   /** The newest snapshot whose database the release can work with. */
   async #newest({ tag, schema }: RollbackFacts['release'], signal: AbortSignal): Promise<FoundSnapshot> {
     const { backups } = this.#a;
-    const snapshots = (await backups.list(signal)).filter(({ newer }) => !newer);
+    const snapshots = (await backups.list(signal)).filter(({ newer, damaged }) => !newer && !damaged);
     for (const snapshot of snapshots.slice(0, mostLookedAt)) {
       const manifest = await backups.manifestOf(snapshot, signal);
       const holds = manifest.components.some(({ name }) => name.startsWith('database:'));

@@ -26,7 +26,7 @@ export const backupSchema = z.object({
   added: z.number().nullable(),
   /** Why retention keeps it; none: the next one forgets it. */
   kept: z.array(z.string()),
-  /** Why its content cannot be told, for example because a newer appliance made it. */
+  /** Why its content cannot be told, or cannot all be restored: a newer appliance made it, a part of it is lost. */
   problem: z.string().nullable(),
 });
 export type Backup = z.output<typeof backupSchema>;

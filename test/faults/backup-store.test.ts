@@ -153,6 +153,34 @@ describe('a backup survives', () => {
     await works();
   });
 
+  it('a broken pack whose content is nowhere else: it is given up, said so, and nights go on', async () => {
+    const marker = join(lab.root, 'marker');
+    await writeFile(marker, '');
+    await delay(1_100);
+    const only = join(lab.paths.etc, 'only.bin');
+    await writeFile(only, randomBytes(9_000_000));
+    await works();
+    const [lost = ''] = known;
+    const { backups } = await lab.appliance();
+    expect((await backups.list(signal)).find(({ id }) => id === lost)).toMatchObject({ damaged: false });
+    await rm(only);
+    const { stdout } = await execa('find', [join(repository(), 'data'), '-size', '+2M', '-newer', marker]);
+    const packs = stdout.split('\n').filter(Boolean);
+    expect(packs.length).toBeGreaterThan(0);
+    for (const pack of packs) {
+      await execa('chmod', ['u+w', pack]);
+      const file = await open(pack, 'r+');
+      await file.write(randomBytes(4_096), 0, 4_096, 1_000_000);
+      await file.close();
+    }
+    await expect(backups.check({ readData: 'all', signal })).rejects.toMatchObject({ code: 'backup_damaged' });
+    await works();
+    await works();
+    await backups.check({ readData: 'all', signal });
+    const after = await backups.list(signal);
+    expect(after.filter(({ damaged }) => damaged).map(({ id }) => id)).toEqual([lost]);
+  });
+
   it('a broken pack: it is found, repaired, and its content stored again', async () => {
     const { backups } = await lab.appliance();
     const [pack = ''] = await filesOf('data');

@@ -40,6 +40,7 @@ function snapshot(night: number, more: Partial<Snapshot> = {}): Snapshot {
     time,
     proven: null,
     protected: false,
+    damaged: false,
     newer: false,
     bytes: null,
     added: null,
@@ -225,6 +226,16 @@ describe('snapshots', () => {
       { change: ['--add', 'proven:2026-01-01T02:00:00.000Z/3.0', '--add', 'protected'], resticIds: ['cr2', 'x'] },
     ]);
     expect(marksToCopy([both], new Map())).toEqual([]);
+  });
+
+  it('of which a part is lost are proven no more, and are neither the latest nor what retention counts on', () => {
+    const tags = ['backup:20261121T020000Z-abcd', 'proven:2026-11-21T04:10:00.000Z/9', 'damaged'];
+    const [lost] = readSnapshots(JSON.stringify([{ id: 'aa', time: '2026-11-21T02:00:00Z', tags }]));
+    expect(lost).toMatchObject({ damaged: true, proven: null });
+    const list = [snapshot(2, { damaged: true }), snapshot(1)];
+    expect(findSnapshot(list, 'latest').resticId).toBe('r1');
+    const why = retention(list, { ...policy, within: 0, daily: 0, weekly: 0, monthly: 0 }, start + 3 * day);
+    expect(why.map(({ reasons }) => reasons)).toEqual([[], ['the newest']]);
   });
 
   it('proven twice keep the later proof', () => {

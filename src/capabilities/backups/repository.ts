@@ -9,6 +9,7 @@ import { ApplianceError, messageOf, systemCode } from '../../lib/errors.ts';
 import { type BackupKind, type BackupManifest, parseManifest } from './manifest.ts';
 import { messages, type Progress } from './restic-output.ts';
 import {
+  damagedTag,
   marksToCopy,
   type Proof,
   proofTag,
@@ -312,6 +313,23 @@ export class Repository {
       const packs = brokenPacks.slice(from, from + packsAtOnce);
       await this.#run({ args: ['repair', 'packs', ...packs], what: 'take out broken packs', signal });
     }
+  }
+
+  /**
+   * Leaves out of snapshots what is lost for good and marks them as damaged, so that the repository passes its checks again.
+   * To be run once all that the sources still have is stored anew. The originals go last: after a crash it is done anew.
+   */
+  async giveUpLost(signal: AbortSignal): Promise<void> {
+    const before = new Set((await this.list(signal)).flatMap(resticIdsOf));
+    await this.#run({ args: ['repair', 'snapshots'], what: 'give up what is lost', signal });
+    const changed = (await this.list(signal)).map(resticIdsOf).filter((ids) => ids.some((id) => !before.has(id)));
+    const made = changed.flat().filter((id) => !before.has(id));
+    if (made.length === 0) return;
+    await this.#tag(made, ['--add', damagedTag], signal);
+    await this.forget(
+      changed.flat().filter((id) => before.has(id)),
+      signal,
+    );
   }
 
   /** Forgets snapshots, with all copies of them. */

@@ -10,7 +10,7 @@ export interface KeepPolicy {
   readonly monthly: number;
 }
 
-type Kept = Pick<Snapshot, 'id' | 'time' | 'proven' | 'protected' | 'newer'>;
+type Kept = Pick<Snapshot, 'id' | 'time' | 'proven' | 'protected' | 'newer' | 'damaged'>;
 
 /** Whether a snapshot is kept, and why; no reason means that it goes. */
 export interface Retained<S extends Kept = Snapshot> {
@@ -29,7 +29,7 @@ export function retention<S extends Kept>(snapshots: readonly S[], policy: KeepP
   const sorted = [...snapshots].sort((a, b) => b.time - a.time);
   const reasons = new Map<S, string[]>(sorted.map((snapshot) => [snapshot, []]));
   const keep = (snapshot: S | undefined, why: string): void => void (snapshot && reasons.get(snapshot)?.push(why));
-  keep(sorted[0], 'the newest');
+  keep(sorted.find(({ damaged }) => !damaged) ?? sorted[0], 'the newest');
   keep(
     sorted.find(({ proven }) => proven !== null),
     'the last that was proven',

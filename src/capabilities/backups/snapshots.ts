@@ -15,6 +15,8 @@ export interface Snapshot {
   readonly time: number;
   readonly proven: Proof | null;
   readonly protected: boolean;
+  /** Some of its content was lost with a part of the repository; the rest can still be restored. */
+  readonly damaged: boolean;
   /** A newer appliance made it, in a layout that this one does not know. */
   readonly newer: boolean;
   /** Bytes of everything in it; null where restic did not note it. */
@@ -50,6 +52,8 @@ export function tagsOf(about: { name: string; id: string; kind: BackupKind; prot
 }
 
 export const protectedTag = 'protected';
+/** Of what something had to be left out. */
+export const damagedTag = 'damaged';
 
 export function proofTag({ time, seconds }: Proof): string {
   return `proven:${new Date(time).toISOString()}/${seconds.toFixed(1)}`;
@@ -74,8 +78,8 @@ export function readSnapshots(text: string): Snapshot[] {
 function together(one: Snapshot, other: Snapshot): Snapshot {
   const [proof, proof2] = [one.proven, other.proven];
   return {
-    ...one,
-    others: [...one.others, other.resticId, ...other.others],
+    ...(one.damaged ? other : one),
+    others: [...one.others, ...other.others, one.damaged ? one.resticId : other.resticId],
     proven: proof && (!proof2 || proof.time >= proof2.time) ? proof : proof2,
     protected: one.protected || other.protected,
     bytes: one.bytes ?? other.bytes,
@@ -88,13 +92,16 @@ function snapshotOf({ id: resticId, time, tags, summary }: z.output<typeof resti
     tags?.find((tag) => tag.startsWith(`${key}:`))?.slice(key.length + 1);
   const [id, kind] = [value('backup'), value('kind')];
   if (!id || !backupIdPattern.test(id)) return undefined;
+  const damaged = tags?.includes(damagedTag) ?? false;
   return {
     id,
     resticId,
     others: [],
     kind: backupKinds.find((known) => known === kind) ?? 'manual',
     time: Date.parse(time),
-    proven: newestProof(tags ?? []),
+    // Whatever was proven before: it is not what it was then.
+    proven: damaged ? null : newestProof(tags ?? []),
+    damaged,
     protected: tags?.includes(protectedTag) ?? false,
     newer: Number(value('format')) > snapshotFormat,
     bytes: summary?.total_bytes_processed ?? null,
@@ -151,7 +158,8 @@ export function marksToCopy(
 export function findSnapshot(snapshots: readonly Snapshot[], wanted: string): Snapshot {
   const [newest] = snapshots;
   // A safety snapshot is of what somebody wanted to be rid of.
-  if (wanted === 'latest' && newest) return snapshots.find(({ kind }) => kind !== 'safety') ?? newest;
+  if (wanted === 'latest' && newest)
+    return snapshots.find(({ kind, damaged }) => kind !== 'safety' && !damaged) ?? newest;
   const exact = snapshots.find(({ id }) => id === wanted);
   const [first, second] = exact ? [exact] : snapshots.filter(({ id }) => id.startsWith(wanted));
   if (first && !second) return first;

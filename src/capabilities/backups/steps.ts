@@ -213,6 +213,7 @@ async function storeOnce(deps: BackupStepDeps, wish: About, context: StepContext
     context.progress('the repository is damaged; repair it and store everything again');
     await local.repair(packs, context.signal);
     const stored = await run(true);
+    await local.giveUpLost(context.signal);
     store.repaired(local.target.name);
     return stored;
   };
