@@ -52,6 +52,38 @@ const json =
     response.setHeader('content-type', 'application/json').end(JSON.stringify(document));
   };
 
+describe('a sequence that is told to come back later', () => {
+  const limited =
+    (after: string, times: number, seen: number[] = []): RequestListener =>
+    (_, response) => {
+      seen.push(Date.now());
+      if (seen.length <= times) response.writeHead(429, { 'retry-after': after }).end();
+      else response.end('{}');
+    };
+
+  it('does so: a limit on clients says nothing about a release (S1-17)', async () => {
+    const seen: number[] = [];
+    const [health] = await ask(limited('1', 2, seen), [{ name: 'health', path: '/' }]);
+    expect(health).toMatchObject({ verdict: 'pass', observed: expect.stringMatching(/^status 200 /) });
+    expect(seen).toHaveLength(3);
+  });
+
+  it.each([
+    ['in an hour', '3600'],
+    ['at a date', 'Sat, 21 Nov 2026 02:00:00 GMT'],
+    ['again and again', '0'],
+  ])('but not %s', async (_, after) => {
+    const [health] = await ask(limited(after, Number.POSITIVE_INFINITY), [{ name: 'health', path: '/' }]);
+    expect(health).toMatchObject({ verdict: 'fail', observed: expect.stringContaining('status 429 instead of 200') });
+  });
+
+  it('and takes 429 as the answer where that is what it expects', async () => {
+    const seen: number[] = [];
+    const [health] = await ask(limited('1', 9, seen), [{ name: 'limit', path: '/', expect: { status: 429 } }]);
+    expect([health?.verdict, seen.length]).toEqual(['pass', 1]);
+  });
+});
+
 describe('a sequence (S0-28, S1-33 to S1-35)', () => {
   it('logs in, carries the token on, sends a batch, and looks at times and JSON', async () => {
     const bodies: unknown[] = [];

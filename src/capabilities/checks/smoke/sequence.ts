@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Sequence, SequenceStep } from '../../../config/sequences.ts';
 import { askBounded, type BoundedAnswer, type BoundedQuestion } from '../../../host/http-bounded.ts';
 import { messageOf } from '../../../lib/errors.ts';
@@ -24,6 +25,8 @@ export interface SequenceHands {
 const mostRedirects = 5;
 /** Milliseconds that a step may take beyond its own timeout. */
 const slack = 5_000;
+/** Milliseconds that a step waits in all where it is told to come back later (429): limits on clients are none on a release. */
+const mostWaiting = 4_000;
 
 /**
  * The steps of a sequence, each a check of its own. They run one after the other; a step that needs what an earlier one
@@ -115,8 +118,10 @@ async function ask(
     Object.entries(step.headers).map(([name, value]) => [name.toLowerCase(), filled(value, lookup)]),
   );
   const follows = !step.expect.status.some((status) => status >= 300 && status < 400);
+  const limited = !step.expect.status.includes(429);
   let path = filled(step.path, lookup);
-  for (let hop = 0; ; hop += 1) {
+  let waited = 0;
+  for (let hop = 0; ; ) {
     const to = hands.destination(path, step.https, step.service);
     if ('why' in to) throw new Error(to.why);
     const answer = await askBounded(
@@ -134,12 +139,24 @@ async function ask(
       },
       signal,
     );
+    const later = limited && answer.status === 429 ? secondsOf(answer.headers['retry-after']) * 1_000 : Number.NaN;
+    if (waited + later <= mostWaiting) {
+      await delay(later, undefined, { signal });
+      waited += later;
+      continue;
+    }
     const next = answer.headers.location;
     if (!follows || answer.status < 300 || answer.status >= 400 || typeof next !== 'string') return answer;
     if (hop >= mostRedirects)
       throw new Error(`it redirects in a loop: ${mostRedirects + 1} times, last to ${next.slice(0, 100)}`);
     path = sameOrigin(next, path, to);
+    hop += 1;
   }
+}
+
+/** `Retry-After` in seconds, at least one so that nobody is asked in a loop; NaN where there is none or a date. */
+function secondsOf(header: string | readonly string[] | undefined): number {
+  return typeof header === 'string' && /^\d+$/.test(header) ? Math.max(1, Number(header)) : Number.NaN;
 }
 
 /** Where a redirect leads, as a path. @throws Error for another host: credentials must not go there */
