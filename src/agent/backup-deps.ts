@@ -46,13 +46,15 @@ export function copiedFiles(paths: Paths, config: Config): FileSource[] {
   ];
 }
 
-/** Large directories that are read where they are: releases never change, and the application's own files may at any time. */
+/** Directories that are read where they are: releases and old audits never change, the application's files may at any time. */
 export function inPlace(paths: Paths, models: string): FileSource[] {
   const persistent = join(paths.lib, 'persistent');
   const inside = models.startsWith(`${persistent}/`) ? [models.slice(persistent.length + 1)] : [];
   return [
     { name: 'releases', from: paths.releases, to: 'releases' },
     { name: 'persistent', from: persistent, to: 'persistent', except: inside },
+    // Read after the table was copied: what is moved meanwhile is in both, and the chain allows that.
+    { name: 'audit', from: join(paths.lib, 'audit'), to: 'audit' },
   ];
 }
 

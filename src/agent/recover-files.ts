@@ -25,6 +25,7 @@ export async function placeHost(from: string, paths: Paths, manifest: BackupMani
   await copyTree(join(snapshot, 'persistent'), persistent);
   await copyTree(join(from, 'models'), models);
   await copyFileIfThere(join(snapshot, 'sqlite/registry.db'), join(models, 'registry.db'), 0o644);
+  await copyTree(join(snapshot, 'audit'), join(paths.lib, 'audit'));
   await copyTree(join(snapshot, 'config/model-keys'), join(paths.lib, 'model-keys'));
   await copyTree(join(snapshot, 'certificates/edge'), join(paths.edge, 'certs'));
   await copyTree(join(snapshot, 'certificates/acme'), join(paths.lib, 'certificates'));

@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openState } from '../../src/agent/state.ts';
+import { pathsFor } from '../../src/lib/paths.ts';
+import { AuditLog } from '../../src/operations/audit.ts';
 import { Lab } from '../support/appliance.ts';
 
 // S4-38: install.sh, a repository and the recovery key make a bare host the appliance that it was, with its data. The old
@@ -10,6 +13,7 @@ import { Lab } from '../support/appliance.ts';
 const name = 'restorehost';
 const port = 28_720;
 const installer = join(import.meta.dirname, '../../install.sh');
+const actor = { uid: 0, user: 'root', ssh: null };
 let scratch: string;
 let lab: Lab;
 const repository = () => join(scratch, 'disk/repository');
@@ -75,6 +79,21 @@ beforeAll(async () => {
     "CREATE ROLE reporting LOGIN PASSWORD 'not-a-secret'; CREATE TABLE kept (n int); ALTER TABLE kept OWNER TO reporting",
   );
   await sql('INSERT INTO kept SELECT generate_series(1, 5000)');
+  // Old entries of the audit, in a file of their own.
+  const paths = pathsFor(lab.root);
+  const database = openState(paths);
+  const audit = new AuditLog(database, {
+    ...{
+      head: join(paths.log, 'audit.head'),
+      archive: join(paths.lib, 'audit'),
+      actor,
+      now: () => '2026-01-01T00:00:00Z',
+    },
+    ...{ onError: (error) => expect(error).toBeUndefined(), limits: { segment: 20, keep: 5, files: 100 } },
+  });
+  for (let entry = 0; entry < 40; entry += 1) audit.append('2026-01-01T00:00:00Z', actor, 'try', null, 'done');
+  audit.settle();
+  database.close();
   await command('backup', 'now');
   await cp(join(lab.root, 'lib/backups/repository'), repository(), { recursive: true });
   await cp(join(lab.root, 'lib/backups/key'), key());
@@ -133,6 +152,14 @@ describe('install.sh --restore', { timeout: 1_500_000 }, () => {
       reject: false,
     });
     expect(JSON.parse(stdout)).toMatchObject({ name, release: { tag: 'v1.0' }, agent: { running: true } });
+  });
+
+  it('brings the whole audit along, whose chain holds', async () => {
+    expect((await readdir(join(root(), 'lib/audit'))).length).toBeGreaterThan(0);
+    const verify = ['--root', root(), 'audit', 'verify', '--json'];
+    const { stdout } = await execa(join(scratch, 'opt/bin/appliance'), verify, { reject: false });
+    expect(JSON.parse(stdout)).toMatchObject({ verdict: 'pass', problem: null });
+    expect(JSON.parse(stdout).archives).toBeGreaterThan(0);
   });
 
   it('refuses a host that has an appliance, and leaves that as it is', async () => {

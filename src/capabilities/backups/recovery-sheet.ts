@@ -45,6 +45,7 @@ B. With plain restic 0.14 or newer and nothing else (https://restic.net, or: apt
      restored/snapshot/releases/             source, images and environment of each release
      restored/snapshot/persistent/           other directories of the application
      restored/snapshot/certificates/         certificates and their keys
+     restored/snapshot/audit/                older entries of the audit
   3. restic -r REPOSITORY check --read-data                         (proves that it is whole)
 
 Prove today that this key works: sudo appliance backup key --prove

@@ -142,7 +142,7 @@ function modelFinding(damaged: readonly string[]): Finding {
 
 const stagedBytes = ({ components }: BackupManifest): number =>
   components
-    .filter(({ path, name }) => path !== '/models' && name !== 'releases' && name !== 'persistent')
+    .filter(({ path, name }) => path !== '/models' && !['releases', 'persistent', 'audit'].includes(name))
     .reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** Says that restic has been started on this snapshot, so that a run after a crash looks whether it came to its end. */
