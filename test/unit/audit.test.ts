@@ -55,6 +55,17 @@ const tamper = (sql: string) => {
 describe('audit log', () => {
   beforeEach(() => write(3));
 
+  it('shows all that can be read when somebody has made an actor unreadable', () => {
+    tamper("UPDATE audit SET actor = '{oops' WHERE seq = 2");
+    const shown = audit.entries(undefined, 10);
+    expect(shown.map(({ seq, actor }) => [seq, actor.user])).toEqual([
+      [3, 'root'],
+      [2, '(unreadable)'],
+      [1, 'root'],
+    ]);
+    expect(audit.verify()).toMatchObject({ verdict: 'fail', brokenAt: 2 });
+  });
+
   it('is proven while nobody touched it', () => {
     expect(audit.verify()).toMatchObject({ verdict: 'pass', entries: 3, brokenAt: null, problem: null });
   });
