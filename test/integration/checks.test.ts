@@ -70,7 +70,7 @@ describe('before a first deploy, without an agent', () => {
 });
 
 describe('in a deploy', () => {
-  it('smoke tests run on the colour and through the edge, and stay with the release (S0-28, S1-33 to S1-36)', async () => {
+  it('smoke tests run on the colour and through the edge, and stay with the release (S0-28, S1-33 to S1-36, S2-7)', async () => {
     const { exitCode, document } = await lab.json(['deploy', 'v1.0', '--yes']);
     expect([exitCode, document.error]).toEqual([0, undefined]);
     const result = operationResultSchema.parse(document);

@@ -62,7 +62,7 @@ afterAll(async () => {
 });
 
 describe('rollback TAG --restore-data', { timeout: 900_000 }, () => {
-  it('is what a refused rollback proposes, with the snapshot that was made before the migration', async () => {
+  it('is what a refused rollback proposes, with the snapshot that was made before the migration (S0-11)', async () => {
     const { exitCode, document } = await lab.json(['rollback', 'v1.0']);
     expect(exitCode).not.toBe(0);
     expect(document).toMatchObject({ error: { code: 'schema_gate', message: expect.stringContaining('schema 3') } });

@@ -383,7 +383,7 @@ volumes: { data: {}, cache: {}, named: { name: fixed, driver_opts: { type: tmpfs
     expect(planned.volumes[2]?.options).toEqual({ type: 'tmpfs', device: 'tmpfs' });
   });
 
-  test('what belongs to one host is dropped: container names, host ports, builds', async () => {
+  test('what belongs to one host is dropped: container names, host ports, builds; it restarts unless stopped (S0-24)', async () => {
     const service = await appService('container_name: fixed\nports: ["8000:8000"]\nbuild: .', {
       Dockerfile: 'FROM scratch',
     });
