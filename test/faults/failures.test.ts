@@ -77,7 +77,7 @@ describe('a deploy that fails leaves production untouched', () => {
   it('a configuration that nginx refuses', async () => {
     // Another number of replicas means other addresses, which nginx is asked about; its key has become unusable.
     await lab.release('refused', { schema: 1, replicas: 3 });
-    const key = join(lab.root, 'lib/edge/certs/tls.key');
+    const key = join(lab.root, 'lib/edge/certs/edge/current/key.pem');
     const good = await readFile(key);
     const clients = startTraffic(lab);
     try {
