@@ -56,7 +56,7 @@ export const peopleVerbs = {
     ],
   },
   report: {
-    summary: 'the whole story of a release: plan, steps, verdicts, approvals, answers, follow-ups, open points',
+    summary: 'the whole story of a release, from its plan to what is still open',
     group: 'people',
     args: [{ name: 'release', required: true, completes: 'tag', help: 'tag or id of a release' }],
     options: {
