@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Client } from '../../src/api/client.ts';
 import { connectSocket } from '../../src/api/socket.ts';
 import { verbNames } from '../../src/cli/catalog.ts';
@@ -266,6 +266,7 @@ describe('the file of the user', () => {
     return readSettings(screens, { XDG_CONFIG_HOME: folder });
   };
   afterEach(() => rmSync(join(folder, 'appliance'), { recursive: true, force: true }));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it('changes keys, mouse and theme', () => {
     const settings = write(
