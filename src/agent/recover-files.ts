@@ -1,8 +1,8 @@
-import { cp, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { cp, lstat, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { BackupManifest } from '../capabilities/backups/manifest.ts';
 import { loadConfig } from '../config/index.ts';
-import { exists, readIfPresent, writeFileAtomic } from '../host/files.ts';
+import { exists, giveTreeLike, readIfPresent, writeFileAtomic } from '../host/files.ts';
 import { openDatabase } from '../host/sqlite.ts';
 import { timestamp } from '../lib/clock.ts';
 import { ApplianceError } from '../lib/errors.ts';
@@ -78,12 +78,15 @@ async function copyTree(from: string, to: string): Promise<void> {
   if (!(await exists(from))) return;
   await mkdir(dirname(to), { recursive: true, mode: 0o755 });
   await cp(from, to, { recursive: true, force: true, preserveTimestamps: true, verbatimSymlinks: true });
+  // Applications write there as whoever they are.
+  await giveTreeLike(to, from);
 }
 
-async function copyFileIfThere(from: string, to: string, mode = 0o600): Promise<void> {
+async function copyFileIfThere(from: string, to: string, mode?: number): Promise<void> {
   if (!(await exists(from))) return;
   await mkdir(dirname(to), { recursive: true, mode: 0o755 });
-  await writeFileAtomic(to, await readFile(from), mode);
+  const then = await lstat(from);
+  await writeFileAtomic(to, await readFile(from), mode ?? then.mode & 0o777, then);
 }
 
 /** Copies configuration files, of which those that are text may name old places. */

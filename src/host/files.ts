@@ -1,19 +1,51 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { chmod, lchown, lstat, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { z } from 'zod';
 import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
+
+/** User and group that a file belongs to, by their numbers. */
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Only root can give a file to somebody else. */
+const mayGiveAway = (): boolean => process.geteuid?.() === 0;
+
+/** Gives a file, a directory or a link itself to whom another one belongs. */
+export async function giveLike(path: string, like: string): Promise<void> {
+  if (!mayGiveAway()) return;
+  const { uid, gid } = await lstat(like);
+  await lchown(path, uid, gid);
+}
+
+/** The same for everything below two directories; what is not in both is left alone. */
+export async function giveTreeLike(path: string, like: string): Promise<void> {
+  if (!(await exists(path))) return;
+  await giveLike(path, like);
+  if (!(await lstat(like)).isDirectory()) return;
+  for (const name of await readdir(like)) await giveTreeLike(join(path, name), join(like, name));
+}
 
 /**
  * Replaces a file so that a reader, or a crash, sees the old or the new content and nothing between: temporary file in
  * the same directory, fsync, rename, fsync of the directory (DESIGN §6).
  * @param mode permission bits, for example 0o600
+ * @param owner whose it is to be; by default of this process
  */
-export async function writeFileAtomic(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  content: string | Uint8Array,
+  mode = 0o644,
+  owner?: Owner,
+): Promise<void> {
   const temporary = join(dirname(path), `.${randomBytes(6).toString('hex')}.tmp`); // removeTemporaryFiles knows it
   try {
     const file = await open(temporary, 'wx', mode);
     try {
+      // First, because it takes bits of the mode away.
+      if (owner && mayGiveAway()) await file.chown(owner.uid, owner.gid);
       await file.chmod(mode);
       await file.writeFile(content);
       await file.sync();
@@ -53,6 +85,18 @@ export async function syncDirectory(path: string): Promise<void> {
 /** Creates a directory and its parents. @param mode permission bits of those created */
 export async function ensureDirectory(path: string, mode = 0o755): Promise<void> {
   await mkdir(path, { recursive: true, mode });
+}
+
+/**
+ * Makes a directory that is not there with the mode and the owner of another one; those above it like those above that.
+ * @param top the first one that is made by itself, where it is not there
+ */
+export async function makeDirectoryLike(directory: string, like: string, top: string): Promise<void> {
+  if (await exists(directory)) return;
+  if (directory !== top) await makeDirectoryLike(dirname(directory), dirname(like), top);
+  await ensureDirectory(directory);
+  await giveLike(directory, like);
+  await chmod(directory, (await lstat(like)).mode & 0o777);
 }
 
 /** The content of a file, or undefined when there is none. */

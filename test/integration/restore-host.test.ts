@@ -1,4 +1,4 @@
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -17,6 +17,8 @@ const actor = { uid: 0, user: 'root', ssh: null };
 let scratch: string;
 let lab: Lab;
 const repository = () => join(scratch, 'disk/repository');
+/** Somebody whom the host need not know. */
+const writer = 1234;
 const key = () => join(scratch, 'recovery-key');
 const root = () => join(scratch, 'root');
 
@@ -94,6 +96,11 @@ beforeAll(async () => {
   for (let entry = 0; entry < 40; entry += 1) audit.append('2026-01-01T00:00:00Z', actor, 'try', null, 'done');
   audit.settle();
   database.close();
+  // Applications write as whoever they are.
+  const uploads = join(paths.lib, 'persistent/uploads');
+  await mkdir(uploads);
+  await writeFile(join(uploads, 'letter'), 'kept');
+  for (const path of [uploads, join(uploads, 'letter')]) await chown(path, writer, writer);
   await command('backup', 'now');
   await cp(join(lab.root, 'lib/backups/repository'), repository(), { recursive: true });
   await cp(join(lab.root, 'lib/backups/key'), key());
@@ -142,6 +149,9 @@ describe('install.sh --restore', { timeout: 1_500_000 }, () => {
     expect(said).toContain('done in');
     expect(exit).toBe(0);
     expect(await sql('SELECT count(*) FROM kept')).toBe('5000');
+    const uploads = join(pathsFor(root()).lib, 'persistent/uploads');
+    expect(await readFile(join(uploads, 'letter'), 'utf8')).toBe('kept');
+    for (const path of [uploads, join(uploads, 'letter')]) expect((await stat(path)).uid).toBe(writer);
     expect(await sql("SELECT tableowner FROM pg_tables WHERE tablename = 'kept'")).toBe('reporting');
     const answer = await fetch(`http://127.0.0.1:${port}/health`);
     expect({ status: answer.status, release: answer.headers.get('x-appliance-release') }).toEqual({

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { lstat, mkdir, readdir, readlink, rm, symlink } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, readlink, rm, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import Sqlite from 'better-sqlite3';
+import { giveLike } from '../../host/files.ts';
 import { ApplianceError, asApplianceError, systemCode } from '../../lib/errors.ts';
 
 /** How often something that is written meanwhile is copied again. */
@@ -53,7 +54,7 @@ export async function copyDatabase(from: string, to: string): Promise<Copied | u
 }
 
 /**
- * Copies files and directories with their modes and links. What is changed while it is copied is copied again.
+ * Copies files and directories with their owners, modes and links. What is changed while it is copied is copied again.
  * @param except names of entries, at any depth, that are left out
  * @returns undefined where the source does not exist
  * @throws ApplianceError `backup_failed` when it keeps changing; `disk_full`
@@ -104,16 +105,21 @@ async function copyEntry(from: string, to: string, except: readonly string[]): P
   const state = await lstat(from);
   if (state.isSymbolicLink()) {
     await symlink(await readlink(from), to);
+    await giveLike(to, from);
     return { bytes: 0, sha256: null };
   }
   if (state.isFile()) {
     await mkdir(dirname(to), { recursive: true, mode: 0o700 });
     await pipeline(createReadStream(from), createWriteStream(to, { mode: state.mode & 0o777, flush: true }));
+    await giveLike(to, from);
+    await chmod(to, state.mode & 0o777);
     return hashFile(to);
   }
   // Sockets and pipes hold nothing.
   if (!state.isDirectory()) return { bytes: 0, sha256: null };
   await mkdir(to, { recursive: true, mode: state.mode & 0o777 });
+  await giveLike(to, from);
+  await chmod(to, state.mode & 0o777);
   let bytes = 0;
   for (const name of await readdir(from))
     if (!except.includes(name)) bytes += (await copyEntry(join(from, name), join(to, name), except)).bytes;
