@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { type DatabaseSource, databasesIn } from '../capabilities/backups/databases.ts';
 import type { DeclaredService } from '../capabilities/backups/drill-commands.ts';
 import { KeyFile } from '../capabilities/backups/key.ts';
@@ -14,6 +14,8 @@ import {
 } from '../capabilities/backups/manifest.ts';
 import type { PostgresServer } from '../capabilities/backups/postgres.ts';
 import { Repository } from '../capabilities/backups/repository.ts';
+import type { Progress } from '../capabilities/backups/restic-output.ts';
+import { isLoose } from '../capabilities/backups/restore-models.ts';
 import { findSnapshot, type Proof, type Snapshot } from '../capabilities/backups/snapshots.ts';
 import type { BackupStepDeps } from '../capabilities/backups/step-deps.ts';
 import { checkRepository, createBackupSteps } from '../capabilities/backups/steps.ts';
@@ -123,7 +125,8 @@ export class Backups {
    */
   async manifest(wanted: string, signal: AbortSignal): Promise<BackupManifest & { readonly resticId: string }> {
     const snapshot = findSnapshot(await this.list(signal), wanted);
-    return { ...(await this.manifestOf(snapshot, signal)), resticId: snapshot.resticId };
+    const manifest = await this.manifestOf(snapshot, signal);
+    return { ...manifest, resticId: snapshot.resticId };
   }
 
   /** The manifest of a snapshot, from this host's own copy where it has one. */
@@ -187,11 +190,29 @@ export class Backups {
     readonly progress?: (text: string) => void;
   }): Promise<void> {
     const { signal, progress } = request;
-    await this.local.restore(request, {
+    const call = {
       signal,
-      progress: ({ share, done, total }) =>
+      progress: ({ share, done, total }: Progress) =>
         progress?.(`${Math.floor(share * 100)} % of ${formatBytes(total)}, ${formatBytes(done)} restored`),
-    });
+    };
+    await this.local.restore(request, call);
+  }
+
+  /** Files of the models directory in a snapshot that belong to no version, by their paths in it. */
+  async looseModels(
+    { resticId }: { readonly resticId: string },
+    signal: AbortSignal,
+  ): Promise<{ path: string; bytes: number }[]> {
+    const top = (await this.local.entries(resticId, ['/models'], { deep: false, signal })).filter(
+      ({ path }) => dirname(path) === '/models' && isLoose(basename(path)),
+    );
+    const directories = top.filter(({ type }) => type === 'dir').map(({ path }) => path);
+    const below =
+      directories.length === 0 ? [] : await this.local.entries(resticId, directories, { deep: true, signal });
+    const files = new Map([...top, ...below].map((entry) => [entry.path, entry]));
+    return [...files.values()]
+      .filter(({ type }) => type === 'file' || type === 'symlink')
+      .map(({ path, size }) => ({ path: path.slice('/models/'.length), bytes: size }));
   }
 
   /** Text of one file of a snapshot. */

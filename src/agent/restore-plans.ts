@@ -12,7 +12,7 @@ import type { Appliance } from './appliance.ts';
 import type { Prepared } from './operations.ts';
 import { recoveryPaths } from './recovery-paths.ts';
 import { declaredDatabases, declaredServer, type FoundSnapshot, restoreServer, wrongVersion } from './restore-deps.ts';
-import { predictRestore, restoreChanges } from './restore-preview.ts';
+import { leftOutNotes, predictRestore, restoreChanges } from './restore-preview.ts';
 
 export type RestoreComponent = ParsedInput<'backupRestore'>['component'];
 
@@ -76,9 +76,19 @@ export class RestorePlans {
       strategy: input.component,
       policy: null,
       colour: live?.colour ?? null,
-      ...(await restoreChanges(this.#a, snapshot, facts, signal)),
+      ...(await this.#changes(snapshot, facts, input.component, signal)),
       ...predictRestore((action) => journal.usualDuration(action), plan, facts),
     };
+  }
+
+  async #changes(
+    snapshot: FoundSnapshot,
+    facts: RestoreFacts,
+    component: RestoreComponent,
+    signal: AbortSignal,
+  ): Promise<Pick<Plan, 'changes' | 'notes'>> {
+    const { changes, notes } = await restoreChanges(this.#a, snapshot, facts, signal);
+    return { changes, notes: component === 'all' ? [...notes, ...leftOutNotes(snapshot)] : notes };
   }
 
   /**
@@ -142,8 +152,9 @@ export class RestorePlans {
     const { models, modelService, config } = this.#a;
     const part = snapshot.components.find(({ name }) => name === 'registry');
     const there = await exists(join(models.directory, 'registry.db'));
-    const loose = snapshot.modelInForce === null && component !== 'registry' && holdsModels(snapshot);
-    if (!part && !loose) {
+    const loose =
+      component !== 'registry' && holdsModels(snapshot) ? await this.#a.backups.looseModels(snapshot, signal) : [];
+    if (!part && loose.length === 0) {
       if (component === 'all') return null;
       throw nothingOf(snapshot, component === 'registry' ? 'registry of models' : 'model');
     }
@@ -162,6 +173,7 @@ export class RestorePlans {
     return {
       versions,
       loose,
+      served: loose.length > 0 && snapshot.modelInForce === null && from === null,
       registry,
       to: inForce && (registry !== null || broken) ? inForce : null,
       from,

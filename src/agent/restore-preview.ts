@@ -38,7 +38,7 @@ export async function restoreChanges(
     notes.push(
       `${then ?? 'no release'} was live then; ${live ?? 'none'} is live now, and stays: data alone are restored`,
     );
-  notes.push(...declaredNotes(facts));
+  notes.push(...declaredNotes(facts), ...looseNotes(facts));
   if (facts.safety.length === 0) notes.push('there is no safety snapshot: what is replaced is lost (--skip-safety)');
   return { changes, notes };
 }
@@ -49,6 +49,31 @@ export function declaredNotes({ declared }: Pick<RestoreFacts, 'declared'>): str
     ({ service }) =>
       `${service} is loaded by its own restore command, into the database in use: what applications write meanwhile is lost, and they may see a part of it`,
   );
+}
+
+/** What a person must know of files that are no version of a model. */
+function looseNotes({ models }: Pick<RestoreFacts, 'models'>): string[] {
+  if (!models || models.loose.length === 0) return [];
+  const { loose, served, to, from } = models;
+  const named = loose.slice(0, 5).map(({ path }) => path);
+  const more = loose.length > named.length ? ` and ${loose.length - named.length} more` : '';
+  const all = loose.reduce((sum, { bytes }) => sum + bytes, 0);
+  const inForce = to ?? from;
+  const stays = served || !inForce ? '' : `; ${inForce.name}@${inForce.version} is what is served`;
+  return [
+    `${count(loose.length, 'file')} of the models directory that belong to no version (${formatBytes(all)}) are put back too: ${named.join(', ')}${more}${stays}`,
+  ];
+}
+
+/** What a snapshot holds that only a bare host gets. */
+export function leftOutNotes({ id, components }: Pick<FoundSnapshot, 'id' | 'components'>): string[] {
+  const left = components
+    .filter(({ name, bytes }) => ['persistent', 'monitoring'].includes(name) && bytes > 0)
+    .map(({ name, bytes }) => `${name} (${formatBytes(bytes)})`);
+  if (left.length === 0) return [];
+  return [
+    `what a restore leaves as it is today: ${left.join(', ')}; appliance backup export ${id} writes it down as files`,
+  ];
 }
 
 async function rowChanges(
@@ -189,7 +214,10 @@ export function predictRestore(
 ): Pick<Plan, 'steps' | 'predictedSeconds' | 'predictedDowntimeSeconds'> {
   const dumps = facts.databases.reduce((sum, { bytes }) => sum + bytes, 0);
   const declared = facts.declared.reduce((sum, { bytes }) => sum + bytes, 0);
-  const models = facts.models?.versions.reduce((sum, { bytes }) => sum + bytes, 0) ?? 0;
+  const models = [...(facts.models?.versions ?? []), ...(facts.models?.loose ?? [])].reduce(
+    (sum, { bytes }) => sum + bytes,
+    0,
+  );
   const guess = (action: string): number | null => {
     if (action === 'stage-restore') return 2 + (dumps + declared + models) / assumed[action];
     if (action === 'load-database') return 1 + dumps / assumed[action];

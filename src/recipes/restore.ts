@@ -30,7 +30,7 @@ export interface RestoreSteps {
     readonly paths: string[];
     readonly hashes: Record<string, string>;
     readonly versions: { readonly name: string; readonly version: string; readonly sha256: string }[];
-    readonly loose: boolean;
+    readonly loose: string[];
     readonly registry: string | null;
     readonly bytes: number;
   }>;
@@ -52,6 +52,7 @@ export interface RestoreSteps {
     readonly versions: VersionName[];
     readonly registry: boolean;
     readonly loose: boolean;
+    readonly served: boolean;
     readonly to: (VersionName & { readonly sha256: string }) | null;
     readonly from: VersionName | null;
   }>;
@@ -96,8 +97,10 @@ export interface RestoreFacts {
   readonly models: {
     /** Versions that are not here as the snapshot has them. */
     readonly versions: readonly (VersionName & { readonly sha256: string; readonly bytes: number })[];
-    /** Whether the snapshot has its model in the directory itself, as a release without a registry brings it. */
-    readonly loose: boolean;
+    /** Files of the snapshot that belong to no version, by their paths in the models directory. */
+    readonly loose: readonly { readonly path: string; readonly bytes: number }[];
+    /** Whether they are what is served, as of a release without a registry. */
+    readonly served: boolean;
     /** SHA-256 of the registry; null when it stays. */
     readonly registry: string | null;
     /** What is to be in force; null when the pointer stays. */
@@ -123,7 +126,10 @@ const slowest = 1_000_000;
 const deadlineFor = (bytes: number): number => Math.min(longest, 600_000 + Math.ceil(bytes / slowest) * 1_000);
 /** What comes beside what is in use. Of a database that is replaced in its place, what is in use is kept there as well. */
 const sizeOf = ({ databases, declared, models }: Pick<RestoreFacts, 'databases' | 'declared' | 'models'>): number =>
-  [...databases, ...declared, ...declared, ...(models?.versions ?? [])].reduce((sum, { bytes }) => sum + bytes, 0);
+  [...databases, ...declared, ...declared, ...(models?.versions ?? []), ...(models?.loose ?? [])].reduce(
+    (sum, { bytes }) => sum + bytes,
+    0,
+  );
 
 /**
  * From a snapshot back to the data that it holds (S1-63, S1-64): a snapshot of today, everything staged and proven beside
@@ -174,7 +180,7 @@ export function besideSteps(facts: RestoreFacts, steps: RestoreSteps): PlannedSt
         paths: [...Object.keys(hashes), ...(config ? ['config', 'certificates'] : [])],
         hashes,
         versions: (models?.versions ?? []).map(({ name, version, sha256 }) => ({ name, version, sha256 })),
-        loose: models?.loose ?? false,
+        loose: (models?.loose ?? []).map(({ path }) => path),
         registry: models?.registry ?? null,
         bytes,
       },
@@ -261,6 +267,15 @@ export function exchangeSteps(facts: RestoreFacts, steps: RestoreSteps): Planned
   return [...replaceSteps(facts, { previous, fresh: false }, steps), ...swaps];
 }
 
+function modelsText({ versions, loose, served, registry }: NonNullable<RestoreFacts['models']>): string {
+  const parts = [
+    ...(served ? ['the model'] : versions.length > 0 ? [count(versions.length, 'model')] : []),
+    ...(!served && loose.length > 0 ? [`${count(loose.length, 'file')} beside the versions`] : []),
+    ...(registry === null ? [] : ['the registry']),
+  ];
+  return parts.length === 0 ? 'no model' : parts.join(', ').replace(/, ([^,]*)$/, ' and $1');
+}
+
 function fileSteps({ models, config }: RestoreFacts, steps: RestoreSteps): PlannedStep[] {
   return [
     ...(models
@@ -269,12 +284,13 @@ function fileSteps({ models, config }: RestoreFacts, steps: RestoreSteps): Plann
             {
               versions: models.versions.map(({ name, version }) => ({ name, version })),
               registry: models.registry !== null,
-              loose: models.loose,
+              loose: models.loose.length > 0,
+              served: models.served,
               to: models.to,
               from: models.from,
             },
             {
-              title: `put ${models.loose ? 'the model' : count(models.versions.length, 'model')}${models.registry === null ? '' : ' and the registry'} in place`,
+              title: `put ${modelsText(models)} in place`,
               cause: models.to
                 ? `${models.to.name}@${models.to.version} was in force; running processes prove that they have loaded it`
                 : 'by renames; what is replaced is kept until the proof',

@@ -101,7 +101,8 @@ describe('a restore', () => {
   it('of everything: safety first, all of it beside, one pivot, the proof, and only then the end of what was replaced', () => {
     const models: RestoreFacts['models'] = {
       versions: [{ name: 'routing', version: '2', sha256: 'm2', bytes: 10 }],
-      loose: false,
+      loose: [],
+      served: false,
       registry: 'sha-registry',
       to: { name: 'routing', version: '2', sha256: 'm2' },
       from: { name: 'routing', version: '3' },

@@ -59,6 +59,7 @@ const checkedSchema = z.object({
   broken_packs: z.array(z.string()).nullish(),
 });
 const lockSchema = z.object({ hostname: z.string() });
+const entrySchema = z.object({ type: z.string(), path: z.string(), size: z.number().default(0) });
 const sizeSchema = z.object({ total_size: z.number() });
 
 /** Packs of 16 MiB that are repaired in one run. */
@@ -216,6 +217,22 @@ export class Repository {
       seconds: stored.total_duration,
       manifest: whole && manifest ? manifest.join('\n') : null,
     };
+  }
+
+  /**
+   * What is in directories of a snapshot.
+   * @param directories absolute; only they are listed, unless `deep` asks for everything below them
+   */
+  async entries(
+    resticId: string,
+    directories: readonly string[],
+    { deep, signal }: { readonly deep: boolean; readonly signal: AbortSignal },
+  ): Promise<{ readonly type: string; readonly path: string; readonly size: number }[]> {
+    const args = ['ls', '--json', ...(deep ? ['--recursive'] : []), resticId, ...directories];
+    const text = await this.#text({ args, what: 'list what is in the snapshot', signal, readOnly: true });
+    return text
+      .split('\n')
+      .flatMap((line) => (line === '' ? [] : (entrySchema.safeParse(JSON.parse(line)).data ?? [])));
   }
 
   /** Text of one file in a snapshot. */

@@ -1,7 +1,8 @@
 import { chmodSync, existsSync, linkSync, renameSync, rmSync } from 'node:fs';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { syncDirectory, writeFileAtomic } from '../../host/files.ts';
+import { ensureDirectory, exists, makeDirectoryLike, syncDirectory, writeFileAtomic } from '../../host/files.ts';
+import { placing } from './in-the-way.ts';
 
 /** A version of a model, by the names of its directories. */
 export interface VersionName {
@@ -54,40 +55,62 @@ export async function unplaceVersion(staging: ModelStaging, version: VersionName
   await move(before, to);
 }
 
+/** What the appliance itself keeps in a models directory. The rest belongs to no version: it lies there loosely. */
+export function isLoose(name: string): boolean {
+  return !/^(?:versions|current|candidate\.json|registry\.db(?:-wal|-shm)?|\.(?:restore|staging|current\..*))$/.test(
+    name,
+  );
+}
+
 /**
- * Puts the files that lie in the models directory itself in place: what a release without a registry serves. Done again, it
- * changes nothing.
+ * Puts the files in place that belong to no version: what a release without a registry serves, and whatever else somebody
+ * keeps in the models directory. Files of today that the snapshot does not have stay. Done again, it changes nothing.
+ * @throws ApplianceError `restore_failed` with the path, where something is in the way
  */
 export async function placeLoose({ models, directory }: ModelStaging): Promise<void> {
-  const names = await filesIn(join(directory, 'models'));
-  await mkdir(join(directory, 'placed'), { recursive: true, mode: 0o755 });
+  const staged = join(directory, 'models');
+  const paths = await looseIn(staged);
   // First, so that what is taken back knows which files were not there before.
-  for (const name of names) await writeFileAtomic(join(directory, 'placed', name), '');
-  for (const name of names) {
-    await move(join(models, name), join(directory, 'loose', name));
-    await move(join(directory, 'models', name), join(models, name));
+  for (const path of paths) {
+    const placed = join(directory, 'placed', path);
+    await ensureDirectory(dirname(placed));
+    await writeFileAtomic(placed, '');
   }
+  for (const path of paths)
+    await placing(join(models, path), async () => {
+      await move(join(models, path), join(directory, 'loose', path));
+      await makeDirectoryLike(dirname(join(models, path)), dirname(join(staged, path)), models);
+      await move(join(staged, path), join(models, path));
+    });
 }
 
 /** Takes `placeLoose` back, however far it came. */
 export async function unplaceLoose({ models, directory }: ModelStaging): Promise<void> {
-  const waiting = new Set(await filesIn(join(directory, 'models')));
-  for (const name of await filesIn(join(directory, 'placed'))) {
-    if (!waiting.has(name)) await move(join(models, name), join(directory, 'models', name));
-    await move(join(directory, 'loose', name), join(models, name));
-    await rm(join(directory, 'placed', name), { force: true });
+  const waiting = new Set(await looseIn(join(directory, 'models')));
+  for (const path of await filesBelow(join(directory, 'placed'))) {
+    if (!waiting.has(path)) await move(join(models, path), join(directory, 'models', path));
+    await move(join(directory, 'loose', path), join(models, path));
+    await rm(join(directory, 'placed', path), { force: true });
   }
 }
 
-async function filesIn(directory: string): Promise<string[]> {
+async function looseIn(directory: string): Promise<string[]> {
+  const paths = await filesBelow(directory);
+  return paths.filter((path) => isLoose(path.split('/', 1)[0] ?? ''));
+}
+
+/** Paths of files and links below a directory, relative to it. */
+async function filesBelow(directory: string): Promise<string[]> {
   if (!existsSync(directory)) return [];
-  const entries = await readdir(directory, { withFileTypes: true });
-  return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map(({ parentPath, name }) => join(parentPath, name).slice(directory.length + 1));
 }
 
 async function move(from: string, to: string): Promise<void> {
-  if (!existsSync(from)) return;
-  await mkdir(dirname(to), { recursive: true, mode: 0o755 });
+  if (!(await exists(from))) return;
+  await ensureDirectory(dirname(to));
   await rename(from, to);
   await syncDirectory(dirname(from));
   await syncDirectory(dirname(to));

@@ -3,7 +3,9 @@ import { mkdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { copyFiles } from '../../host/copy-files.ts';
+import { exists } from '../../host/files.ts';
 import { ApplianceError } from '../../lib/errors.ts';
+import { count } from '../../lib/text.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { Finding } from '../../lib/verdict.ts';
 import { defineStep, type StepContext } from '../../operations/step.ts';
@@ -55,8 +57,8 @@ const args = z.object({
   hashes: z.record(z.string(), z.string()),
   /** Versions that are not on this host as the snapshot has them. */
   versions: z.array(versionSchema),
-  /** Whether the files are wanted that lie in the models directory itself. */
-  loose: z.boolean(),
+  /** Files of the models directory that belong to no version, by their paths in it. */
+  loose: z.array(z.string()),
   /** SHA-256 of the registry; null when it is not restored. */
   registry: z.string().nullable(),
   /** About how much is brought back, in bytes. */
@@ -83,22 +85,24 @@ export function stageRestore(deps: StageDeps) {
       const include = [
         ...versions.map(({ name, version }) => `/models/versions/${name}/${version}`),
         ...(registry === null ? [] : ['/snapshot/sqlite/registry.db']),
-        // Versions, and nothing else there, lie in a directory without a dot.
-        ...(loose ? ['/models/*.*'] : []),
+        ...loose.map((path) => `/models/${literally(path)}`),
       ];
       if (include.length > 0) {
         await mkdir(models.directory, { recursive: true, mode: 0o755 });
         await deps.restore({ ...request, include, target: models.directory });
       }
-      return `${paths.length} parts and ${versions.length} models are staged`;
+      const files = loose.length === 0 ? '' : `, and ${count(loose.length, 'file')} beside them,`;
+      return `${paths.length} parts and ${count(versions.length, 'model')}${files} are staged`;
     },
-    async verify({ hashes, versions, registry }, context): Promise<Finding> {
+    async verify({ hashes, versions, registry, loose }, context): Promise<Finding> {
       const { directory, models } = places(deps, context);
       const files = [
         ...Object.entries(hashes).map(([path, sha256]) => ({ at: join(directory, 'snapshot', path), sha256 })),
         ...(registry === null ? [] : [{ at: stagedRegistry(models), sha256: registry }]),
       ];
+      const beside = await missing(join(models.directory, 'models'), loose);
       const wrong = [
+        ...beside.map((path) => `${path} of the models directory is not in the snapshot`),
         ...(await wrongFiles(files, context.signal)),
         ...(await wrongVersions(deps, models, versions, context.signal)),
       ];
@@ -106,13 +110,21 @@ export function stageRestore(deps: StageDeps) {
         id: 'staged',
         verdict: wrong.length === 0 ? 'pass' : 'fail',
         observed: wrong.length === 0 ? 'everything is as the snapshot was made' : wrong.join('; '),
-        samples: files.length + versions.length,
+        samples: files.length + versions.length + loose.length,
         ...(wrong.length === 0 ? {} : { hint: 'choose another snapshot: appliance backup list' }),
       };
     },
     undo: (_, context) => clear(deps, context),
   });
 }
+
+async function missing(directory: string, paths: readonly string[]): Promise<string[]> {
+  const there = await Promise.all(paths.map((path) => exists(join(directory, path))));
+  return paths.filter((_, index) => !there[index]);
+}
+
+/** A path as a pattern of restic that means it alone. */
+const literally = (path: string): string => path.replaceAll(/[\\*?[\]]/g, '\\$&');
 
 function places(deps: StageDeps, { operation }: Pick<StepContext, 'operation'>) {
   return { directory: stagingOf(deps.directory, operation), models: modelStagingOf(deps.models, operation) };

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Finding } from '../../lib/verdict.ts';
 import { defineStep } from '../../operations/step.ts';
+import { placing } from './in-the-way.ts';
 import { type CommandRestoreDeps, createCommandSteps, schemaState } from './restore-commands.ts';
 import { type ConfigTargets, configFiles, placeConfig, unplaceConfig } from './restore-config.ts';
 import { countRows, dropDatabase, loadDatabase, namesBeside, swapBack, swapDatabase } from './restore-database.ts';
@@ -145,19 +146,22 @@ export function createRestoreSteps(deps: RestoreDeps) {
       args: z.object({
         versions: z.array(version),
         registry: z.boolean(),
-        /** The files that lie in the models directory itself. */
+        /** Files that belong to no version, and whether they are what is served. */
         loose: z.boolean(),
+        served: z.boolean().default(false),
         /** What is to be in force; left out, the pointer stays. */
         to: version.extend({ sha256: z.string() }).nullable(),
         from: version.nullable(),
       }),
-      async apply({ versions, registry, loose, to }, context) {
+      async apply({ versions, registry, loose, served, to }, context) {
         const staging = modelStagingOf(deps.models, context.operation);
-        for (const one of versions) await placeVersion(staging, one);
+        for (const one of versions)
+          await placing(join(deps.models, 'versions', one.name, one.version), () => placeVersion(staging, one));
         if (loose) await placeLoose(staging);
-        if (registry) deps.withoutRegistry(() => placeRegistry(staging));
+        if (registry)
+          await placing(join(deps.models, 'registry.db'), () => deps.withoutRegistry(() => placeRegistry(staging)));
         if (to) await deps.pointer.write(to);
-        const sha256 = to?.sha256 ?? (loose ? await digestOf(join(deps.models, 'manifest.json')) : undefined);
+        const sha256 = to?.sha256 ?? (served ? await digestOf(join(deps.models, 'manifest.json')) : undefined);
         if (sha256 === undefined) return `models brought back: ${versions.length}`;
         const said = await deps.loadModel(sha256, context.signal, (text) => context.progress(text));
         return `models brought back: ${versions.length}; ${said}`;
