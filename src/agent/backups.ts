@@ -125,7 +125,9 @@ export class Backups {
    */
   async manifest(wanted: string, signal: AbortSignal): Promise<BackupManifest & { readonly resticId: string }> {
     const snapshot = findSnapshot(await this.list(signal), wanted);
-    const manifest = await this.manifestOf(snapshot, signal);
+    const manifest = await this.manifestOf(snapshot, signal).catch(async (error: unknown) => {
+      throw await this.instead(error, snapshot.id, signal);
+    });
     return { ...manifest, resticId: snapshot.resticId };
   }
 
@@ -189,13 +191,38 @@ export class Backups {
     readonly signal: AbortSignal;
     readonly progress?: (text: string) => void;
   }): Promise<void> {
-    const { signal, progress } = request;
+    const { signal, progress, resticId } = request;
     const call = {
       signal,
       progress: ({ share, done, total }: Progress) =>
         progress?.(`${Math.floor(share * 100)} % of ${formatBytes(total)}, ${formatBytes(done)} restored`),
     };
-    await this.local.restore(request, call);
+    await this.local.restore(request, call).catch(async (error: unknown) => {
+      throw await this.instead(error, resticId, signal);
+    });
+  }
+
+  /**
+   * Says of damage that keeps a snapshot from being restored which other one to try: one that was proven, else the newest.
+   * @param about the snapshot, by either of its ids
+   * @returns any other error as it is
+   */
+  async instead(thrown: unknown, about: string, signal: AbortSignal): Promise<unknown> {
+    if (!(thrown instanceof ApplianceError) || thrown.code !== 'backup_damaged' || signal.aborted) return thrown;
+    const others = (await this.list(signal).catch(() => [])).filter(
+      ({ id, resticId, kind, damaged, newer }) =>
+        id !== about && resticId !== about && kind !== 'safety' && !damaged && !newer,
+    );
+    const other = others.find(({ proven }) => proven) ?? others[0];
+    const why = other?.proven ? 'which was proven' : 'the newest of the others';
+    return new ApplianceError(thrown.code, thrown.message, {
+      left: 'what is in use stays as it was',
+      hint: [
+        ...(other ? [`try ${other.id}, ${why}: appliance backup restore ${other.id}`] : []),
+        'find what is broken: appliance backup verify; then store it again: appliance backup now',
+      ].join('; '),
+      cause: thrown,
+    });
   }
 
   /** Files of the models directory in a snapshot that belong to no version, by their paths in it. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -178,6 +178,43 @@ describe('a restore', { timeout }, () => {
     if (stored) await backups.local.forget([stored.resticId], signal);
     await expectUntouched();
     await works();
+  });
+
+  it('of which a pack is broken is refused before anything is touched, and names another snapshot', async () => {
+    const { backups } = await lab.appliance();
+    const data = join(backups.paths.repository, 'data');
+    const packs = async (): Promise<string[]> =>
+      (await readdir(data, { recursive: true, withFileTypes: true }))
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name));
+    const known = await packs();
+    await lab.sql(
+      'CREATE TABLE large AS SELECT n, md5(n::text) || md5((-n)::text) AS text FROM generate_series(1, 90000) n',
+    );
+    const { id, result } = await lab.backup();
+    expect(result.error ?? result.result).toBe('done');
+    await lab.sql('DROP TABLE large');
+    const added = (await packs()).filter((path) => !known.includes(path));
+    const sizes = await Promise.all(added.map(async (path) => ({ path, size: (await stat(path)).size })));
+    const largest = sizes.reduce((one, other) => (other.size > one.size ? other : one));
+    const whole = await readFile(largest.path);
+    const broken = Buffer.from(whole);
+    broken.fill(0x55, Math.floor(whole.length / 2), Math.floor(whole.length / 2) + 1_000);
+    await chmod(largest.path, 0o600);
+    await writeFile(largest.path, broken);
+    const restored = await lab.restore(id, 'database', { skipSafety: true });
+    expectAdvice(restored, 'backup_damaged', /damaged/);
+    expect(restored.error).toMatchObject({
+      left: 'what is in use stays as it was',
+      hint: expect.stringMatching(
+        `appliance backup restore ${snapshot}.*appliance backup verify.*appliance backup now`,
+      ),
+    });
+    await expectUntouched();
+    // The one that is named does not need that pack.
+    await works();
+    await writeFile(largest.path, whole);
+    await backups.local.forget([(await backups.manifest(id, signal)).resticId], signal);
   });
 
   it('on a disk that is too small is refused early, and on one that fills up it is taken back', async () => {
