@@ -82,8 +82,8 @@ export const backupExportSchema = z.object({
   files: z.array(z.object({ name: z.string(), bytes: z.number() })),
 });
 
-/** `latest`, an id or the beginning of one. */
-const named = z.string().min(1).max(64);
+/** `latest`, an id or the beginning of one. What it names, and that it is empty, is said by who looks for it. */
+const named = z.string().max(64);
 const snapshot = named.default('latest');
 export const backupInputs = {
   now: z.object({

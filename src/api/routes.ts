@@ -85,12 +85,12 @@ const rollbackInput = z.object({
   /** Default: the release before the current one. */
   tag: z.string().optional(),
   /** Restores the data of a snapshot as well: its id, or `newest` for the newest one that the release can read. */
-  restoreData: z.string().min(1).max(100).optional(),
+  restoreData: z.string().trim().min(1, 'is empty: name a snapshot, or leave the value out').max(100).optional(),
   ...operation,
 });
 const restoreInput = z.object({
   /** Id of a snapshot, the beginning of one, or `latest`. */
-  snapshot: z.string().min(1).max(100),
+  snapshot: z.string().max(100),
   component: z.enum(['database', 'models', 'registry', 'config', 'all']).default('all'),
   /** Without a snapshot of today: what is replaced is lost. */
   skipSafety: z.boolean().default(false),

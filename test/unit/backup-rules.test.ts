@@ -249,6 +249,17 @@ describe('snapshots', () => {
     expect(findSnapshot(list, 'latest').resticId).toBe('r2');
     expect(findSnapshot(list, '20260101').resticId).toBe('r0');
     expect(() => findSnapshot(list, '2026010')).toThrow(expect.objectContaining({ code: 'usage' }));
+    expect(findSnapshot(list, ' latest ').resticId).toBe('r2');
+    for (const blank of ['', ' \t'])
+      expect(() => findSnapshot(list, blank), blank).toThrow(
+        expect.objectContaining({
+          code: 'usage',
+          message: 'the name of the snapshot is empty',
+          hint: expect.stringContaining('appliance backup list'),
+        }),
+      );
+    for (const odd of ['..', '/', '../../etc', '*', 'ünïcode☃'])
+      expect(() => findSnapshot(list, odd), odd).toThrow(expect.objectContaining({ code: 'backup_not_found' }));
     expect(() => findSnapshot(list, '2027')).toThrow(expect.objectContaining({ code: 'backup_not_found' }));
     expect(() => findSnapshot([], 'latest')).toThrow(
       expect.objectContaining({ hint: expect.stringContaining('backup now') }),

@@ -153,9 +153,15 @@ export function marksToCopy(
 
 /**
  * The snapshot that a person names: `latest` (the newest that is no safety snapshot), an id, or the beginning of one.
- * @throws ApplianceError `backup_not_found` with near matches; `usage` when several begin so
+ * @throws ApplianceError `backup_not_found` with near matches; `usage` when several begin so, or nothing is named
  */
-export function findSnapshot(snapshots: readonly Snapshot[], wanted: string): Snapshot {
+export function findSnapshot(snapshots: readonly Snapshot[], named: string): Snapshot {
+  const wanted = named.trim();
+  if (wanted === '')
+    throw new ApplianceError('usage', 'the name of the snapshot is empty', {
+      left: 'nothing was touched',
+      hint: 'name one of appliance backup list by its id or the beginning of that, or latest',
+    });
   const [newest] = snapshots;
   // A safety snapshot is of what somebody wanted to be rid of.
   if (wanted === 'latest' && newest)
