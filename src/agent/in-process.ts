@@ -116,8 +116,8 @@ class InProcessClient implements Client {
     return this.#writer;
   }
 
-  async #becomeWriter(name: string, wait: number): Promise<Host> {
-    const lock = await takeWriterLock(this.#paths, `appliance ${name}`, wait);
+  async #becomeWriter(name: string, wait: number | null): Promise<Host> {
+    const lock = await takeWriterLock(this.#paths, `appliance ${verbOf(name)}`, wait);
     try {
       const host = await this.#open(lock);
       await tidy(host.appliance);
@@ -164,19 +164,23 @@ function assertNoRollout({ rollouts }: Appliance, name: string): void {
   });
 }
 
-function waitOf(input: unknown): number {
+/** Null for what knows no `--wait`. */
+function waitOf(input: unknown): number | null {
   return typeof input === 'object' && input !== null && 'wait' in input && typeof input.wait === 'number'
     ? input.wait
-    : 0;
+    : null;
 }
+
+/** What a person types for a route: `backup restore` for `backupRestore`. */
+const verbOf = (route: string): string => route.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
 /**
  * Becomes the one writer of an appliance.
- * @param wait milliseconds to wait for another writer
+ * @param wait milliseconds to wait for another writer; null where nobody can say `--wait`
  * @throws ApplianceError `busy` with who it is, what they do and since when; `not_permitted` without the right to write
  */
-export async function takeWriterLock(paths: Paths, what: string, wait: number): Promise<Exclusive> {
-  const until = systemClock.monotonic() + wait;
+export async function takeWriterLock(paths: Paths, what: string, wait: number | null): Promise<Exclusive> {
+  const until = systemClock.monotonic() + (wait ?? 0);
   while (true) {
     const { user } = processActor();
     const result = acquire(paths, { pid: process.pid, what, user, since: timestamp(systemClock.now()) });
@@ -188,7 +192,10 @@ export async function takeWriterLock(paths: Paths, what: string, wait: number): 
         heldBy
           ? `${heldBy.what} by ${heldBy.user} holds the lock since ${heldBy.since} (process ${heldBy.pid})`
           : 'another process holds the lock',
-        { left: 'it goes on; nothing was touched', hint: 'wait for it with --wait 5m' },
+        {
+          left: 'it goes on; nothing was touched',
+          hint: wait === null ? 'say it again when that has ended' : 'wait for it with --wait 5m',
+        },
       );
     }
     await systemClock.sleep(lockPause);
