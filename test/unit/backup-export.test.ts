@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -24,6 +24,10 @@ test('an export refuses a file, and a directory whose parent is not there', asyn
   for (const wrong of ['file', 'file/below', 'not-mounted/export'])
     await expect(makeDirectory(join(root, wrong)), wrong).rejects.toMatchObject({ code: 'usage', exit: 2 });
   expect(existsSync(join(root, 'not-mounted'))).toBe(false);
+  await symlink(join(root, 'gone'), join(root, 'link'));
+  await expect(makeDirectory(join(root, 'link'))).rejects.toMatchObject({
+    message: expect.stringContaining('leads nowhere'),
+  });
   // A directory of the kernel, in which nothing can be made: Node's own recursive mkdir never returns from it.
   await expect(makeDirectory('/proc/export/below')).rejects.toMatchObject({ code: 'usage' });
   await expect(makeDirectory('/proc/export')).rejects.toMatchObject({ code: 'usage' });

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Backup, BackupDetail } from '../../api/backups.ts';
 import { age, seconds, shortAge } from '../../api/describe.ts';
-import { exitCodes } from '../../lib/errors.ts';
+import { ApplianceError, asApplianceError, exitCodes } from '../../lib/errors.ts';
 import { count } from '../../lib/text.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { Call } from '../catalog.ts';
@@ -62,8 +62,18 @@ export function unprotect(call: Call<'backup unprotect'>, session: Session): Pro
 
 export async function exportSnapshot(call: Call<'backup export'>, session: Session): Promise<number> {
   const { snapshot, directory } = call.args;
+  if (directory?.trim() === '')
+    throw new ApplianceError('usage', 'the name of the directory is empty', {
+      left: 'nothing was written',
+      hint: 'name a directory, or leave it out: then it is exports/ID in the state directory',
+    });
   const input = { snapshot, ...(directory === undefined ? {} : { directory: resolve(directory) }) };
-  const made = await (await session.client()).ask('backupExport', input, session.signal);
+  const client = await session.client();
+  const made = await client.ask('backupExport', input, session.signal).catch((error: unknown) => {
+    if (!session.signal.aborted) throw error;
+    const { code, message } = asApplianceError(session.signal.reason);
+    throw new ApplianceError(code, `${message}; nothing is exported`, { left: 'what was written is removed again' });
+  });
   session.answer(made, () => [
     `${mark(session.out, 'pass')} ${made.id} is in ${made.directory}; it is not encrypted, and it holds secrets`,
     ...made.files.map(({ name, bytes }) => `  ${name}  ${formatBytes(bytes)}`),
