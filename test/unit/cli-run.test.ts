@@ -451,6 +451,15 @@ describe('an operation in this very process', () => {
     ]);
   });
 
+  it('Ctrl-C while the program is still starting touches nothing', async () => {
+    const deploy = face(empty.root, ['deploy', 'v2'], { inProcess: hosted(true) });
+    await deploy.says(/deploy v2/);
+    deploy.interrupt();
+    const { exit, stderr } = await deploy.ended;
+    expect(exit).toBe(130);
+    expect(stderr).toContain('interrupted before deploy v2 began');
+  });
+
   it('a second Ctrl-C ends the process at once', async () => {
     const deploy = face(empty.root, ['deploy', 'v2'], { inProcess: hosted(true) });
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -69,6 +69,7 @@ export async function operate<Route extends OperationRoute>(session: Session, or
       });
     }
     const hold = new Hold(session, client, order.title, progress);
+    if (hold.letGo) throw hold.letGo;
     const result = await watch(session, client, order, hold, progress);
     progress.end();
     if (result) return report(session, result, hold.letGo);
@@ -141,6 +142,8 @@ function lost(): ApplianceError {
   });
 }
 
+const codeOf = (reason: unknown): string | undefined => (reason instanceof ApplianceError ? reason.code : undefined);
+
 /** The caller's hold on a running operation: what Ctrl-C and `--timeout` do to it. */
 class Hold {
   /** Id of the operation, once it has begun. */
@@ -173,6 +176,9 @@ class Hold {
       release('interrupted');
     });
     session.signal.addEventListener('abort', () => release('timeout'), { once: true });
+    // Ctrl-C while the program was still starting.
+    const early: unknown = session.signal.reason;
+    if (session.signal.aborted) release(codeOf(early) === 'timeout' ? 'timeout' : 'interrupted');
   }
 
   get signal(): AbortSignal {
