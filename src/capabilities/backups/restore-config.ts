@@ -80,9 +80,11 @@ export async function unplaceConfig(files: readonly ConfigFile[], before: string
     const note = await readJson(`${kept}.json`, noteSchema);
     if (!note) continue;
     const bytes = note.there ? await readFile(kept) : undefined;
-    if (!bytes) await rm(to, { force: true });
-    else if (!same(await stateOf(to).catch(() => undefined), { ...note, bytes }))
-      await writeFileAtomic(to, bytes, note.mode, note);
+    await placing(to, async () => {
+      if (!bytes) await rm(to, { force: true });
+      else if (!same(await stateOf(to).catch(() => undefined), { ...note, bytes }))
+        await writeFileAtomic(to, bytes, note.mode, note);
+    });
   }
 }
 
