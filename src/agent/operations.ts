@@ -186,7 +186,14 @@ export class Operations {
 
   /** Asks the running operation to stop and take back what it did. */
   interrupt(): void {
-    this.#turns.current?.abort.abort(new ApplianceError('interrupted', 'interrupted'));
+    const turn = this.#turns.current;
+    const record = turn && this.#deps.journal.operation(turn.id);
+    turn?.abort.abort(
+      new ApplianceError('interrupted', 'interrupted', {
+        left: 'what it had done is taken back',
+        hint: record && againHint(record),
+      }),
+    );
   }
 
   /** This process ends: a rollout is left to the next one, everything else is taken back. */

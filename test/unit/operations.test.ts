@@ -8,6 +8,7 @@ import { type Database, openDatabase } from '../../src/host/sqlite.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { AuditLog, auditMigrations } from '../../src/operations/audit.ts';
 import { Journal, journalMigrations } from '../../src/operations/journal.ts';
+import { againHint } from '../../src/operations/recovery.ts';
 import { Runner } from '../../src/operations/runner.ts';
 import { defineStep } from '../../src/operations/step.ts';
 
@@ -78,7 +79,9 @@ describe('an operation that runs', () => {
     expect(operations.reports.view(id).result).toBe('running');
     expect(operations.reports.running()?.id).toBe(id);
     operations.interrupt();
-    await ended;
+    expect(await ended).toMatchObject({
+      result: { error: { left: 'what it had done is taken back', hint: 'type it again: appliance deploy v1' } },
+    });
     expect(operations.reports.view(id).result).toBe('failed');
     expect(operations.reports.running()).toBeNull();
   });
@@ -100,6 +103,21 @@ describe('an operation that runs', () => {
       },
     });
   });
+});
+
+it.each([
+  ['deploy', 'v1', 'deploy v1'],
+  ['up', 'v1', 'up'],
+  ['backup', '20261122T010205Z-2005', 'backup now'],
+  ['backup-drill', '20261122T010205Z-2005', 'backup drill 20261122T010205Z-2005'],
+  ['backup-prune', null, 'backup prune'],
+  ['restore', '20261122T010205Z-2005', 'backup restore 20261122T010205Z-2005'],
+  ['restore', '20261122T010205Z-2005 models', 'backup restore 20261122T010205Z-2005 --component models'],
+  ['model-promote', 'routing@2', 'models promote routing@2'],
+  ['certs-renew', null, 'certs renew'],
+  ['prune', null, 'releases prune'],
+])('%s of %s that was cut short names the command that does it again', (kind, target, command) => {
+  expect(againHint({ kind, target })).toBe(`type it again: appliance ${command}`);
 });
 
 describe('an operation that is still being planned', () => {
