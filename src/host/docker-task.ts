@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline';
-import { PassThrough, type Writable } from 'node:stream';
+import { PassThrough, Readable, type Writable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import type Docker from 'dockerode';
 import { z } from 'zod';
@@ -82,7 +83,7 @@ export async function runTask(docker: Docker, task: Task): Promise<TaskResult> {
     const said = tail(err);
     await guard('start', () => container.start());
     if (ended.aborted) interrupt();
-    await guard('wait', () => container.wait());
+    await guard('wait', () => ending(docker, container.id));
     close();
     await written;
     const stderr = await said;
@@ -143,13 +144,30 @@ async function stop(container: Docker.Container): Promise<void> {
   }, grace).unref();
 }
 
+/**
+ * Resolves when a container has ended. The engine begins its answer at once and completes it at the end; an answer that is
+ * cut short is a failure. dockerode's own `wait` hears of no such thing and would wait for ever.
+ */
+async function ending(docker: Docker, id: string): Promise<void> {
+  const request = {
+    path: `/containers/${id}/wait`,
+    method: 'POST',
+    isStream: true,
+    statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
+  };
+  const answer = await new Promise<Readable>((resolve, reject) => {
+    docker.modem.dial(request, (error, data) => (data instanceof Readable ? resolve(data) : reject(error)));
+  });
+  await text(answer);
+}
+
 async function lines(stream: PassThrough, onLine: Task['onLine']): Promise<void> {
   for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) onLine?.(line);
 }
 
 async function tail(stream: PassThrough): Promise<string> {
-  let text = '';
+  let end = '';
   stream.setEncoding('utf8');
-  for await (const chunk of stream) text = `${text}${String(chunk)}`.slice(-kept);
-  return text;
+  for await (const chunk of stream) end = `${end}${String(chunk)}`.slice(-kept);
+  return end;
 }
