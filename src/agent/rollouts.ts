@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { ApplianceEvent, Rollout } from '../api/schema.ts';
 import { verdictOfStage } from '../capabilities/traffic/index.ts';
 import type { JudgedFinding, RolloutStore, StageRecord } from '../capabilities/traffic/rollout-store.ts';
@@ -41,7 +42,7 @@ export class Rollouts {
     const rollout = store.of(operation);
     if (!rollout) return null;
     const done = store.stages(operation);
-    const planned = this.#stagesPlanned(operation);
+    const planned = this.#planned(operation);
     const last = done.at(-1);
     return {
       operation,
@@ -50,7 +51,7 @@ export class Rollouts {
       from: rollout.baseline,
       state: states[rollout.wish],
       stage: last ? last.position + 1 : 0,
-      stages: Math.max(planned, last ? last.position + 1 : 0),
+      stages: Math.max(planned.length, last ? last.position + 1 : 0),
       kind: last?.kind ?? 'stage',
       weight: last?.weight ?? 0,
       secondsHeld: (last?.held ?? 0) / 1_000,
@@ -60,6 +61,9 @@ export class Rollouts {
       findings: last?.findings ?? [],
       shadow: this.#deps.shadowOf(operation) ?? null,
       history: done.map(summary),
+      ahead: planned
+        .filter(({ position }) => position > (last?.position ?? -1))
+        .map(({ kind, weight, duration }) => ({ kind, weight, secondsAtLeast: duration / 1_000 })),
     };
   }
 
@@ -130,10 +134,11 @@ export class Rollouts {
     return rollout;
   }
 
-  #stagesPlanned(operation: string): number {
+  #planned(operation: string): z.output<typeof plannedStageSchema>[] {
     return this.#deps.journal
       .steps(operation)
-      .filter(({ plan }) => plan.action === 'hold-stage' || plan.action === 'shadow-traffic').length;
+      .filter(({ plan }) => plan.action === 'hold-stage' || plan.action === 'shadow-traffic')
+      .map(({ plan }) => plannedStageSchema.parse(plan.args));
   }
 
   #tell(operation: string): void {
@@ -144,6 +149,14 @@ export class Rollouts {
     this.#deps.onSeen(rollout);
   }
 }
+
+/** What the plan of a stage says of it; copies of requests are a stage without a share. */
+const plannedStageSchema = z.object({
+  position: z.number(),
+  kind: z.enum(['stage', 'bake', 'shadow']).default('shadow'),
+  weight: z.number().default(0),
+  duration: z.number(),
+});
 
 const states = { run: 'running', pause: 'paused', finish: 'finishing', abort: 'aborting' } as const;
 const verbs = { run: 'resume', pause: 'pause', finish: 'promote', abort: 'abort' } as const;

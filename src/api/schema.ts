@@ -29,6 +29,7 @@ export const findingSchema = z.object({
   observed: z.string(),
   expected: z.string().optional(),
   samples: z.number().optional(),
+  /** How many more samples a verdict needs. */
   needed: z.number().optional(),
   hint: z.string().optional(),
   /** In a rollout: a gate lets a stage pass, a rollback takes the release back, an investigation is for people. */
@@ -93,6 +94,10 @@ export const rolloutSchema = z.object({
       promotedBy: z.string().nullable(),
     }),
   ),
+  /** Stages that are still to come. */
+  ahead: z
+    .array(z.object({ weight: z.number(), kind: z.enum(['stage', 'bake', 'shadow']), secondsAtLeast: z.number() }))
+    .optional(),
 });
 export type Rollout = z.output<typeof rolloutSchema>;
 

@@ -73,6 +73,8 @@ export function canarySteps(
   // Stages are counted from where the copies, if there are any, end.
   const { shadow } = policy;
   const first = shadow ? 1 : 0;
+  // A stage that is not held is none that anybody could see, pause or pass: it is not counted.
+  let held = first;
   let from: Weights = observed.weights ?? back;
   const rollout = stages.flatMap((stage, position) => {
     const share = shareOf(to, stage.weight);
@@ -89,7 +91,7 @@ export function canarySteps(
       shift,
       ...(stage.weight === 100 ? [liveStep(wish, steps), ...smokeSteps(wish, 'edge', steps)] : []),
       ...(stage.for > 0
-        ? [hold(first + position, 'stage', stage, `hold ${stage.weight} % for ${durationText(stage.for)}`, watched)]
+        ? [hold(held++, 'stage', stage, `hold ${stage.weight} % for ${durationText(stage.for)}`, watched)]
         : []),
     ];
   });
@@ -130,7 +132,7 @@ export function canarySteps(
     ...(bake
       ? [
           hold(
-            first + stages.length,
+            held,
             'bake',
             { ...bake, weight: 100 },
             `watch ${to} for ${durationText(bake.for)}`,

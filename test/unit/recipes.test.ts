@@ -317,6 +317,16 @@ describe('deploy by a policy', () => {
     expect(plan.map(holdTime)).toContain(600_000);
   });
 
+  it('counts only stages that are held: a last one without a time is none that anybody could see or pass', () => {
+    const last = { ...stage, for: 0, weight: 100 };
+    const plan = planned(v1Live(), { policy: { ...policy, stages: [{ ...stage, weight: 10 }, last] } });
+    const held = plan.filter(({ action }) => action === 'hold-stage').map(({ args }) => args);
+    expect(held).toMatchObject([
+      { position: 0, kind: 'stage', weight: 10 },
+      { position: 1, kind: 'bake', weight: 100 },
+    ]);
+  });
+
   it('without stages gives all traffic at once and watches it', () => {
     expect(text(planned(v1Live(), { policy: { ...policy, stages: [] } })).slice(4, 8)).toEqual([
       'begin-rollout: hold v1 ready, policy steady',
