@@ -8,7 +8,7 @@ import type { Lifecycle } from './lifecycle.ts';
 import type { Glyphs, Line } from './line.ts';
 import { LogFilter } from './logs/filter.ts';
 import { listenToMouse } from './mouse.ts';
-import { bodyRoom, clicked, Film } from './picture.ts';
+import { bodyRoom, clicked, Film, hiddenLines } from './picture.ts';
 import type { Settings } from './settings.ts';
 import type { State } from './state.ts';
 import type { Store } from './store.ts';
@@ -45,6 +45,7 @@ export function App({ store, glyphs, paint, lifecycle, hand, settings, verbs }: 
       filter,
       leave: (how) => lifecycle.command(how),
       room: () => bodyRoom(latest.current.height),
+      hidden: () => hiddenLines(store.get(), canvas(), settings.keys),
       click: (column, line) => clicked(store, canvas(), column - 1, line - 1),
     });
   });

@@ -1,4 +1,4 @@
-import { displayWidth, pad, truncate } from '../lib/text.ts';
+import { displayWidth, pad, truncate, wrap } from '../lib/text.ts';
 
 /** A piece of text in one style. Colours are names that Ink knows. */
 export interface Segment {
@@ -53,6 +53,41 @@ export function clip(raw: Line, width: number, mark: string): Line {
   return out;
 }
 
+/** Lines that a broken one may become. */
+const mostBroken = 8;
+
+/**
+ * Breaks a line that is wider than the terminal at its blanks, and a word without blanks where it must be. What follows
+ * stands below the beginning of its last column: after the blanks or the name that a line begins with.
+ */
+export function broken(line: Line, width: number): readonly Line[] {
+  if (widthOf(line) <= width) return [line];
+  const [, lead = ''] = /^(\s*(?:\S+ {2,})?)/.exec(line.map(({ text }) => text).join('')) ?? [];
+  const indent = Math.min(displayWidth(lead), Math.floor(width / 3));
+  const out: Segment[][] = [[]];
+  let used = 0;
+  const put = (text: string, style: Segment) => {
+    out.at(-1)?.push({ ...style, text });
+    used += displayWidth(text);
+  };
+  const next = () => {
+    out.push([{ text: ' '.repeat(indent) }]);
+    used = indent;
+  };
+  for (const segment of line) {
+    for (let word of segment.text.split(/(?<= )(?! )/)) {
+      if (used > indent && used + displayWidth(word.trimEnd()) > width) next();
+      for (; used + displayWidth(word.trimEnd()) > width && out.length < mostBroken; next()) {
+        const part = truncate(word, width - used, '');
+        put(part, segment);
+        word = word.slice(part.length);
+      }
+      put(word, segment);
+    }
+  }
+  return out.slice(0, mostBroken);
+}
+
 /** Two ends of one line, pushed apart. The left end gives way. */
 export function spread(left: Line, right: Line, width: number, mark: string): Line {
   const room = Math.max(0, width - widthOf(right) - 1);
@@ -71,6 +106,19 @@ export const nameWidth = 10;
 /** A name at the left, and what it is. */
 export function named(name: string, rest: Line, width: number, glyphs: Glyphs): Line {
   return clip([dim(` ${name.padEnd(nameWidth)}`), ...rest], width, glyphs.cut);
+}
+
+/** Lines that a text beside a name may have. */
+const mostNamed = 3;
+
+/** A name at the left, and a text that may go on below it. */
+export function namedText(name: string, text: string, width: number, glyphs: Glyphs, color?: string): readonly Line[] {
+  const lines = wrap(text, Math.max(10, width - nameWidth - 2));
+  const shown = lines.slice(0, mostNamed);
+  const cut = lines.length > shown.length ? glyphs.cut : '';
+  return shown.map((line, index) =>
+    named(index === 0 ? name : '', [{ text: index === shown.length - 1 ? line + cut : line, color }], width, glyphs),
+  );
 }
 
 /** Fills a screen with exactly so many lines. */

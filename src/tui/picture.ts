@@ -2,8 +2,8 @@ import type { PaletteVerb } from './hands/palette.ts';
 import type { KeyTable } from './key-table.ts';
 import { clip, fill, type Glyphs, type Line } from './line.ts';
 import { bannerLine, footerLine, headerLine, noticeLine, tabAt, tabsLine } from './screens/frame.ts';
-import { helpLines } from './screens/help.ts';
-import { dialogLines, leaveLines, lookLines, paletteLines } from './screens/over.ts';
+import { helpLines, helpText } from './screens/help.ts';
+import { dialogLines, dialogText, leaveLines, lookLines, lookText, paletteLines } from './screens/over.ts';
 import type { Canvas } from './screens/screen.ts';
 import { screenOf } from './screens/table.ts';
 import type { State } from './state.ts';
@@ -136,6 +136,26 @@ function bodyLines(state: State, canvas: Canvas, keys: KeyTable, verbs: readonly
     case 'leave':
       return leaveLines(state, overlay.go, canvas, glyphs);
   }
+}
+
+/** Lines of what lies over the screen that are hidden below its first page: how far it can be scrolled. */
+export function hiddenLines({ view }: State, canvas: Canvas, keys: KeyTable): number {
+  const { overlay, screen } = view;
+  const body = { ...canvas, height: bodyRoom(canvas.height) };
+  const sized = () => {
+    switch (overlay?.kind) {
+      case 'help':
+        return { size: helpText(screen, keys, canvas.glyphs).length, room: body.height };
+      case 'look':
+        return lookText(overlay, body);
+      case 'dialog':
+        return dialogText(overlay, body, canvas.glyphs);
+      default:
+        return { size: 0, room: 0 };
+    }
+  };
+  const { size, room } = sized();
+  return Math.max(0, size - room);
 }
 
 /** A click: on the line of screens it opens one, on a row it marks it. Buttons of dialogs are for keys alone. */

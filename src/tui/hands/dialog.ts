@@ -7,8 +7,12 @@ export function mayGo({ order, plan, typed }: Dialog): boolean {
   return order.severity !== 'severe' || typed === order.name;
 }
 
-/** Where a text stands after a key that scrolls it; undefined when it is none. @param room lines of a page */
-export function scrollOf(action: string, top: number, room: number): number | undefined {
+/**
+ * Where a text stands after a key that scrolls it; undefined when it is none.
+ * @param room lines of a page
+ * @param most how far it can be scrolled
+ */
+export function scrollOf(action: string, top: number, room: number, most: number): number | undefined {
   const steps: Readonly<Record<string, number>> = {
     up: -1,
     down: 1,
@@ -21,7 +25,8 @@ export function scrollOf(action: string, top: number, room: number): number | un
     PgUp: -room,
     PgDn: room,
     first: Number.NEGATIVE_INFINITY,
+    last: Number.POSITIVE_INFINITY,
   };
   const step = steps[action];
-  return step === undefined ? undefined : Math.max(0, top + step);
+  return step === undefined ? undefined : Math.max(0, Math.min(most, top + step));
 }

@@ -134,7 +134,7 @@ export class Hand {
     if (!order.plan) return;
     const answer = (plan: Dialog['plan']) => {
       const { overlay } = this.#deps.store.get().view;
-      if (overlay?.kind === 'dialog' && overlay.order === order) this.#open({ ...overlay, plan });
+      if (overlay?.kind === 'dialog' && overlay.order === order) this.#open({ ...overlay, plan, top: 0 });
     };
     this.#ask((client) => order.plan?.(client, this.#stop.signal) ?? Promise.reject(notThere())).then(
       answer,

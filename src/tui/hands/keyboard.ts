@@ -20,6 +20,8 @@ export interface KeyboardDeps {
   readonly leave: (how: 'quit' | 'suspend') => void;
   /** Lines that the body of the screen has. */
   readonly room: () => number;
+  /** How many lines of what lies over the screen are hidden below its first page. */
+  readonly hidden: () => number;
   /** A click on the screen, by column and line, counted from 1. */
   readonly click: (column: number, line: number) => void;
 }
@@ -101,7 +103,7 @@ export class Keyboard {
       return;
     }
     const action = this.#deps.keys.actionFor(name, view.screen)?.action;
-    const top = scrollOf(action ?? name, overlay.top, this.#deps.room());
+    const top = scrollOf(action ?? name, overlay.top, this.#deps.room(), this.#deps.hidden());
     if (top !== undefined) return this.#over({ ...overlay, top });
     if (name === 'Esc' || action === 'back' || name === 'Enter' || (overlay.kind === 'help' && action === 'help')) {
       return this.#over(undefined);
@@ -144,7 +146,7 @@ export class Keyboard {
   }
 
   #dialog(dialog: Dialog, name: string) {
-    const { hand, room } = this.#deps;
+    const { hand, room, hidden } = this.#deps;
     if (name === 'Esc') {
       this.#over(undefined);
       return hand.say('inconclusive', 'Cancelled; nothing was touched.', { command: dialog.order.command });
@@ -154,7 +156,7 @@ export class Keyboard {
     }
     const top =
       name === '↑' || name === '↓' || name.startsWith('Pg') || name.startsWith('Wheel')
-        ? scrollOf(name, dialog.top, room())
+        ? scrollOf(name, dialog.top, room(), hidden())
         : undefined;
     if (top !== undefined) return this.#over({ ...dialog, top });
     if (name === 'Enter') {

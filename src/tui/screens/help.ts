@@ -15,6 +15,11 @@ export function helpLines(
   room: Room,
   glyphs: Glyphs,
 ): readonly Line[] {
+  return scrolledLines(helpText(screen, keys, glyphs), top, room, glyphs);
+}
+
+/** All of the help, however long. */
+export function helpText(screen: ScreenName, keys: KeyTable, glyphs: Glyphs): readonly Line[] {
   const others = screens.filter(({ name, actions }) => name !== screen && actions.length > 0);
   const part = (title: string, scope: string, test: (binding: Binding) => boolean = () => true): Line[] => {
     const shown = keys.bindings.filter((binding) => binding.scope === scope && test(binding));
@@ -23,19 +28,14 @@ export function helpLines(
       : [blank, [bold(` ${title}`)], ...shown.map((binding) => bindingLine(binding, glyphs))];
   };
   const isScreen = ({ action }: Binding) => action.startsWith('screen.');
-  return scrolledLines(
-    [
-      [dim(' Keys, from the same table that they are taken from. * changes something; a dialog asks first.')],
-      ...part(screenOf(screen).title, screen),
-      ...part('Moving about', 'moving'),
-      ...part('Everywhere', 'everywhere', (binding) => !isScreen(binding)),
-      ...part('Screens', 'everywhere', isScreen),
-      ...others.flatMap(({ title, name }) => part(title, name)),
-    ],
-    top,
-    room,
-    glyphs,
-  );
+  return [
+    [dim(' Keys, from the same table that they are taken from. * changes something; a dialog asks first.')],
+    ...part(screenOf(screen).title, screen),
+    ...part('Moving about', 'moving'),
+    ...part('Everywhere', 'everywhere', (binding) => !isScreen(binding)),
+    ...part('Screens', 'everywhere', isScreen),
+    ...others.flatMap(({ title, name }) => part(title, name)),
+  ];
 }
 
 function bindingLine({ keys, help, changes }: Binding, glyphs: Glyphs): Line {

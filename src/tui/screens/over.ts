@@ -1,7 +1,7 @@
 import { count, wrap } from '../../lib/text.ts';
 import { mayGo } from '../hands/dialog.ts';
 import { choicesFor, type PaletteVerb } from '../hands/palette.ts';
-import { blank, bold, cell, clip, dim, fill, type Glyphs, type Line, plain, type Segment } from '../line.ts';
+import { blank, bold, broken, cell, clip, dim, fill, type Glyphs, type Line, plain, type Segment } from '../line.ts';
 import type { Dialog, Overlay, State } from '../state.ts';
 import { windowAround } from '../window.ts';
 import type { Room } from './columns.ts';
@@ -25,11 +25,16 @@ export function scrolledLines(
 /** All about one thing, as the agent answered it. */
 export function lookLines(look: Extract<Overlay, { kind: 'look' }>, room: Room, glyphs: Glyphs): readonly Line[] {
   const head: Line[] = [clip([bold(` ${look.title}`), dim(`  ${look.command}`)], room.width, glyphs.cut), blank];
-  const body = look.lines?.map((line): Line => [{ text: '  ' }, ...line]) ?? [[dim('   asking the agent')]];
-  return [...head, ...scrolledLines(body, look.top, { ...room, height: room.height - head.length }, glyphs)].slice(
-    0,
-    room.height,
-  );
+  const { lines, room: height } = lookText(look, room);
+  return [...head, ...scrolledLines(lines, look.top, { ...room, height }, glyphs)].slice(0, room.height);
+}
+
+/** All lines below the title, long ones broken, and how many of them are seen at once. */
+export function lookText(look: Extract<Overlay, { kind: 'look' }>, { width, height }: Room) {
+  const lines = look.lines?.flatMap((line) => broken([{ text: '  ' }, ...line], width)) ?? [
+    [dim('   asking the agent')],
+  ];
+  return { lines, size: lines.length, room: height - 2 };
 }
 
 /** Exactly what an order does, the command that does the same, and the question whether to go on. */
@@ -78,9 +83,16 @@ export function dialogLines(dialog: Dialog, room: Room, glyphs: Glyphs): readonl
     ),
   ];
   // The buttons stand right below what they are about.
-  const most = Math.max(1, height - head.length - foot.length - 2);
-  const body = scrolledLines(happens, dialog.top, { width, height: Math.min(happens.length, most) }, glyphs);
+  const body = scrolledLines(happens, dialog.top, { width, height: dialogText(dialog, room, glyphs).room }, glyphs);
   return fill([...head, blank, ...body, blank, ...foot], height).slice(0, height);
+}
+
+/** How many lines say what an order does, and how many of them are seen at once. */
+export function dialogText(dialog: Dialog, { width, height }: Room, glyphs: Glyphs) {
+  const size = happensLines(dialog, width, glyphs).length;
+  // Around them: the command, what it is, two blanks, and the buttons below what must be typed.
+  const around = dialog.order.severity === 'severe' ? 6 : 5;
+  return { size, room: Math.min(size, Math.max(1, height - around)) };
 }
 
 function whyNot({ plan, order, typed }: Dialog): string {
@@ -102,7 +114,7 @@ function happensLines({ order, plan }: Dialog, width: number, glyphs: Glyphs): L
       ...(plan.hint === undefined ? [] : [[dim(`   ${glyphs.arrow} ${plan.hint}`)]]),
     ];
   }
-  return [...said, ...planLines(plan, width)];
+  return [...said, ...planLines(plan, width, glyphs)];
 }
 
 /** The palette: what is typed, and the verbs and screens that fit. */

@@ -1,14 +1,22 @@
 import { changeLine, seconds, titleOf } from '../../api/describe.ts';
 import type { Plan } from '../../api/schema.ts';
-import { count, wrap } from '../../lib/text.ts';
-import { blank, bold, cell, dim, type Line, plain } from '../line.ts';
+import { count, displayWidth, wrap } from '../../lib/text.ts';
+import { blank, bold, cell, dim, type Glyphs, type Line, plain } from '../line.ts';
+
+/** Columns of a step besides its title and its cause: its number and its time. */
+const besides = 18;
+/** Columns that a cause needs to say anything. */
+const leastCause = 28;
 
 /** A plan: how long, what changes, each step with its time and cause, and what to mind. */
-export function planLines(plan: Plan, width: number): Line[] {
+export function planLines(plan: Plan, width: number, glyphs: Glyphs): Line[] {
   if (plan.steps.length === 0) return [plain(`   ${plan.to} is live already, there is nothing to do.`)];
   const way = plan.kind === 'restore' ? (plan.strategy === 'all' ? 'everything in it' : plan.strategy) : plan.strategy;
   const how = `${way}${plan.policy ? ` by policy ${plan.policy}` : ''}${plan.colour ? ` on ${plan.colour}` : ''}`;
-  const title = Math.max(20, Math.min(44, width - 34));
+  // What is done comes first, why it is done where there is room.
+  const longest = Math.max(...plan.steps.map((step) => displayWidth(step.title)));
+  const title = Math.max(20, Math.min(longest, width - besides));
+  const causes = width - besides - title >= leastCause;
   const changeColors = { added: 'green', removed: 'red', changed: 'yellow' } as const;
   return [
     [{ text: '   ' }, bold(titleOf(plan.kind, plan.to)), dim(`  now ${plan.from ?? 'nothing'}; ${how}`)],
@@ -33,9 +41,9 @@ export function planLines(plan: Plan, width: number): Line[] {
     ...plan.steps.map(
       (step, index): Line => [
         dim(`   ${String(index + 1).padStart(2)}  `),
-        { text: cell(step.title, title, '~') },
+        { text: cell(step.title, title, glyphs.cut) },
         { text: `  ${(step.seconds === null ? '?' : seconds(step.seconds)).padStart(8)}` },
-        dim(`  ${step.cause}`),
+        dim(causes ? `  ${step.cause}` : ''),
       ],
     ),
   ];
