@@ -88,6 +88,8 @@ export function successLine(result: OperationResult): string {
     return `${result.to} is live already; nothing was done`;
   }
   if (result.kind === 'rollback' && result.to) return `back on ${result.to}${was}, ${took}${shift}`;
+  if (result.kind === 'model-promote' && result.to) return `${result.to} is in force${was}, ${took}`;
+  if (result.kind === 'model-rollback' && result.to) return `${result.to} is in force again${was}, ${took}`;
   const receipt = result.steps.find(({ name }) => name === 'await-receipt');
   if (result.kind === 'drill' && receipt) return `${receipt.detail}; ${result.to} runs again, ${took}`;
   return `${titleOf(result.kind, result.to)} done in ${took}`;

@@ -13,13 +13,14 @@ import { Hand } from '../../src/tui/hands/hand.ts';
 import { Keyboard } from '../../src/tui/hands/keyboard.ts';
 import { choicesFor, fuzzyScore, harmless, intentOf, splitWords } from '../../src/tui/hands/palette.ts';
 import { LogFilter } from '../../src/tui/logs/filter.ts';
+import { hiddenLines } from '../../src/tui/picture.ts';
 import { screens } from '../../src/tui/screens/table.ts';
 import { readSettings } from '../../src/tui/settings.ts';
 import { initialState, type State } from '../../src/tui/state.ts';
 import { Store } from '../../src/tui/store.ts';
 import { temporaryRoot } from '../e2e/stage/face.ts';
 import { openStage } from '../e2e/stage/stage.ts';
-import { keys, picture, recordedState, verbs } from '../support/screens.ts';
+import { keys, picture, recordedState, utf8, verbs } from '../support/screens.ts';
 
 let place: ReturnType<typeof temporaryRoot>;
 let closing: (() => unknown)[] = [];
@@ -55,6 +56,7 @@ async function open({ stepTime = 10, viewer = false } = {}) {
     },
     write: () => undefined,
   });
+  const canvas = { width: 120, height: 30, glyphs: utf8, filter: new LogFilter() };
   const keyboard = new Keyboard({
     store,
     keys,
@@ -63,6 +65,7 @@ async function open({ stepTime = 10, viewer = false } = {}) {
     filter: new LogFilter(),
     leave: (how) => left.push(how),
     room: () => 20,
+    hidden: () => hiddenLines(store.get(), canvas, keys),
     click: () => undefined,
   });
   const running = feed.run();
@@ -100,7 +103,7 @@ describe('an order', () => {
     const busy = feed.client?.stream('up', {})[Symbol.asyncIterator]();
     await busy?.next();
     press('2', 'r', 'Tab', 'Enter');
-    await shows(/✗ appliance restart backend-1 · up is running, begun by .* → wait for it/);
+    await shows(/✗ up is running, begun by .* → wait for it .*· appliance restart/);
   });
 
   it('runs a job of the clock, by its name', async () => {
@@ -224,6 +227,13 @@ describe('the palette', () => {
       kind: 'order',
       order: { command: 'appliance rollback v0.9' },
     });
+    for (const line of ['deploy v1.1 --policy flash', 'deploy v1.1 --policy=flash']) {
+      const intent = intentOf(line, verbs, state);
+      expect(intent).toMatchObject({ kind: 'order', order: { command: 'appliance deploy v1.1 --policy flash' } });
+      // With its plan, and followed on the screens: a rollout takes hours, which nobody lends a terminal for.
+      expect(intent).not.toHaveProperty('order.instead');
+    }
+    expect(intentOf('deploy v1.1 --strategy canary', verbs, state)).toHaveProperty('order.instead');
     expect(intentOf('rollback v0.9 --plan', verbs, state)).toMatchObject({ kind: 'shell' });
     expect(intentOf('down --volumes', verbs, state)).toMatchObject({
       kind: 'order',
@@ -243,6 +253,19 @@ describe('the palette', () => {
       const intent = intentOf(`${name}${' x'.repeat(required)}`, verbs, state);
       expect(['shell', 'order']).toContain(intent.kind);
     }
+  });
+
+  it('a text is scrolled to its end and no further, so that the way back begins at once', async () => {
+    const { press, store } = await open();
+    const top = () => store.get().view.overlay;
+    press('?', ...Array.from({ length: 30 }, () => 'PgDn'));
+    const end = top();
+    press('↓');
+    expect(top()).toEqual(end);
+    press('↑');
+    expect(top()).toMatchObject({ top: (end?.kind === 'help' ? end.top : 0) - 1 });
+    press('g');
+    expect(top()).toMatchObject({ top: 0 });
   });
 
   it('completes with Tab, and runs on the terminal what was chosen', async () => {

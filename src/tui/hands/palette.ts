@@ -3,7 +3,7 @@ import { alertOrders } from '../orders/alerts.ts';
 import { backupOrders } from '../orders/backups.ts';
 import { certificateOrders } from '../orders/certificates.ts';
 import { modelOrders } from '../orders/models.ts';
-import { releaseOrders } from '../orders/releases.ts';
+import { deployWish, releaseOrders } from '../orders/releases.ts';
 import { rolloutOrders } from '../orders/rollout.ts';
 import { scheduleOrders } from '../orders/schedule.ts';
 import { stackOrders } from '../orders/stack.ts';
@@ -121,6 +121,8 @@ export function intentOf(line: string, verbs: readonly PaletteVerb[], state: Sta
   if (rest.filter((text) => !text.startsWith('-')).length < verb.required) {
     return { kind: 'say', text: `It wants more: appliance ${verb.name} ${verb.usage}` };
   }
+  const wish = verb.name === 'deploy' ? deployWish(rest) : undefined;
+  if (wish) return { kind: 'order', order: releaseOrders.deploy(wish.tag, wish.policy) };
   const own = rest.some((text) => text.startsWith('-')) ? undefined : ownOrder(verb.name, rest, state);
   if (own) return own;
   const looks = harmless.has(verb.name) && !rest.includes('--fix');
@@ -146,8 +148,6 @@ function ownOrder(name: string, [first, second]: readonly string[], state: State
   if (second !== undefined) return undefined;
   const order = (() => {
     switch (name) {
-      case 'deploy':
-        return first === undefined ? undefined : releaseOrders.deploy(first);
       case 'rollback':
         return releaseOrders.rollback(first);
       case 'releases prune':
@@ -170,9 +170,9 @@ function ownOrder(name: string, [first, second]: readonly string[], state: State
       case 'down':
         return status === undefined ? undefined : stackOrders.down(status.name, state);
       case 'models promote':
-        return first === undefined ? undefined : modelOrders.promote(first);
+        return first === undefined ? undefined : modelOrders.promote(first, state);
       case 'models rollback':
-        return modelOrders.rollback(first);
+        return modelOrders.rollback(first, state);
       case 'models retrain':
         return modelOrders.retrain();
       case 'backup now':

@@ -1,23 +1,27 @@
 import type { Order } from '../order.ts';
+import type { State } from '../state.ts';
+import { modelOutlook } from './outlook.ts';
 import { done, word } from './word.ts';
 
 /** Orders about models. */
 export const modelOrders = {
-  promote: (version: string): Order => ({
+  promote: (version: string, state: State): Order => ({
     command: `appliance models promote ${word(version)}`,
     happens: [
       'Gates first: hashes, a scan of its files, its libraries, a trial, the limits of the policy.',
       'Then one rename puts it in force, and the running processes must report that they have loaded it.',
       'What fails afterwards takes it back.',
+      ...modelOutlook(state, 'model-promote', version),
     ],
     severity: 'destructive',
     send: (client, signal) => client.stream('modelsPromote', { version }, signal),
   }),
-  rollback: (version: string | undefined): Order => ({
+  rollback: (version: string | undefined, state: State): Order => ({
     command: version === undefined ? 'appliance models rollback' : `appliance models rollback ${word(version)}`,
     happens: [
       `Puts ${version ?? 'the version before the one in force'} in force again, without gates: it has passed them once.`,
       'The running processes must report that they have loaded it.',
+      ...modelOutlook(state, 'model-rollback', version),
     ],
     severity: 'destructive',
     send: (client, signal) => client.stream('modelsRollback', version === undefined ? {} : { version }, signal),

@@ -99,6 +99,40 @@ export function promoteOutlook(rollout: Rollout | null | undefined, all: boolean
   ];
 }
 
+/** Metrics that a line compares at most. */
+const mostMetrics = 4;
+
+/** Which model is in force, and how the metrics of another version differ from its own. @param kind of the operation */
+export function modelOutlook(
+  known: Known & Pick<State, 'documents'>,
+  kind: string,
+  version: string | undefined,
+): string[] {
+  const { status, documents } = known;
+  const active = status?.models.active;
+  const rows = documents.models?.data ?? [];
+  const now = active && rows.find(({ sha256 }) => sha256 === active.sha256);
+  const then = rows.find((row) => version === row.version || version === `${row.name}@${row.version}`);
+  const metrics = Object.entries(then?.metrics ?? {}).flatMap(([name, value]) => {
+    const before = now?.metrics[name];
+    return before === undefined || before === value ? [] : [`${name} ${short(before)} to ${short(value)}`];
+  });
+  return [
+    ...(status === undefined
+      ? []
+      : [active ? `${active.name} ${active.version} is in force now.` : 'No model is in force now.']),
+    ...(metrics.length === 0
+      ? []
+      : [
+          `From it to this one: ${metrics.slice(0, mostMetrics).join(', ')}${metrics.length > mostMetrics ? ', …' : ''}`,
+        ]),
+    ...inTheWay(known),
+    ...lastTime(known, kind),
+  ];
+}
+
+const short = (value: number) => String(Number(value.toPrecision(4)));
+
 /** Whose requests go back to whom. */
 export function abortOutlook({ status }: Known): string[] {
   const rollout = status?.rollout;

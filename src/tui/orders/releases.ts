@@ -1,15 +1,26 @@
 import type { Order } from '../order.ts';
 import { done, word } from './word.ts';
 
+/** A tag and perhaps a policy, as the command line takes them: `v1.1 --policy flash`; undefined where there is more. */
+export function deployWish(words: readonly string[]): { readonly tag: string; readonly policy?: string } | undefined {
+  const [, tag, policy] = /^(?!-)(\S+)(?: --policy[ =](?!-)(\S+))?$/.exec(words.join(' ')) ?? [];
+  if (tag === undefined) return undefined;
+  return policy === undefined ? { tag } : { tag, policy };
+}
+
 /** Orders about releases. What a deploy or a rollback does, the agent says itself: its plan stands in the dialog. */
 export const releaseOrders = {
-  deploy: (tag: string): Order => ({
-    command: `appliance deploy ${word(tag)}`,
-    happens: [],
-    plan: (client, signal) => client.ask('plan', { tag }, signal),
-    severity: 'destructive',
-    send: (client, signal) => client.stream('deploy', { tag }, signal),
-  }),
+  /** @param policy name of the policy it comes into service by; default: what appliance.yaml says */
+  deploy: (tag: string, policy?: string): Order => {
+    const wish = policy === undefined ? { tag } : { tag, policy };
+    return {
+      command: `appliance deploy ${word(tag)}${policy === undefined ? '' : ` --policy ${word(policy)}`}`,
+      happens: [],
+      plan: (client, signal) => client.ask('plan', wish, signal),
+      severity: 'destructive',
+      send: (client, signal) => client.stream('deploy', wish, signal),
+    };
+  },
   rollback: (tag: string | undefined): Order => ({
     command: tag === undefined ? 'appliance rollback' : `appliance rollback ${word(tag)}`,
     happens: [],

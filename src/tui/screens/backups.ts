@@ -3,7 +3,7 @@ import { age, type Condition, seconds } from '../../api/describe.ts';
 import type { JobView } from '../../api/schedule.ts';
 import { count, oneLine } from '../../lib/text.ts';
 import { formatBytes, formatDuration } from '../../lib/units.ts';
-import { bold, clip, dim, type Glyphs, type Line, named, nameWidth, plain } from '../line.ts';
+import { bold, clip, dim, type Glyphs, type Line, named, namedText, nameWidth, plain } from '../line.ts';
 import type { Intent } from '../order.ts';
 import { backupOrders, restoreComponents } from '../orders/backups.ts';
 import { scheduleOrders } from '../orders/schedule.ts';
@@ -184,7 +184,7 @@ function detailsOf(row: Backup, { now }: State, { width }: Room, glyphs: Glyphs)
   const parts = row.components.map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join('  ');
   return [
     named('Marked', [bold(row.id), dim(`  ${row.kind}, ${agoOf(row.time, now)}`)], width, glyphs),
-    named('Parts', [{ text: parts || 'unknown' }], width, glyphs),
+    ...namedText('Parts', parts || 'unknown', width, glyphs),
     named(
       'Proven',
       row.proven
@@ -193,7 +193,7 @@ function detailsOf(row: Backup, { now }: State, { width }: Room, glyphs: Glyphs)
       width,
       glyphs,
     ),
-    named('Kept', [{ text: keptOf(row), color: row.problem === null ? undefined : 'red' }], width, glyphs),
+    ...namedText('Kept', keptOf(row), width, glyphs, row.problem === null ? undefined : 'red'),
   ];
 }
 

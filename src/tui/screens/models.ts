@@ -1,8 +1,8 @@
-import { age } from '../../api/describe.ts';
+import { age, share } from '../../api/describe.ts';
 import type { Model, ModelDetail } from '../../api/models.ts';
 import { count, oneLine } from '../../lib/text.ts';
 import { formatBytes } from '../../lib/units.ts';
-import { bold, dim, type Glyphs, type Line, named, plain } from '../line.ts';
+import { bold, clip, dim, type Glyphs, type Line, named, namedText, plain } from '../line.ts';
 import type { Intent } from '../order.ts';
 import { modelOrders } from '../orders/models.ts';
 import { word } from '../orders/word.ts';
@@ -36,6 +36,7 @@ export const modelsScreen = listScreen<Model>({
   id: labelOf,
   condition: ({ state }) => conditions[state],
   columns: columnsOf,
+  about: aboutOf,
   details: detailsOf,
   empty: { text: 'No version is registered. This registers a directory:', command: 'appliance models add DIRECTORY' },
   actions: [
@@ -53,7 +54,8 @@ export const modelsScreen = listScreen<Model>({
       help: 'test the marked version against its gates and put it in force',
       hint: 'promote',
       changes: true,
-      act: (row): Intent => (row ? { kind: 'order', order: modelOrders.promote(labelOf(row)) } : nothingMarked),
+      act: (row, state): Intent =>
+        row ? { kind: 'order', order: modelOrders.promote(labelOf(row), state) } : nothingMarked,
     },
     {
       name: 'rollback',
@@ -61,7 +63,7 @@ export const modelsScreen = listScreen<Model>({
       help: 'put the marked version in force again, without gates',
       hint: 'roll back',
       changes: true,
-      act: (row): Intent => {
+      act: (row, state): Intent => {
         if (!row) return nothingMarked;
         if (row.inForce) return { kind: 'say', text: `${row.version} is in force; mark the version to go back to.` };
         if (row.promotedAt === null) {
@@ -70,7 +72,7 @@ export const modelsScreen = listScreen<Model>({
             text: `${row.version} was never in production, so nothing goes back to it; p promotes it.`,
           };
         }
-        return { kind: 'order', order: modelOrders.rollback(labelOf(row)) };
+        return { kind: 'order', order: modelOrders.rollback(labelOf(row), state) };
       },
     },
     {
@@ -99,6 +101,30 @@ export const modelsScreen = listScreen<Model>({
   ],
 });
 
+/** `in force`, or the share of the requests that it answers beside that one. */
+function forceOf({ inForce, weight }: Model): string {
+  if (inForce) return 'in force';
+  return weight === null ? '' : share(weight);
+}
+
+/** What serves, where it is no version of the list. */
+function aboutOf({ documents, status }: State, { width }: Room, glyphs: Glyphs): readonly Line[] {
+  const active = status?.models.active;
+  const rows = documents.models?.data;
+  if (!active || rows === undefined || rows.some(({ inForce }) => inForce)) return [];
+  return [
+    clip(
+      [
+        { text: ` ${glyphs.inconclusive} `, color: conditionColors.inconclusive, bold: true },
+        { text: `${active.name} ${active.version} serves` },
+        dim(`  ${active.sha256.slice(0, 12)}, from the directory itself`),
+      ],
+      width,
+      glyphs.cut,
+    ),
+  ];
+}
+
 /** Where all versions are of one model, its name says nothing. */
 function shortOf(rows: readonly Model[]): (row: Model) => string {
   return new Set(rows.map(({ name }) => name)).size > 1 ? labelOf : ({ version }) => version;
@@ -113,7 +139,7 @@ function columnsOf(rows: readonly Model[], { now }: State, glyphs: Glyphs): read
       text: ({ state }) => state,
       color: ({ state }) => conditionColors[conditions[state]],
     },
-    { title: 'FORCE', width: 8, text: ({ inForce }) => (inForce ? 'in force' : '') },
+    { title: 'FORCE', width: 8, text: (row) => forceOf(row) },
     {
       title: 'PROMOTED',
       width: 16,
@@ -135,7 +161,7 @@ function detailsOf(row: Model, { now }: State, { width }: Room, glyphs: Glyphs):
       width,
       glyphs,
     ),
-    named('Metrics', [{ text: metricsOf(row) || 'none' }], width, glyphs),
+    ...namedText('Metrics', metricsOf(row) || 'none', width, glyphs),
     named('Added', [{ text: `${age(row.createdAt, now)} ago by ${oneLine(row.actor)}` }], width, glyphs),
     named('Manifest', [dim(row.sha256)], width, glyphs),
   ];

@@ -4,7 +4,7 @@ import { oneLine } from '../../lib/text.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { bold, dim, type Glyphs, type Line, named, plain } from '../line.ts';
 import type { Intent } from '../order.ts';
-import { releaseOrders } from '../orders/releases.ts';
+import { deployWish, releaseOrders } from '../orders/releases.ts';
 import { word } from '../orders/word.ts';
 import type { State } from '../state.ts';
 import { type Column, fitting, type Room } from './columns.ts';
@@ -49,12 +49,15 @@ export const releasesScreen = listScreen<ReleaseSummary>({
       changes: true,
       act: (row): Intent => ({
         kind: 'ask',
-        label: 'tag to deploy',
+        label: 'tag to deploy [--policy NAME]',
         text: row !== undefined && row.state !== 'live' ? row.tag : '',
-        next: (tag) =>
-          tag.trim() === ''
-            ? { kind: 'say', text: 'No tag was given; nothing was touched.' }
-            : { kind: 'order', order: releaseOrders.deploy(tag.trim()) },
+        next: (text) => {
+          if (text.trim() === '') return { kind: 'say', text: 'No tag was given; nothing was touched.' };
+          const wish = deployWish(text.trim().split(/\s+/));
+          return wish
+            ? { kind: 'order', order: releaseOrders.deploy(wish.tag, wish.policy) }
+            : { kind: 'say', text: 'A tag is wanted, and perhaps --policy NAME; for all else there is the palette.' };
+        },
       }),
     },
     {
