@@ -282,7 +282,7 @@ describe('keys', () => {
     terminal.type('routing-m\t\r');
     await terminal.shows(/the name must be typed/);
     terminal.type('l\r');
-    await terminal.shows(/✓ appliance backup restore 20291231T181000Z-77b0 --component database · restore 20291231T/);
+    await terminal.shows(/✓ restore 20291231T181000Z-77b0.* · appliance backup restore 20291231T/);
   });
 
   it('run a checklist, and say what came out of it', async () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { widthOf } from '../../src/tui/line.ts';
+import { modelOrders } from '../../src/tui/orders/models.ts';
 import { releaseOrders } from '../../src/tui/orders/releases.ts';
 import { rolloutOrders } from '../../src/tui/orders/rollout.ts';
 import { stackOrders } from '../../src/tui/orders/stack.ts';
@@ -293,9 +294,141 @@ describe('the frame', () => {
 
   it('shows the rollout with the samples that a verdict needs', () => {
     const text = picture(on('rollout'), 100, 30);
-    expect(text).toContain('190 of 299 samples');
+    expect(text).toContain('190 samples, 109 more needed');
+    expect(text).toContain('v1.1 on green by policy flash, instead of v1.0 on blue');
     expect(text).toContain('stage 2 of 4: 25 %');
     expect(text).toMatch(/█+░+ 3 min 10 s of at least 10 min 00 s/);
+  });
+
+  it('tells all stages of a rollout, and first what does not pass where not all of it fits', () => {
+    const state = recordedState();
+    const rollout = state.status?.rollout;
+    if (!state.status || !rollout) throw new Error('no rollout');
+    expect(picture(on('rollout'), 80, 23)).toMatch(/ · 3 +50 % +stage +at least 10 min 00 s\n · 4 +100 %/);
+    const good = { id: 'good', verdict: 'pass', observed: 'good', role: 'gate' } as const;
+    const findings = [
+      ...Array.from({ length: 12 }, () => good),
+      { ...good, verdict: 'fail', observed: 'many errors' },
+    ] as const;
+    const many = { ...state, status: { ...state.status, rollout: { ...rollout, findings: [...findings] } } };
+    const text = picture(on('rollout', many), 80, 23);
+    expect(text).toMatch(/WHAT THE ANALYSIS SEES\n ✗ many errors {2}gate\n ✓ good/);
+    expect(text).toMatch(/and \d+ more\n\n {3}STAGES\n[\s\S]* • 2 +25 %/);
+  });
+
+  it('cuts what is said twice of a finding, not the limit', () => {
+    const state = recordedState();
+    const rollout = state.status?.rollout;
+    if (!state.status || !rollout) throw new Error('no rollout');
+    const finding = {
+      id: 'fast',
+      verdict: 'pass' as const,
+      observed: 'latency p95 9 ms (0 of 547 requests slower than the limit)',
+      expected: 'less than 500 ms',
+      samples: 547,
+      role: 'gate' as const,
+    };
+    const seen = { ...state, status: { ...state.status, rollout: { ...rollout, findings: [finding] } } };
+    expect(picture(on('rollout', seen), 80, 23)).toContain('p95 9 ms, expected less than 500 ms  547 samples  gate');
+  });
+
+  const running = {
+    id: 'deploy-12',
+    title: 'deploy v1.1',
+    user: 'anna',
+    startedAt: lookedAt - 12_000,
+    step: 'start green with v1.1',
+    detail: '2 of 4 containers',
+    progress: 0.25,
+    steps: [
+      { title: 'check the host', state: 'done' as const, seconds: 0.4 },
+      { title: 'start green with v1.1', state: 'running' as const, seconds: 3 },
+    ],
+    goingBack: false,
+  };
+
+  it('shows a deploy before its first stage on the screen of rollouts, and how the last one has ended', () => {
+    const state = recordedState();
+    const none = { ...state, status: state.status && { ...state.status, rollout: null } };
+    const before = picture(on('rollout', { ...none, operation: running }), 80, 23);
+    expect(before).toMatch(/Running +deploy v1\.1 █+░+ 25 % +12 s · anna[\s\S]*✓ check the host[\s\S]*• start green/);
+    expect(before).not.toContain('No rollout is running');
+    const after = picture(on('rollout', none), 80, 23);
+    expect(after).toMatch(/Last +✓ v1\.0 is live \(was v0\.9\)[\s\S]*No rollout is running/);
+  });
+
+  it('says on every screen what the running operation does', () => {
+    const sent = { kind: 'running' as const, text: 'sent', command: 'appliance deploy v1.1', at: lookedAt };
+    for (const screen of screenNames) {
+      const text = picture(on(screen, recordedState({ operation: running, notice: sent })), 80, 23);
+      expect(text, screen).toMatch(/start green with v1\.1 {2}2 of 4 containers/);
+    }
+    const long = { ...running, title: 'model-promote routing-similarity@2026.1' };
+    expect(picture(on('overview', recordedState({ operation: long })), 80, 23)).toMatch(
+      /Running +model-promote routing-similarity@2026\.1 [█░]* ?25 % +12 s · anna/,
+    );
+  });
+
+  it('says what became of an order, where there is no room for its command as well', () => {
+    const command = 'appliance backup restore 20300101T050000Z-1f3c';
+    const text = 'restore 20300101T050000Z-1f3c done in 12.2 s';
+    const notice = { kind: 'pass' as const, text, command, at: lookedAt };
+    const last = (width: number) =>
+      picture(on('backups', recordedState({ notice })), width, 23)
+        .split('\n')
+        .at(-2);
+    expect(last(120)).toBe(` ✓ ${command} · ${text}`);
+    expect(last(80)).toMatch(/^ ✓ restore 20300101T050000Z-1f3c done in 12\.2 s · appliance backup re.*…$/);
+  });
+
+  it('says on every screen that the engine is away and containers may be otherwise by now', () => {
+    const state = recordedState();
+    const engine = {
+      id: 'engine',
+      verdict: 'fail' as const,
+      observed: 'the Docker Engine does not answer (list containers: connect ENOENT /run/docker.sock)',
+      hint: 'start it: systemctl start docker',
+    };
+    const away = { ...state, status: state.status && { ...state.status, findings: [engine] } };
+    for (const screen of screenNames) {
+      expect(picture(on(screen, away), 80, 23).split('\n')[2], screen).toContain(
+        ' ✗ the Docker Engine does not answer; containers are shown as they were.',
+      );
+    }
+    expect(picture(on('logs', away), 120, 23)).toContain('→ start it: systemctl start docker');
+  });
+
+  it('tells why the last operation has failed, on as many lines as that takes', () => {
+    const state = recordedState();
+    const message = `v0.9 was taken back at 30 %: ${'a reason '.repeat(8)}to the end`;
+    const failed = {
+      ...(state.history[0] as State['history'][number]),
+      result: 'rolled_back' as const,
+      error: { code: 'step_failed', message, exit: 1, hint: 'appliance logs' },
+    };
+    expect(picture(on('overview', { ...state, history: [failed] }), 80, 30)).toContain('to the end');
+  });
+
+  it('breaks long lines of what is looked at, so that nothing of a path or a list is lost', () => {
+    const directory = `/var/lib/appliance/${'models/'.repeat(12)}2026.1`;
+    const lines = [[{ text: 'Directory    ', dim: true }, { text: directory }]];
+    const look = { kind: 'look' as const, title: 'Model', command: 'appliance models show', lines, top: 0 };
+    const text = picture(on('models', recordedState(), { overlay: look }), 80, 23);
+    expect(text.replace(/\s/g, '')).toContain(directory);
+  });
+
+  it('names the model that serves where it is no version of the list, and the share of a second one', () => {
+    const state = recordedState();
+    const models = state.documents.models?.data?.map((model, index) => ({
+      ...model,
+      inForce: false,
+      weight: index === 0 ? 0.25 : null,
+    }));
+    const documents = { ...state.documents, models: { data: models, problem: undefined } };
+    const text = picture(on('models', { ...state, documents }), 80, 23);
+    expect(text).toContain('? routing-similarity 2026.2 serves  a1b2c3d4e5f6, from the directory itself');
+    expect(text).toMatch(/2026\.3 +registered +25 %/);
+    expect(picture(on('models'), 80, 23)).not.toContain('directory itself');
   });
 
   it('help has every key', () => {
@@ -352,6 +485,17 @@ describe('what the last minute has answered', () => {
   });
 });
 
+describe('a plan', () => {
+  it('gives what is done the room, and why where there is some left', () => {
+    const title = 'stage 20300101T050000Z-1f3c and compare its hashes';
+    const steps = [{ action: 'stage-snapshot', title, cause: 'nothing is touched before all is proven', seconds: 2 }];
+    const shown = (width: number) =>
+      picture(on('backups', recordedState(), { overlay: dialog({ plan: { ...plan, steps } }) }), width, 30);
+    expect(shown(80)).toContain(`1  ${title}     2.0 s\n`);
+    expect(shown(120)).toContain(`1  ${title}     2.0 s  nothing is touched before all is proven`);
+  });
+});
+
 describe('a dialog without a plan of the agent', () => {
   const happens = (order: { readonly happens: readonly string[] }) => order.happens.join('\n');
 
@@ -369,6 +513,13 @@ describe('a dialog without a plan of the agent', () => {
     expect(happens(stackOrders.restart('backend', { ...state, history: [last] }))).toContain(
       '2 h 15 min ago, took 12.0 s.',
     );
+  });
+
+  it('says which model is in force, and how another one differs', () => {
+    const state = recordedState();
+    const text = happens(modelOrders.promote('routing-similarity@2026.1', state));
+    expect(text).toContain('routing-similarity 2026.2 is in force now.');
+    expect(text).toMatch(/From it to this one: accuracy 0\.9312 to 0\.92, f1 0\.91 to 0\.9/);
   });
 
   it('says where a rollout stands, and which gates a promotion passes over', () => {

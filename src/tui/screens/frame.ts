@@ -1,3 +1,4 @@
+import { oneLine } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/units.ts';
 import type { KeyTable } from '../key-table.ts';
 import { bold, clip, dim, type Glyphs, type Line, type Segment, spread, widthOf } from '../line.ts';
@@ -91,8 +92,12 @@ export function tabAt(
 }
 
 /** The line under the screens: a rule, or what is wrong with the connection. */
-export function bannerLine(state: Pick<State, 'link' | 'problem' | 'now'>, width: number, glyphs: Glyphs): Line {
-  const { link, problem } = state;
+export function bannerLine(
+  state: Pick<State, 'link' | 'problem' | 'now' | 'status'>,
+  width: number,
+  glyphs: Glyphs,
+): Line {
+  const { link, problem, status } = state;
   if (link.kind === 'lost') {
     const left = Math.max(0, Math.ceil((link.retryAt - state.now) / 1_000));
     const again = left === 0 ? 'trying again' : `trying again in ${formatDuration(left * 1_000).replace('.0', '')}`;
@@ -104,6 +109,12 @@ export function bannerLine(state: Pick<State, 'link' | 'problem' | 'now'>, width
       width,
       glyphs,
     );
+  const engine = status?.findings.find(({ id, verdict }) => id === 'engine' && verdict === 'fail');
+  if (engine) {
+    const [what] = oneLine(engine.observed).split(' (');
+    const text = `${glyphs.fail} ${what}; containers are shown as they were.`;
+    return banner(engine.hint ? `${text} ${glyphs.arrow} ${engine.hint}` : text, width, glyphs);
+  }
   return [dim(glyphs.rule.repeat(width))];
 }
 
@@ -112,20 +123,41 @@ function banner(text: string, width: number, glyphs: Glyphs): Line {
   return [{ text: segment.text.padEnd(width), color: 'yellow', inverse: true }];
 }
 
-/** The line above the keys: a rule, or what became of what was just done, with the command that does the same. */
-export function noticeLine({ notice, now }: Pick<State, 'notice' | 'now'>, width: number, glyphs: Glyphs): Line {
-  if (notice === undefined || isOver(notice, now)) return [dim(glyphs.rule.repeat(width))];
-  const { kind, text, command, hint } = notice;
-  return clip(
-    [
-      { text: ` ${glyphs[kind]} `, color: conditionColors[kind], bold: true },
-      ...(command === undefined ? [] : [{ text: command, color: 'cyan' }, dim(` ${glyphs.dot} `)]),
-      { text },
-      ...(hint === undefined ? [] : [dim(` ${glyphs.arrow} ${hint}`)]),
-    ],
-    width,
-    glyphs.cut,
-  );
+/**
+ * The line above the keys: what became of what was just done, with the command that does the same; else what the running
+ * operation does, where the screen does not say that itself; else a rule.
+ */
+export function noticeLine(
+  { notice, operation, now, view }: Pick<State, 'notice' | 'operation' | 'now' | 'view'>,
+  width: number,
+  glyphs: Glyphs,
+): Line {
+  const said = notice === undefined || isOver(notice, now) ? undefined : notice;
+  if (operation && (said === undefined || said.kind === 'running')) {
+    if (view.screen === 'overview' && view.overlay === undefined) return [dim(glyphs.rule.repeat(width))];
+    const { goingBack, step, detail } = operation;
+    const color = goingBack ? 'yellow' : 'cyan';
+    return clip(
+      [
+        { text: ` ${glyphs.running} `, color, bold: true },
+        { text: goingBack ? `taking back: ${step}` : step, color },
+        dim(detail === '' ? '' : `  ${oneLine(detail)}`),
+      ],
+      width,
+      glyphs.cut,
+    );
+  }
+  if (said === undefined) return [dim(glyphs.rule.repeat(width))];
+  const { kind, text, command, hint } = said;
+  const sign: Segment = { text: ` ${glyphs[kind]} `, color: conditionColors[kind], bold: true };
+  const then = hint === undefined ? [] : [dim(` ${glyphs.arrow} ${hint}`)];
+  const dot = dim(` ${glyphs.dot} `);
+  if (command === undefined) return clip([sign, { text }, ...then], width, glyphs.cut);
+  const line = [sign, { text: command, color: 'cyan' }, dot, { text }, ...then];
+  // What became of it matters more than the command, which whoever has pressed the key knows.
+  if (widthOf(line) > width)
+    return clip([sign, { text }, ...then, dot, { text: command, color: 'cyan' }], width, glyphs.cut);
+  return line;
 }
 
 function isOver({ kind, at }: Notice, now: number): boolean {

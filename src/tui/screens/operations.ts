@@ -1,12 +1,15 @@
 import { age, failureLine, seconds, successLine } from '../../api/describe.ts';
 import type { OperationResult } from '../../api/schema.ts';
-import { oneLine } from '../../lib/text.ts';
+import { displayWidth, oneLine, wrap } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/units.ts';
-import { bold, clip, dim, type Glyphs, type Line, named, type Segment } from '../line.ts';
+import { bold, clip, dim, type Glyphs, type Line, named, nameWidth, type Segment } from '../line.ts';
 import type { LiveOperation, LiveStep } from '../operation.ts';
 import type { State } from '../state.ts';
 import { windowAround } from '../window.ts';
 import { conditionColors } from './signs.ts';
+
+/** Lines that the reason of a failure may have besides its first. */
+const mostMore = 2;
 
 type Shown = Pick<State, 'operation' | 'history' | 'now'>;
 
@@ -21,8 +24,15 @@ export function operationLines({ operation, history, now }: Shown, width: number
     ? { text: `${glyphs.pass} `, color: 'green' }
     : { text: `${glyphs.fail} `, color: 'red', bold: true };
   const hint = good ? undefined : last.error?.hint;
+  // Why something failed is what somebody looks for; all else is cut where there is no room.
+  const [first = '', ...more] = good ? [oneLine(text)] : wrap(oneLine(text), Math.max(20, width - nameWidth - 4));
+  const shown = more.slice(0, mostMore);
+  const end = whoAndWhen(last, now, glyphs);
   return [
-    named('Last', [sign, { text: oneLine(text) }, whoAndWhen(last, now, glyphs)], width, glyphs),
+    named('Last', [sign, { text: first }, ...(shown.length === 0 ? [end] : [])], width, glyphs),
+    ...shown.map((rest, index) =>
+      named('', [{ text: `  ${rest}` }, ...(index === shown.length - 1 ? [end] : [])], width, glyphs),
+    ),
     ...(hint === undefined ? [] : [named('', [dim(`${glyphs.arrow} ${oneLine(hint)}`)], width, glyphs)]),
   ];
 }
@@ -99,18 +109,22 @@ function runningLines(operation: LiveOperation, now: number, width: number, glyp
     ' s',
   );
   const share = Math.min(1, Math.max(0, operation.progress));
-  const length = Math.min(30, Math.max(8, width - 50));
+  const percent = ` ${Math.round(share * 100)} %`;
+  const who = `  ${elapsed} ${glyphs.dot} ${operation.user}`;
+  // The bar gives way to what is done, how far it is, for how long and by whom.
+  const left = width - nameWidth - 2 - displayWidth(`${operation.title}${percent}${who}`);
+  const length = left < 6 ? 0 : Math.min(30, left);
   const color = operation.goingBack ? 'yellow' : 'cyan';
   return [
     named(
       'Running',
       [
         bold(operation.title),
-        { text: ' ' },
+        { text: length === 0 ? '' : ' ' },
         { text: glyphs.full.repeat(Math.round(share * length)), color },
         { text: glyphs.empty.repeat(length - Math.round(share * length)), dim: true },
-        { text: ` ${Math.round(share * 100)} %`, color },
-        dim(`  ${elapsed} ${glyphs.dot} ${operation.user}`),
+        { text: percent, color },
+        dim(who),
       ],
       width,
       glyphs,

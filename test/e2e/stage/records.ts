@@ -52,7 +52,7 @@ export function recordedRollout(): Rollout {
         observed: 'error ratio 0 of 190',
         expected: 'below 1 %',
         samples: 190,
-        needed: 299,
+        needed: 109,
         role: 'gate',
       },
       {
@@ -61,7 +61,6 @@ export function recordedRollout(): Rollout {
         observed: 'p95 84 ms',
         expected: 'at most 200 ms',
         samples: 190,
-        needed: 60,
         role: 'gate',
       },
       { id: 'restarts', verdict: 'pass', observed: 'no restart', role: 'rollback' },
@@ -70,6 +69,10 @@ export function recordedRollout(): Rollout {
     history: [
       { weight: 5, kind: 'stage', secondsHeld: 305, outcome: 'passed', promotedBy: null },
       { weight: 25, kind: 'stage', secondsHeld: 190, outcome: null, promotedBy: null },
+    ],
+    ahead: [
+      { weight: 50, kind: 'stage', secondsAtLeast: 600 },
+      { weight: 100, kind: 'stage', secondsAtLeast: 600 },
     ],
   };
 }
