@@ -486,6 +486,34 @@ describe('what the last minute has answered', () => {
 });
 
 describe('a plan', () => {
+  it('names the approvals that are missing, and the command that gives each', () => {
+    const given = { time: '2030-01-01T11:00:00Z', user: 'anna', uid: 1_000, account: 'anna', ssh: null, comment: null };
+    const role = (name: string, who: typeof given | null) => ({
+      role: name,
+      title: name,
+      requirement: 'S4-1',
+      holders: ['bert', 'carla'],
+      given: who,
+    });
+    const approvals = {
+      release: 'v1.1',
+      digest: 'sha256:1',
+      commit: '0'.repeat(40),
+      policies: ['mlops'],
+      verdict: 'inconclusive' as const,
+      approvals: [role('qa', given), role('ops', null)],
+      history: [],
+    };
+    const text = picture(
+      on('releases', recordedState(), { overlay: dialog({ plan: { ...plan, to: 'v1.1', approvals } }) }),
+      100,
+      30,
+    );
+    expect(text).toMatch(
+      /1 APPROVAL MISSING\n ✓ qa {2}by anna\n \? ops {2}→ appliance approve v1\.1 --role ops {2}to be asked: bert, carla/,
+    );
+  });
+
   it('gives what is done the room, and why where there is some left', () => {
     const title = 'stage 20300101T050000Z-1f3c and compare its hashes';
     const steps = [{ action: 'stage-snapshot', title, cause: 'nothing is touched before all is proven', seconds: 2 }];

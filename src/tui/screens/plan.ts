@@ -1,7 +1,9 @@
 import { changeLine, seconds, titleOf } from '../../api/describe.ts';
 import type { Plan } from '../../api/schema.ts';
-import { count, displayWidth, wrap } from '../../lib/text.ts';
+import { count, displayWidth, oneLine, wrap } from '../../lib/text.ts';
 import { blank, bold, cell, dim, type Glyphs, type Line, plain } from '../line.ts';
+import { word } from '../orders/word.ts';
+import { conditionColors } from './signs.ts';
 
 /** Columns of a step besides its title and its cause: its number and its time. */
 const besides = 18;
@@ -33,6 +35,7 @@ export function planLines(plan: Plan, width: number, glyphs: Glyphs): Line[] {
         (text, index): Line => [{ text: index === 0 ? ' ! ' : '   ', color: 'yellow', bold: true }, { text }],
       ),
     ),
+    ...approvalLines(plan, glyphs),
     blank,
     [dim(`   ${count(plan.changes.length, 'change').toUpperCase()}`)],
     ...plan.changes.map((change): Line => [{ text: `   ${changeLine(change)}`, color: changeColors[change.kind] }]),
@@ -46,5 +49,28 @@ export function planLines(plan: Plan, width: number, glyphs: Glyphs): Line[] {
         dim(causes ? `  ${step.cause}` : ''),
       ],
     ),
+  ];
+}
+
+/** Who has approved the release, and the command for each approval that is missing: without them it gets no traffic. */
+function approvalLines({ approvals, to }: Plan, glyphs: Glyphs): Line[] {
+  if (!approvals || approvals.approvals.length === 0) return [];
+  const missing = approvals.approvals.filter(({ given }) => given === null).length;
+  const heading = missing === 0 ? 'approved' : `${count(missing, 'approval')} missing`;
+  return [
+    blank,
+    [dim(`   ${heading.toUpperCase()}`)],
+    ...approvals.approvals.map(({ role, given, holders }): Line => {
+      const condition = given ? 'pass' : 'inconclusive';
+      const by = given
+        ? `by ${oneLine(given.user)}`
+        : `${glyphs.arrow} appliance approve ${word(to)} --role ${word(role)}`;
+      return [
+        { text: ` ${glyphs[condition]} `, color: conditionColors[condition], bold: true },
+        { text: role },
+        dim(`  ${by}`),
+        dim(given || !holders ? '' : `  to be asked: ${holders.map(oneLine).join(', ')}`),
+      ];
+    }),
   ];
 }
