@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { treeBytes } from '../../src/capabilities/backups/copies.ts';
 import { newKey } from '../../src/capabilities/backups/key.ts';
 import { BackupLab } from '../support/backup-lab.ts';
 
@@ -216,6 +217,20 @@ describe('a backup', () => {
     expect(result.steps.at(-1)?.detail).toBe('its manifest is read back');
     expect(ran).toEqual([expect.stringMatching(/ backup .* dump /s)]);
     expect(backups.records.get(id)?.state).toBe('verified');
+  });
+
+  it('gives the space of what was forgotten back, also when that was killed in between', async () => {
+    const { backups } = await lab.appliance();
+    const ballast = join(lab.models, 'ballast.bin');
+    await writeFile(ballast, randomBytes(20_000_000));
+    const { id } = await lab.backup();
+    await rm(ballast);
+    const used = (): Promise<number> => treeBytes(join(backups.paths.repository, 'data'));
+    const before = await used();
+    await backups.local.forget([(await backups.manifest(id, signal)).resticId], signal);
+    const { result, error } = await lab.run('backup-prune', backups.planForget(null, false));
+    expect(error ?? result).toBe('done');
+    expect(before - (await used())).toBeGreaterThan(19_000_000);
   });
 
   it('opens with its key only', async () => {

@@ -23,13 +23,14 @@ export function forgetSnapshots({ local, store, config, clock }: BackupStepDeps)
       if (provenFirst !== null && !snapshots.some(({ id, proven }) => id === provenFirst && proven))
         return `nothing is forgotten: ${provenFirst} is not proven`;
       const gone = retention(snapshots, config.keep, clock.now()).filter(({ reasons }) => reasons.length === 0);
-      if (gone.length === 0) return `all ${count(snapshots.length, 'snapshot')} are kept`;
       await local.forgetAll(
         gone.map(({ snapshot }) => snapshot),
         context.signal,
       );
       context.progress('give the space back');
-      await local.prune(context.signal);
+      // Also where nothing is forgotten now: what was cut short has left what no snapshot needs.
+      if (snapshots.length > 0) await local.prune(context.signal);
+      if (gone.length === 0) return `all ${count(snapshots.length, 'snapshot')} are kept`;
       return `${count(gone.length, 'snapshot')} forgotten, ${snapshots.length - gone.length} kept`;
     },
   });
