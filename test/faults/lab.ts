@@ -13,6 +13,7 @@ import { connectSocket } from '../../src/api/socket.ts';
 import { type ContainerSummary, Engine } from '../../src/host/docker.ts';
 import { type Colour, otherColour } from '../../src/lib/colour.ts';
 import { pathsFor } from '../../src/lib/paths.ts';
+import { farFromNow } from '../support/night.ts';
 import { type KillOrder, killOrderFile } from './kill-order.ts';
 
 const app = join(import.meta.dirname, 'app');
@@ -87,7 +88,8 @@ export class FaultLab {
       POOL: options.pool,
     };
     const config = fill(await readFile(join(app, 'appliance.yaml'), 'utf8'), values);
-    await writeFile(lab.config, options.backups ? config : `${config}backups: { beforeDeploy: never }\n`);
+    const beforeDeploy = options.backups ? '' : 'beforeDeploy: never, ';
+    await writeFile(lab.config, `${config}backups: { ${beforeDeploy}at: "${farFromNow()}" }\n`);
     await lab.#git('init', '--quiet', '--initial-branch=main');
     return lab;
   }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
+import { farFromNow } from './night.ts';
 
 const project = resolve(import.meta.dirname, '../..');
 const source = join(project, 'src/main.ts');
@@ -59,7 +60,8 @@ export class Lab {
       .replace('@REPOSITORY@', lab.repository)
       .replace('@ENV_FILE@', join(etc, 'routing-ml.env'))
       .replace(/^edge: \{/m, `$& http: "127.0.0.1:${options.port}", https: "127.0.0.1:${options.port + 1}",`)
-      .concat(`\nnetwork: { pool: ${options.pool} }\n`, options.backups ? '' : 'backups: { beforeDeploy: never }\n');
+      .concat(`\nnetwork: { pool: ${options.pool} }\n`)
+      .concat(`backups: { ${options.backups ? '' : 'beforeDeploy: never, '}at: "${farFromNow()}" }\n`);
     await writeFile(lab.config, options.edit?.(yaml) ?? yaml);
     return lab;
   }
