@@ -81,6 +81,32 @@ const layoutWithoutFetch = {
 };
 
 /**
+ * Ink takes every line of every frame apart into its cells, which is two thirds of what a frame costs; all but a few lines
+ * are the same as before. What it knows of a line is kept from one frame to the next, until that is many lines.
+ *
+ * @type {import('esbuild').Plugin}
+ */
+const linesKept = {
+  name: 'lines-kept',
+  setup(builder) {
+    const each = 'caches = new OutputCaches();';
+    builder.onLoad({ filter: /ink\/build\/output\.js$/ }, async ({ path }) => {
+      const code = await readFile(path, 'utf8');
+      if (!code.includes(each)) throw new Error(`${path} no longer says ${each}; look whether Ink keeps lines by itself`);
+      return {
+        loader: 'js',
+        contents: `${code.replace(each, 'caches = keptCaches();')}
+          let kept;
+          function keptCaches() {
+            if (kept === undefined || kept.styledChars.size > 500) kept = new OutputCaches();
+            return kept;
+          }`,
+      };
+    });
+  },
+};
+
+/**
  * esbuild gives a module of its own to whatever a different set of entry points shares: a dozen small files for
  * `appliance --help`, each of which Node.js must resolve, open and link. Here every chunk that is loaded on demand also
  * imports what every command needs, so that all of that is shared by all of them and becomes one module.
@@ -216,7 +242,7 @@ async function main() {
     alias: { autocannon: 'autocannon/lib/init.js' },
     // A module that a plugin loads does not see tsconfig.json.
     jsx: 'automatic',
-    plugins: [leaveOut, lazyChildProcess, layoutWithoutFetch, commonInOne],
+    plugins: [leaveOut, lazyChildProcess, layoutWithoutFetch, linesKept, commonInOne],
     define: { 'process.env.NODE_ENV': '"production"', 'process.env.APPLIANCE_VERSION': JSON.stringify(version) },
   });
   await refuseNamesOfCommonJs(metafile);

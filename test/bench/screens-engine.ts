@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { buildProgram } from '../e2e/program.ts';
 import { TestTerminal } from '../e2e/terminal.ts';
 import { EngineProxy } from '../faults/engine-proxy.ts';
 import { Lab } from '../support/appliance.ts';
@@ -23,11 +24,12 @@ export async function bench(): Promise<Row[]> {
     const { exitCode, document } = await lab.json(['deploy', 'v1.0', '--yes']);
     if (exitCode !== 0) throw new Error(JSON.stringify(document));
     await lab.startAgent({ DOCKER_HOST: proxy.host });
+    const program = buildProgram(lab.root);
     await delay(10_000);
     const extra: number[] = [];
     for (let round = 0; round < rounds; round += 1) {
       const without = await requestsIn(proxy);
-      const terminals = await openScreens(lab);
+      const terminals = await openScreens(lab.root, program);
       const beside = await requestsIn(proxy);
       for (const terminal of terminals) {
         terminal.type('q');
@@ -58,12 +60,12 @@ async function requestsIn(proxy: EngineProxy): Promise<number> {
   return proxy.requests - before;
 }
 
-async function openScreens(lab: Lab): Promise<TestTerminal[]> {
-  const env = { ...process.env, APPLIANCE_ROOT: lab.root, TERM: 'xterm-256color', LANG: 'C.UTF-8', CI: 'false' };
-  const command = `${process.execPath} --no-warnings ${lab.entry}`;
+async function openScreens(root: string, program: string): Promise<TestTerminal[]> {
+  const env = { ...process.env, APPLIANCE_ROOT: root, TERM: 'xterm-256color', LANG: 'C.UTF-8', CI: 'false' };
+  const command = `${process.execPath} ${program}`;
   const terminals = Array.from(
     { length: screensOpen },
-    () => new TestTerminal(command, lab.root, { columns: 120, rows: 40 }, env),
+    () => new TestTerminal(command, root, { columns: 120, rows: 40 }, env),
   );
   for (const terminal of terminals) await terminal.shows(/Release +v1\.0 on/);
   // What opening costs is no part of being open.
