@@ -86,7 +86,7 @@ export async function openScreens({ connect, color, verbs, runVerb }: Opening): 
           interactive: true,
           exitOnCtrlC: false,
           patchConsole: false,
-          maxFps: 30,
+          maxFps: 60,
         },
       );
       setMouse(true);

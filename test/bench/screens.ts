@@ -20,8 +20,8 @@ const flood = { pause: 20, burst: 400 };
 export const about = `Screens: the bundle in a real pseudo-terminal of 160 by 50 with a terminal emulator behind it, against the
 server of the agent with recorded answers. From the start of the program to the first frame with the live release, ${openings}
 times; from a key to the frame that shows its effect, ${presses} times with 500 containers; processor time and bytes of an
-Overview that nobody touches, for ${idle / 1_000} s after its first minute; lines followed and memory while 20,000 log lines a second come, for
-${soak / 1_000} s after a quarter of that.`;
+Overview that nobody touches, for ${idle / 1_000} s after its first minute; lines followed and
+memory while 20,000 log lines a second come, for ${soak / 1_000} s after a quarter of that.`;
 
 export async function bench(): Promise<Row[]> {
   const place = temporaryRoot();
@@ -164,9 +164,9 @@ async function flooded(program: string): Promise<Row[]> {
           name: 'screens, log lines followed',
           value: rate,
           unit: 'lines/s',
-          spread: 'of 20,000 lines/s that come, as far as the machine lets them',
-          target: '≥ 16,000 lines/s',
-          met: rate >= 16_000,
+          spread: 'of 20,000 lines/s that come',
+          target: '≥ 19,800 lines/s',
+          met: rate >= 19_800,
         },
         {
           name: 'screens, memory after following them',
