@@ -92,7 +92,8 @@ const linesKept = {
     const each = 'caches = new OutputCaches();';
     builder.onLoad({ filter: /ink\/build\/output\.js$/ }, async ({ path }) => {
       const code = await readFile(path, 'utf8');
-      if (!code.includes(each)) throw new Error(`${path} no longer says ${each}; look whether Ink keeps lines by itself`);
+      if (!code.includes(each))
+        throw new Error(`${path} no longer says ${each}; look whether Ink keeps lines by itself`);
       return {
         loader: 'js',
         contents: `${code.replace(each, 'caches = keptCaches();')}

@@ -19,6 +19,7 @@ export function backupPaths({ lib, run }: Paths, { repository }: Config['backups
     repository: repository ?? join(root, 'repository'),
     key: join(root, 'key'),
     staging: join(root, 'staging'),
+    dumps: join(root, 'dumps'),
     cache: join(root, 'cache'),
     manifests: join(root, 'manifests'),
     scratch: join(run, 'restic'),

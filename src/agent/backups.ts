@@ -92,6 +92,7 @@ export class Backups {
       config: config.backups,
       store: this.records,
       staging: this.paths.staging,
+      dumps: this.paths.dumps,
       repository: this.paths.repository,
       candidates: () => databaseCandidates(engine, config.name),
       copied: copiedFiles(paths, config),

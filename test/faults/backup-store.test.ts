@@ -104,17 +104,18 @@ describe('a backup survives', () => {
 
   it('a disk that fills up while the database is dumped', async () => {
     const { backups } = await lab.appliance();
-    await mkdir(backups.paths.staging, { recursive: true });
-    await execa('mount', ['-t', 'tmpfs', '-o', 'size=80m', 'tmpfs', backups.paths.staging]);
+    await mkdir(backups.paths.dumps, { recursive: true });
+    await execa('mount', ['-t', 'tmpfs', '-o', 'size=80m', 'tmpfs', backups.paths.dumps]);
     try {
       await lab.sql(
         'CREATE TABLE bulk AS SELECT n, repeat(md5(n::text), 30) AS text FROM generate_series(1, 85000) AS n',
       );
       await fails('disk_full', /no space/i);
       expect(await readdir(backups.paths.staging)).toEqual([]);
+      expect(await readdir(join(backups.paths.dumps, 'postgres'))).not.toContain('app.dump');
       await lab.sql('DROP TABLE bulk');
     } finally {
-      await execa('umount', ['--lazy', backups.paths.staging]);
+      await execa('umount', ['--lazy', backups.paths.dumps]);
     }
     await works();
   });

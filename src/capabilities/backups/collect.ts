@@ -9,6 +9,7 @@ import { type Clock, timestamp } from '../../lib/clock.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import { copyDatabase, copyTree, signature, treeBytes } from './copies.ts';
 import { type DatabaseCandidate, databasesIn, dumpDatabases } from './databases.ts';
+import { keptFile } from './kept-dumps.ts';
 import { type BackupComponent, type BackupKind, type BackupManifest, snapshotFormat } from './manifest.ts';
 import { damagedModels, modelsIn } from './models.ts';
 import { assertRoom, predict } from './prediction.ts';
@@ -33,6 +34,8 @@ export interface CollectDeps {
   readonly store: BackupStore;
   /** Directory below which each snapshot is put together. */
   readonly staging: string;
+  /** Directory of the dumps that stay until their databases change. */
+  readonly dumps: string;
   /** Directory of the local repository. */
   readonly repository: string;
   readonly candidates: () => Promise<DatabaseCandidate[]>;
@@ -55,6 +58,12 @@ export interface Wish {
   readonly acceptMissing: boolean;
 }
 
+export interface Collected {
+  readonly manifest: BackupManifest;
+  /** Databases that were not dumped, because their last dumps still hold. */
+  readonly unchanged: readonly string[];
+}
+
 interface Call {
   readonly signal: AbortSignal;
   progress(text: string): void;
@@ -72,11 +81,7 @@ export function stagingOf({ staging }: Pick<CollectDeps, 'staging'>, id: string)
  * (S1-20, S1-21, S1-22, S1-43 to S1-45). Begins anew whatever an earlier try has left.
  * @throws ApplianceError `disk_full` before anything is written, when it would not fit; `backup_failed`, `state_corrupt`
  */
-export async function collect(
-  deps: CollectDeps,
-  { id, kind, acceptMissing }: Wish,
-  call: Call,
-): Promise<BackupManifest> {
+export async function collect(deps: CollectDeps, { id, kind, acceptMissing }: Wish, call: Call): Promise<Collected> {
   const { engine, config, clock, store } = deps;
   const staging = stagingOf(deps, id);
   await mkdir(deps.staging, { recursive: true, mode: 0o700 });
@@ -89,7 +94,8 @@ export async function collect(
   const sources = rescue ? found.filter(({ running }) => running) : found;
   if (!acceptMissing && !rescue) assertNoneMissing(deps, sources);
   const { signal, progress } = call;
-  const databases = await dumpDatabases(sources, staging, { engine, signal, timeout: config.limits.timeout, progress });
+  const places = { staging, dumps: deps.dumps };
+  const databases = await dumpDatabases(sources, places, { engine, signal, timeout: config.limits.timeout, progress });
   call.progress('copy databases and files');
   const copies: BackupComponent[] = [];
   for (const { name, from, to, except } of deps.copied) {
@@ -103,7 +109,7 @@ export async function collect(
   }
   const state = await copyDatabase(deps.state, join(staging, 'sqlite/state.db'));
   if (state) copies.push({ name: 'state', path: 'sqlite/state.db', ...state });
-  const components = [...databases, ...copies];
+  const components = [...databases.components, ...copies];
   const manifest = await bindModels(deps, staging, {
     format: snapshotFormat,
     id,
@@ -116,7 +122,7 @@ export async function collect(
     modelInForce: null,
   });
   signal.throwIfAborted();
-  return manifest;
+  return { manifest, unchanged: databases.unchanged };
 }
 
 /**
@@ -150,14 +156,17 @@ export async function bindModels(deps: CollectDeps, staging: string, rest: Backu
 /** What restic reads, and where it finds it. */
 export async function mountsOf(deps: CollectDeps, id: string): Promise<{ mounts: TaskMount[]; exclude: string[] }> {
   const inPlace = deps.inPlace.filter(({ from }) => existsSync(from));
+  const dumped = existsSync(deps.dumps) ? await readdir(deps.dumps) : [];
   return {
     mounts: [
       { from: stagingOf(deps, id), to: '/snapshot' },
+      ...dumped.map((service) => ({ from: join(deps.dumps, service), to: `/snapshot/databases/${service}` })),
       ...inPlace.map(({ from, to }) => ({ from, to: `/snapshot/${to}` })),
       ...(existsSync(deps.models) ? [{ from: deps.models, to: '/models' }] : []),
     ],
     exclude: [
       ...modelsExcept.map((name) => `/models/${name}`),
+      `/snapshot/databases/*/${keptFile}`,
       ...inPlace.flatMap(({ to, except = [] }) => except.map((name) => `/snapshot/${to}/${name}`)),
     ],
   };
@@ -184,7 +193,8 @@ async function assertFits(deps: CollectDeps): Promise<void> {
   ]);
   const [one, other] = await Promise.all([stat(deps.staging), stat(existsSync(near) ? near : deps.staging)]);
   assertRoom(predicted, {
-    staging: staging.bavail * staging.bsize,
+    // What is dumped anew takes the place of its last dump.
+    staging: staging.bavail * staging.bsize + (existsSync(deps.dumps) ? await treeBytes(deps.dumps) : 0),
     repository: repository.bavail * repository.bsize,
     same: one.dev === other.dev,
   });

@@ -1,11 +1,21 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DatabaseCommands } from '../../config/backups.ts';
 import type { Engine } from '../../host/docker.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/units.ts';
+import { KeptDumps } from './kept-dumps.ts';
 import type { BackupComponent } from './manifest.ts';
-import { dumpInto, dumpPostgres, dumpRoles, listDatabases, parseRows } from './postgres.ts';
+import {
+  type Dumped,
+  dumpInto,
+  dumpPostgres,
+  dumpRoles,
+  listDatabases,
+  type PostgresServer,
+  parseRows,
+  positionOf,
+} from './postgres.ts';
 
 /** A container that may hold a database. */
 export interface DatabaseCandidate {
@@ -110,52 +120,92 @@ export interface DumpCall {
   progress(text: string): void;
 }
 
+/** Where dumps are written. */
+export interface DumpPlaces {
+  /** The directory that becomes `/snapshot`. */
+  readonly staging: string;
+  /** Directory with one of each PostgreSQL, which becomes `/snapshot/databases/<service>`: dumps that stay. */
+  readonly dumps: string;
+}
+
 /**
- * Dumps every database into a directory.
- * @param staging the directory that becomes `/snapshot`
+ * Dumps every database. One that has not changed since its last dump is not read again.
+ * @returns the parts, and the names of databases whose last dump still holds
  * @throws ApplianceError `backup_failed` when one does not run or its dump fails; `disk_full`, `timeout`
  */
 export async function dumpDatabases(
   sources: readonly DatabaseSource[],
-  staging: string,
+  { staging, dumps }: DumpPlaces,
   call: DumpCall,
-): Promise<BackupComponent[]> {
+): Promise<{ readonly components: BackupComponent[]; readonly unchanged: string[] }> {
   const components: BackupComponent[] = [];
+  const unchanged: string[] = [];
+  const kept = sources.flatMap(({ kind, service }) => (kind === 'postgres' ? [service] : []));
+  await mkdir(dumps, { recursive: true, mode: 0o700 });
+  for (const name of await readdir(dumps))
+    if (!kept.includes(name)) await rm(join(dumps, name), { recursive: true, force: true });
   for (const source of sources) {
     if (!source.running) throw notRunning(source.service);
     const directory = join('databases', source.service);
     await rm(join(staging, directory), { recursive: true, force: true });
     await mkdir(join(staging, directory), { recursive: true, mode: 0o700 });
-    components.push(
-      ...(source.kind === 'postgres'
-        ? await postgres(source, staging, directory, call)
-        : [await other(source, staging, directory, call)]),
-    );
+    if (source.kind === 'postgres') {
+      const found = await postgres(source, new KeptDumps(join(dumps, source.service)), directory, call);
+      components.push(...found.components);
+      unchanged.push(...found.unchanged);
+    } else components.push(await other(source, staging, directory, call));
   }
-  return components;
+  return { components, unchanged };
 }
 
 async function postgres(
   source: Extract<DatabaseSource, { kind: 'postgres' }>,
-  staging: string,
+  dumps: KeptDumps,
   directory: string,
   call: DumpCall,
-): Promise<BackupComponent[]> {
+): Promise<{ components: BackupComponent[]; unchanged: string[] }> {
   const { service } = source;
   const components: BackupComponent[] = [];
+  const unchanged: string[] = [];
   const names = await listDatabases(source, call);
+  await dumps.prepare(names.map(fileOf));
   for (const name of names) {
-    const path = join(directory, `${name.replaceAll(/[^A-Za-z0-9_.-]/g, '_')}.dump`);
-    const dumped = await dumpPostgres(source, name, join(staging, path), {
-      ...call,
-      onBytes: throttled((bytes) => call.progress(`${service}/${name}: ${formatBytes(bytes)} dumped`)),
-    });
+    const file = fileOf(name);
+    const stands = await positionOf(source, name, call);
+    const known = stands && (await dumps.find(file, stands.position));
+    const dumped = known ?? (await dumpAnew(source, name, dumps, file, call));
+    if (known) unchanged.push(`${service}/${name}`);
+    else if (stands?.quiet) await dumps.keep(file, stands.position, dumped);
     const { bytes, sha256, rows, serverVersion } = dumped;
-    components.push({ name: `database:${service}/${name}`, path, bytes, sha256, rows, serverVersion });
+    components.push({
+      name: `database:${service}/${name}`,
+      path: join(directory, file),
+      bytes,
+      sha256,
+      rows,
+      serverVersion,
+    });
   }
-  const path = join(directory, 'roles.sql');
-  components.push({ name: `roles:${service}`, path, ...(await dumpRoles(source, join(staging, path), call)) });
-  return components;
+  const roles = await dumpRoles(source, join(dumps.directory, 'roles.sql'), call);
+  components.push({ name: `roles:${service}`, path: join(directory, 'roles.sql'), ...roles });
+  return { components, unchanged };
+}
+
+/** A name of its own for each database, whatever its letters. */
+function fileOf(database: string): string {
+  return `${database.replaceAll(/[^A-Za-z0-9_.-]/gu, (sign) => `%${Buffer.from(sign).toString('hex')}`)}.dump`;
+}
+
+async function dumpAnew(
+  server: PostgresServer,
+  database: string,
+  dumps: KeptDumps,
+  file: string,
+  call: DumpCall,
+): Promise<Dumped> {
+  await dumps.forget(file);
+  const onBytes = throttled((bytes) => call.progress(`${server.service}/${database}: ${formatBytes(bytes)} dumped`));
+  return dumpPostgres(server, database, join(dumps.directory, file), { ...call, onBytes });
 }
 
 async function other(

@@ -44,13 +44,14 @@ export function createBackupSteps(deps: BackupStepDeps) {
         began.set(wish.id, clock.monotonic());
         store.begin({ id: wish.id, kind: wish.kind, operation: context.operation, began: clock.now() });
         await deps.key.ensure(existsSync(join(deps.repository, 'config')));
-        const manifest = await collect(deps, wish, context);
+        const { manifest, unchanged } = await collect(deps, wish, context);
         const earlier = store.before(wish.id).flatMap((record) => record.manifest ?? []);
         const damaged = await damagedModels(deps.models, manifest.models);
         const findings = [...anomalies(manifest, earlier), ...(damaged.length === 0 ? [] : [modelFinding(damaged)])];
         store.collected(wish.id, manifest, stagedBytes(manifest), findings);
         const alarm = findings.filter(({ verdict }) => verdict === 'fail').map(({ observed }) => observed);
-        const said = `${manifest.components.length} parts, ${formatBytes(stagedBytes(manifest))} dumped or copied`;
+        const still = unchanged.length === 0 ? '' : `; unchanged since the last dump: ${unchanged.join(', ')}`;
+        const said = `${manifest.components.length} parts, ${formatBytes(stagedBytes(manifest))} dumped or copied${still}`;
         return alarm.length > 0 ? `${said}; look at this: ${alarm.join('; ')}` : said;
       },
       async undo({ id }) {
