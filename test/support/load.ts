@@ -25,7 +25,7 @@ export interface LoadOptions {
   readonly keepAlive: number;
   /** Clients that open a new connection for each request. */
   readonly fresh: number;
-  /** Milliseconds between two requests of one client. */
+  /** Milliseconds between two requests of one client, on average: clients in step would wait for each other. */
   readonly pause: number;
   /** Over TLS, whatever certificate is shown; a new connection resumes no session. */
   readonly secure?: boolean;
@@ -86,7 +86,7 @@ export class Load {
       } catch (error) {
         this.#losses.push({ at: Date.now(), client: name, why: String(error) });
       }
-      if (pause > 0) await delay(pause);
+      if (pause > 0) await delay(pause * (0.5 + Math.random()));
     }
     agent?.destroy();
   }
