@@ -1,4 +1,5 @@
 import { ApplianceError } from '../lib/errors.ts';
+import { againHint } from './again.ts';
 import type { Journal, OperationRecord, StepRecord } from './journal.ts';
 import type { Runner, RunOutcome } from './runner.ts';
 
@@ -35,26 +36,6 @@ export async function recover(
   return directionOf(steps, deps.urgentKinds.has(operation.kind)) === 'forward'
     ? deps.runner.forward(operation.id, signal)
     : deps.runner.back(operation.id, why);
-}
-
-/** Next step after an operation that was cut short. */
-export function againHint({ kind, target }: Pick<OperationRecord, 'kind' | 'target'>): string {
-  if (kind === 'recover') return 'type the command of the recovery again; it goes on where it was';
-  return `type it again: appliance ${commandOf(kind, target ?? '')}`;
-}
-
-/** What a person types for an operation, without `appliance`. */
-function commandOf(kind: string, target: string): string {
-  const [first, second] = target.split(' ');
-  const commands: Readonly<Record<string, string>> = {
-    // A backup gets a new id, and what is up is on record.
-    ...{ backup: 'backup now', up: 'up', nightly: 'schedule run backup' },
-    ...{ 'backup-drill': `backup drill ${target}`, 'backup-prune': 'backup prune', prune: 'releases prune' },
-    restore: `backup restore ${first}${second === undefined ? '' : ` --component ${second}`}`,
-    drill: `alerts drill ${target}`,
-  };
-  const verb = kind.replace(/^certs-/, 'certs ').replace(/^model-/, 'models ');
-  return commands[kind] ?? `${verb} ${target}`.trimEnd();
 }
 
 /** Why it is taken back: because a step has failed, which the journal knows, or because it was cut short. */

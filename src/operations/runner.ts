@@ -1,6 +1,7 @@
 import type { Clock } from '../lib/clock.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
 import { formatDuration } from '../lib/units.ts';
+import { mendedHint } from './again.ts';
 import type { Journal, OperationOutcome, StepRecord, StepState } from './journal.ts';
 import type { BoundStep, PlannedStep, StepContext, StepType } from './step.ts';
 
@@ -114,23 +115,22 @@ export class Runner {
     const pivoted = begun.some((record) => record.plan.pivot);
     for (const record of begun.filter(({ state }) => state !== 'undone').reverse()) {
       const failure = await this.#undoStep(operation, record);
-      if (failure !== null) {
-        return {
-          result: 'manual',
-          error: new ApplianceError(
-            'manual_intervention',
-            `${why.message}; taking back "${record.plan.title}" failed too: ${failure.message}`,
-            {
-              left: 'the journal keeps what is open; traffic stays where it is',
-              hint: `${failure.hint ? `${failure.hint}; ` : ''}then type: appliance up`,
-              cause: why,
-            },
-          ),
-        };
-      }
+      if (failure !== null)
+        return { result: 'manual', error: this.#needsPerson(operation, record.plan.title, why, failure) };
     }
     const lasting = begun.flatMap(({ plan }) => this.#bind(plan).lasting?.() ?? []);
     return { result: pivoted ? 'rolled_back' : 'failed', error: withLasting(why, lasting) };
+  }
+
+  #needsPerson(operation: string, title: string, why: ApplianceError, failure: ApplianceError): ApplianceError {
+    const record = this.#deps.journal.operation(operation);
+    const hints = [...(failure.hint ? [failure.hint] : []), ...(record ? [mendedHint(record)] : [])];
+    const message = `${why.message}; taking back "${title}" failed too: ${failure.message}`;
+    return new ApplianceError('manual_intervention', message, {
+      left: 'the journal keeps what is open; traffic stays where it is',
+      hint: hints.join('; then '),
+      cause: why,
+    });
   }
 
   async #runStep(

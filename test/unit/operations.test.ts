@@ -6,9 +6,9 @@ import { Operations } from '../../src/agent/operations.ts';
 import type { ApplianceEvent } from '../../src/api/schema.ts';
 import { type Database, openDatabase } from '../../src/host/sqlite.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { againHint, mendedHint } from '../../src/operations/again.ts';
 import { AuditLog, auditMigrations } from '../../src/operations/audit.ts';
 import { Journal, journalMigrations } from '../../src/operations/journal.ts';
-import { againHint } from '../../src/operations/recovery.ts';
 import { Runner } from '../../src/operations/runner.ts';
 import { defineStep } from '../../src/operations/step.ts';
 
@@ -118,6 +118,19 @@ it.each([
   ['prune', null, 'releases prune'],
 ])('%s of %s that was cut short names the command that does it again', (kind, target, command) => {
   expect(againHint({ kind, target })).toBe(`type it again: appliance ${command}`);
+});
+
+it.each([
+  ['deploy', 'v1', 'type: appliance up'],
+  ['rollback', 'v0.9', 'type: appliance up'],
+  [
+    'restore',
+    '20261122T010205Z-2005 models',
+    'type it again: appliance backup restore 20261122T010205Z-2005 --component models',
+  ],
+  ['certs-renew', null, 'type it again: appliance certs renew'],
+])('%s of %s that could not be taken back names the command that brings it to an end', (kind, target, hint) => {
+  expect(mendedHint({ kind, target })).toBe(hint);
 });
 
 describe('an operation that is still being planned', () => {
