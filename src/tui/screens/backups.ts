@@ -176,7 +176,8 @@ function jobSegments(
     ...(overdueSeconds > 0 ? [{ text: `, overdue by ${seconds(overdueSeconds)}`, color: 'yellow' }] : []),
     { text: waitsFor === null ? '' : `, waits for ${waitsFor}` },
     { text: state === 'off' ? ', switched off' : next === undefined ? '' : `, next in ${formatDuration(next)}` },
-    dim(`  ${schedule} ${zone}`),
+    // A zone tells of a time of day, not of a time after something.
+    dim(`  ${schedule}${/\d:\d\d/.test(schedule) ? ` ${zone}` : ''}`),
   ];
 }
 
