@@ -33,10 +33,7 @@ export async function releaseReport(a: Appliance, tag: string): Promise<ReleaseR
   ]);
   const { checks: _, followUps = [], history: __, ...rest } = detail;
   const recent = a.journal.recent(remembered);
-  const about = recent
-    .filter(({ target }) => target === release.tag)
-    .slice(0, told)
-    .reverse();
+  const about = a.journal.about(release.tag, told).reverse();
   const operations = about.map((record) => chapterOf(a, record));
   const deploy = about.findLast(({ kind }) => kind === 'deploy');
   const named = policyIn(deploy?.input);

@@ -32,7 +32,7 @@ export interface SignOffDeps {
   readonly audit: AuditLog;
 }
 
-/** Operations that are looked through for the deploy of a release. */
+/** Operations about a release that are looked through for its deploy. */
 const remembered = 1_000;
 
 interface Asked {
@@ -129,9 +129,7 @@ export class SignOffs {
 
   /** The deploy that brought a release into service last. */
   #deploy({ tag }: ReleaseRecord): OperationRecord | undefined {
-    return this.#deps.journal
-      .recent(remembered)
-      .find(({ kind, target, result }) => kind === 'deploy' && target === tag && result === 'done');
+    return this.#deps.journal.about(tag, remembered).find(({ kind, result }) => kind === 'deploy' && result === 'done');
   }
 
   /** Who deployed it; undefined where that was root, of whom nobody knows who it was. */

@@ -209,7 +209,7 @@ export async function detailOf(a: Appliance, release: ReleaseRecord): Promise<Re
     a.store.images(release.id),
   ]);
   const bytes = new Map(Object.values(images ?? {}).map((image) => [image.id, image.bytes]));
-  const operations = a.journal.recent(1_000).filter(({ target }) => target === release.tag);
+  const operations = a.journal.about(release.tag, 1_000);
   const deploy = operations.find(({ kind }) => kind === 'deploy');
   return {
     ...summary,

@@ -138,7 +138,7 @@ export interface NewOperation {
   readonly actor: Actor;
 }
 
-/** Operations that are kept; older ones are forgotten, so that the history stays bounded. */
+/** Operations that are kept; older ones are forgotten, but for the last deploy of each release: its person may not sign it off. */
 const keptOperations = 1_000;
 
 /** In the order in which they were begun, which the wall clock does not know: rows are numbered as they come. */
@@ -167,7 +167,9 @@ export class Journal {
     this.#db
       .prepare(
         `DELETE FROM operations WHERE result <> 'running' AND id NOT IN
-           (SELECT id FROM operations ORDER BY rowid DESC LIMIT ${keptOperations})`,
+           (SELECT id FROM operations ORDER BY rowid DESC LIMIT ${keptOperations})
+           AND id NOT IN
+           (SELECT id FROM (SELECT id, max(rowid) FROM operations WHERE kind = 'deploy' AND result = 'done' GROUP BY target))`,
       )
       .run();
   }
@@ -259,6 +261,15 @@ export class Journal {
     return z
       .array(operationRow)
       .parse(this.#db.prepare('SELECT * FROM operations ORDER BY rowid DESC LIMIT ?').all(limit));
+  }
+
+  /** Operations about one thing, however long ago; newest first. @param target as they were begun with: a tag */
+  about(target: string, limit: number): OperationRecord[] {
+    return z
+      .array(operationRow)
+      .parse(
+        this.#db.prepare('SELECT * FROM operations WHERE target = ? ORDER BY rowid DESC LIMIT ?').all(target, limit),
+      );
   }
 
   /**

@@ -164,6 +164,20 @@ describe('a sign-off (S1-91)', () => {
       result: expect.stringMatching(/^accepted, sha256:/),
     });
   });
+  it('knows the deployer however much has been done since', async () => {
+    await signOffs.sign({ tag: 'v1', answers: all }, bob);
+    journal.atomically(() => {
+      for (let number = 0; number < 1_200; number += 1)
+        journal.begin(
+          { id: `backup-${number}`, kind: 'backup', target: `${number}`, origin: null, input: {}, actor: root },
+          now,
+        );
+    });
+    await expect(signOffs.sign({ tag: 'v1', answers: [], decision: accept }, anna)).rejects.toMatchObject({
+      code: 'not_permitted',
+    });
+  });
+
   it('in spite of a no needs a reason, and so does a refusal', async () => {
     const answers = [...all.slice(1), answer('Q1', 'no')];
     await expect(signOffs.sign({ tag: 'v1', answers, decision: accept }, bob)).rejects.toMatchObject({ code: 'usage' });
