@@ -7,9 +7,11 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")" || exit 1
 
 usage() {
   cat <<'TEXT'
-Usage: ./test.sh [--fast] [--only PART]...
+Usage: ./test.sh [--fast | --thorough] [--only PART]...
 
   --fast        what needs no Docker Engine: the linters and the unit tests
+  --thorough    kills the agent at every point of every operation; otherwise at a third of them, another one for
+                another commit
   --only PART   one part alone; may be repeated. PART is lint, build, unit, integration, faults or e2e
   --help        this text
 
@@ -212,6 +214,7 @@ main() {
   while (($# > 0)); do
     case $1 in
       --fast) fast=yes ;;
+      --thorough) export APPLIANCE_TEST_DEATHS=all ;;
       --only)
         [[ ${2:-} =~ ^(lint|build|unit|integration|faults|e2e)$ ]] || { usage >&2; exit 2; }
         only+=("$2")

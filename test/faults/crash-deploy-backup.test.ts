@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OperationResult } from '../../src/api/schema.ts';
 import { DeployLab } from './deploy-lab.ts';
-import { everyDeath } from './matrix.ts';
+import { everyDeath, inThisRun } from './matrix.ts';
 
 // kill -9 of the agent in the backup that a deploy makes before it touches anything (S1-48): the deploy is taken back,
 // the repository stays whole, and the next deploy makes its backup.
@@ -26,7 +26,7 @@ describe('an agent that is killed in the backup before a deploy', () => {
     expect(usual.steps.map(({ name }) => name).filter((name) => name.endsWith('-snapshot'))).toEqual(backup);
   });
 
-  it.each(points)('$name', async (point) => {
+  it.each(inThisRun(points))('$name', async (point) => {
     await deploys.die({ ...point, pivoted: false }, await deploys.nextVersion(), usual, { reload: false });
   });
 

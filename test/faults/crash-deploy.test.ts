@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OperationResult } from '../../src/api/schema.ts';
 import { DeployLab } from './deploy-lab.ts';
-import { everyDeath } from './matrix.ts';
+import { everyDeath, inThisRun } from './matrix.ts';
 
 // kill -9 of the agent at every step boundary of a deploy, and in the middle of each step, under traffic. Each case
 // deploys a version of its own, with a migration, so that each plan has every step; the next case proves that the
@@ -46,7 +46,7 @@ describe('an agent that is killed while it deploys', () => {
     expect(usual.steps.map(({ name }) => name)).toEqual(steps);
   });
 
-  it.each(points)('$name', async (point) => {
+  it.each(inThisRun(points))('$name', async (point) => {
     if (point.action === 'remove-colour') await deploys.occupyBoth();
     await deploys.die(point, await deploys.nextVersion(), usual, { reload: false });
   });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OperationResult } from '../../src/api/schema.ts';
 import { expectConsistent } from './invariants.ts';
 import { FaultLab } from './lab.ts';
-import { everyDeath, orderFor } from './matrix.ts';
+import { everyDeath, inThisRun, orderFor } from './matrix.ts';
 
 // Strategy recreate stops what users get before it starts what they will get. A death in between must not leave them
 // with nothing: taken back, the old release serves again. Likewise `up`, which is always finished.
@@ -62,7 +62,7 @@ describe('an agent that is killed while it deploys with strategy recreate', () =
   const points = everyDeath(recreate, middles).filter(
     ({ action, state, part }) => ownSteps.includes(action) && (state !== 'applying' || part > 0),
   );
-  it.each(points)('$name', async (point) => {
+  it.each(inThisRun(points))('$name', async (point) => {
     const before = live;
     const tag = await nextVersion();
     await lab.order(orderFor(point, usual));
@@ -81,7 +81,7 @@ describe('an agent that is killed while it brings everything up', () => {
   });
 
   const points = everyDeath(up).filter(({ part }) => part > 0);
-  it.each(points)('$name', async (point) => {
+  it.each(inThisRun(points))('$name', async (point) => {
     expect(await lab.operate('down', {})).toMatchObject({ result: 'done' });
     await lab.order(orderFor(point, usual));
     await lab.operateUntilDeath('up', {});

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Lab } from '../support/appliance.ts';
 import { MortalAgent } from '../support/mortal-agent.ts';
 import type { KillOrder } from './kill-order.ts';
+import { inThisRun } from './matrix.ts';
 
 // S1-64: kill -9 of the agent at every step boundary of a restore, and inside of each step. Before the exchange the restore
 // is taken back, from it on it is finished; there is always exactly one database, with the rows of today or of the snapshot.
@@ -51,7 +52,7 @@ afterAll(async () => {
 });
 
 describe('kill -9 of the agent in a restore', () => {
-  for (const { title, order, finished } of points)
+  for (const { title, order, finished } of inThisRun(points))
     it(`${title}: is ${finished ? 'finished' : 'taken back'}`, { timeout: 300_000 }, async () => {
       const whole = Number(await sql('SELECT count(*) FROM items'));
       await sql('CREATE TABLE IF NOT EXISTS written_today (n int); INSERT INTO written_today VALUES (1)');

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OperationResult } from '../../src/api/schema.ts';
 import { expectConsistent } from './invariants.ts';
 import { FaultLab } from './lab.ts';
-import { type DeathPoint, everyDeath, orderFor } from './matrix.ts';
+import { type DeathPoint, everyDeath, inThisRun, orderFor } from './matrix.ts';
 import { expectNothingLost, startTraffic } from './traffic.ts';
 
 // kill -9 of the agent at every step boundary of a rollback, and in the middle of each step, under traffic, on each of
@@ -69,7 +69,7 @@ describe('an agent that is killed while it rolls back to a colour that still run
     usual = await usually('b3', paths.warm);
   });
 
-  it.each(everyDeath(paths.warm))('$name', async (point) => {
+  it.each(inThisRun(everyDeath(paths.warm)))('$name', async (point) => {
     const [live, warm, kept] = turn;
     turn = [warm, live, kept];
     await dieRollingBack(point, warm, usual);
@@ -84,7 +84,7 @@ describe('an agent that is killed while it rolls back to a release that must be 
     usual = await usually(kept, paths.cold);
   });
 
-  it.each(everyDeath(paths.cold, middles))('$name', async (point) => {
+  it.each(inThisRun(everyDeath(paths.cold, middles)))('$name', async (point) => {
     const [live, warm, kept] = turn;
     turn = [kept, live, warm];
     await dieRollingBack(point, kept, usual);

@@ -3,7 +3,7 @@ import type { OperationResult } from '../../src/api/schema.ts';
 import type { Load } from '../support/load.ts';
 import { expectConsistent } from './invariants.ts';
 import type { KillOrder } from './kill-order.ts';
-import { type DeathPoint, everyDeathGoingBack, orderFor } from './matrix.ts';
+import { type DeathPoint, everyDeathGoingBack, inThisRun, orderFor } from './matrix.ts';
 import { type PolicyName, RolloutLab, rolloutSteps, stepsBefore } from './rollout-lab.ts';
 
 // kill -9 of the agent while a rollout is taken back, by its policy or by a person: when the verdict is in the journal,
@@ -99,7 +99,7 @@ describe.each([
     expect(states).toEqual(taken.filter((name) => undone.includes(name)));
   });
 
-  it.each([verdict, ...everyDeathGoingBack(taken, deadly)])('$name', async (point) => {
+  it.each(inThisRun([verdict, ...everyDeathGoingBack(taken, deadly)]))('$name', async (point) => {
     await story(orderFor(point, usual));
   });
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OperationResult } from '../../src/api/schema.ts';
 import { expectConsistent } from './invariants.ts';
-import { everyDeath, orderFor } from './matrix.ts';
+import { everyDeath, inThisRun, orderFor } from './matrix.ts';
 import { RolloutLab, rolloutSteps, stepsBefore } from './rollout-lab.ts';
 import { expectNothingLost } from './traffic.ts';
 
@@ -32,7 +32,7 @@ describe('an agent that is killed during a rollout', () => {
     expect(usual.steps.map(({ name }) => name)).toEqual(steps);
   });
 
-  it.each(points)('$name', async (point) => {
+  it.each(inThisRun(points))('$name', async (point) => {
     const { lab, live, next } = rollouts;
     const users = rollouts.users();
     try {

@@ -9,6 +9,7 @@ import { Lab } from '../support/appliance.ts';
 import { Load } from '../support/load.ts';
 import { MortalAgent } from '../support/mortal-agent.ts';
 import type { KillOrder } from './kill-order.ts';
+import { inThisRun } from './matrix.ts';
 
 // kill -9 of the agent at every step boundary of a promotion, and inside of each step, under load. Before the rename the
 // promotion is taken back, from it on it is finished; always pointer, registry and running processes end up agreed.
@@ -76,7 +77,7 @@ afterAll(async () => {
 });
 
 describe('kill -9 of the agent', () => {
-  for (const { title, order, pivoted } of points)
+  for (const { title, order, pivoted } of inThisRun(points))
     it(`${title}: ends ${pivoted ? 'finished' : 'taken back'}, and no request is lost`, async () => {
       const to = versions.find((version) => version !== inForce) ?? '';
       const load = new Load({ port, path: '/health', keepAlive: 8, fresh: 2, pause: 5 });

@@ -9,6 +9,7 @@ import { Lab } from '../support/appliance.ts';
 import { Load } from '../support/load.ts';
 import { MortalAgent } from '../support/mortal-agent.ts';
 import type { KillOrder } from './kill-order.ts';
+import { inThisRun } from './matrix.ts';
 
 // kill -9 of the agent inside of each step of a split, and of its completion, under load (S3-25). Before the split begins it
 // is taken back, from then on it is finished; always the file and the running processes end up agreed.
@@ -80,7 +81,7 @@ afterAll(async () => {
 
 describe('kill -9 of the agent while a split begins', () => {
   const split = ['promote', '2025.3', '--weight', '25%', '--bake', '0s', '--accept-inconclusive'];
-  for (const order of points(splitSteps)) {
+  for (const order of inThisRun(points(splitSteps))) {
     const begun = splitSteps.indexOf(order.action) >= splitSteps.indexOf('split-model');
     it(`${order.state} ${order.action}: ends ${begun ? 'finished' : 'taken back'}`, async () => {
       await killed(order, split);
@@ -92,7 +93,7 @@ describe('kill -9 of the agent while a split begins', () => {
 });
 
 describe('kill -9 of the agent while a split becomes a promotion', () => {
-  for (const order of points(wholeSteps))
+  for (const order of inThisRun(points(wholeSteps)))
     it(`${order.state} ${order.action}: ends finished`, async () => {
       await done('promote', '2025.3', '--weight', '25%', '--bake', '0s', '--accept-inconclusive');
       await killed(order, ['promote', '--bake', '0s', '--accept-inconclusive']);
