@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline';
 import { PassThrough, Readable, type Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { z } from 'zod';
 import { ApplianceError } from '../lib/errors.ts';
@@ -50,6 +51,8 @@ export interface TaskResult {
 const kept = 64 * 1024;
 /** Bytes of the file system in memory that is its /tmp. */
 const temporary = 512 * 1024 * 1024;
+/** Milliseconds that output may take to arrive once the container has ended. */
+const lastWords = 30_000;
 /** Milliseconds to end well after an interrupt: restic removes its lock then. */
 const grace = 5_000;
 const stateSchema = z.object({ State: z.object({ ExitCode: z.number(), OOMKilled: z.boolean().default(false) }) });
@@ -72,9 +75,11 @@ export async function runTask(docker: Docker, task: Task): Promise<TaskResult> {
     );
     const [out, err] = [new PassThrough(), new PassThrough()];
     docker.modem.demuxStream(stream, out, err);
+    const heard = Promise.withResolvers<void>();
     const close = (): void => {
       out.end();
       err.end();
+      heard.resolve();
     };
     stream.once('end', close).once('close', close).once('error', close);
     const written = task.stdout ? pipeline(out, task.stdout) : lines(out, task.onLine);
@@ -84,6 +89,8 @@ export async function runTask(docker: Docker, task: Task): Promise<TaskResult> {
     await guard('start', () => container.start());
     if (ended.aborted) interrupt();
     await guard('wait', () => ending(docker, container.id));
+    // What it said last may still be under way; the engine ends the stream behind it.
+    await Promise.race([heard.promise, delay(lastWords, undefined, { ref: false })]);
     close();
     await written;
     const stderr = await said;

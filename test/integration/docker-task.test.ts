@@ -49,6 +49,20 @@ it('tells how a task has ended, and what it said', async () => {
   expect(lines).toEqual(['one', 'two']);
 });
 
+it('hears everything that a task has said, however fast it ends', async () => {
+  const engine = new Engine(proxy.path);
+  for (let run = 0; run < 3; run += 1) {
+    let last = '';
+    const { stderr } = await engine.runTask({
+      ...task('sh', '-c', 'seq 50000; seq 2000 >&2; echo the reason >&2'),
+      onLine: (line) => {
+        last = line;
+      },
+    });
+    expect([last, stderr.split('\n').at(-2)]).toEqual(['50000', 'the reason']);
+  }
+}, 60_000);
+
 it('an engine that goes away is reported, not waited for', async () => {
   const said = Promise.withResolvers<string>();
   const running = new Engine(proxy.path).runTask({
