@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { operationResultSchema } from '../../src/api/schema.ts';
+import { unmount } from '../support/mounts.ts';
 import { expectConsistent } from './invariants.ts';
 import { FaultLab, type Version } from './lab.ts';
 import { expectNothingLost, startTraffic } from './traffic.ts';
@@ -107,7 +108,7 @@ describe('a deploy that fails leaves production untouched', () => {
       expect(result).toMatchObject({ result: 'failed', error: { code: 'disk_full', exit: 1 } });
       expect((await execa('ls', ['-A', releases])).stdout).toBe('');
     } finally {
-      await execa('umount', [releases]);
+      unmount(releases);
     }
     await expectConsistent(lab, { tag: 'f2', result: 'failed' });
   });

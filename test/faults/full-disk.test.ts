@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { operationResultSchema } from '../../src/api/schema.ts';
+import { unmount } from '../support/mounts.ts';
 import { expectConsistent } from './invariants.ts';
 import { FaultLab } from './lab.ts';
 import { expectNothingLost, startTraffic } from './traffic.ts';
@@ -30,7 +31,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await lab.stopAgent();
-  if (mounted) await execa('umount', [lib()]);
+  if (mounted) unmount(lib());
   await lab.destroy();
 });
 

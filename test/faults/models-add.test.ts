@@ -23,6 +23,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ModelRegistry } from '../../src/capabilities/models/registry.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { writeModel } from '../support/models.ts';
+import { unmount } from '../support/mounts.ts';
 
 // Adding a version on the command line, without an agent and without an engine, killed and short of space.
 const program = join(import.meta.dirname, '../../src/main.ts');
@@ -143,7 +144,7 @@ describe('an add on a full disk', () => {
     try {
       await work();
     } finally {
-      await execa('umount', [models()]);
+      unmount(models());
     }
     return true;
   }
@@ -193,7 +194,7 @@ describe('an add on a full disk', () => {
       expect({ exitCode, document }).toMatchObject({ exitCode: 1, document: { error: { code: 'disk_full' } } });
       expect(await readdir(target)).toEqual([]);
     } finally {
-      await execa('umount', [target]);
+      unmount(target);
     }
   });
 });
@@ -313,7 +314,7 @@ describe('what a person reads', () => {
         message: `${models()} cannot be written: it is mounted read-only`,
       });
     } finally {
-      await execa('umount', [models()]);
+      unmount(models());
     }
     await execa('chattr', ['+i', models()]);
     try {

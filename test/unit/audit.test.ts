@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Database, openDatabase } from '../../src/host/sqlite.ts';
 import { AuditLog, auditMigrations } from '../../src/operations/audit.ts';
 import type { Actor } from '../../src/operations/journal.ts';
+import { unmount } from '../support/mounts.ts';
 
 const root: Actor = { uid: 0, user: 'root', ssh: null };
 const limits = { segment: 10, keep: 5, files: 3 };
@@ -196,7 +197,7 @@ describe('rotation of the audit log', () => {
       expect(files()).toEqual(['full']);
       expect(audit.verify()).toMatchObject({ verdict: 'pass', entries: 20, archives: 0 });
     } finally {
-      await execa('umount', [archive()]);
+      unmount(archive());
     }
     write(1, 21);
     expect(audit.verify()).toMatchObject({ verdict: 'pass', archives: 1 });

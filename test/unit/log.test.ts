@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { execaSync } from 'execa';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { createLog } from '../../src/lib/log.ts';
+import { unmount } from '../support/mounts.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -43,7 +44,7 @@ it('goes on when a full disk has room again', async ({ skip }) => {
       .filter((line) => line.includes('"lost"'));
     expect(JSON.parse(lost ?? '')).toMatchObject({ level: 40, lost: expect.any(Number), msg: 'lines were lost' });
   } finally {
-    execaSync('umount', [directory]);
+    unmount(directory);
   }
 });
 

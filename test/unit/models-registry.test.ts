@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Models } from '../../src/agent/models.ts';
 import { hasProvenItself, ModelRegistry, type NewVersion } from '../../src/capabilities/models/registry.ts';
 import { ApplianceError } from '../../src/lib/errors.ts';
+import { unmount } from '../support/mounts.ts';
 
 let directory: string;
 let time = 1_000;
@@ -278,7 +279,7 @@ describe('a registry that others have open', () => {
       again.close();
       expect(rows()).toEqual(['1', '2']);
     } finally {
-      execFileSync('umount', [mount]);
+      unmount(mount);
       rmSync(mount, { recursive: true });
     }
   });
