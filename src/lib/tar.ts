@@ -30,11 +30,40 @@ export function tarHeader(path: string, bytes: number, seconds = 0): Buffer | un
   return data;
 }
 
+/** What a header says. */
+export interface TarEntry {
+  readonly path: string;
+  /** Of its data, which follow the header. */
+  readonly bytes: number;
+  /** The letter of POSIX: `0` for a plain file, `5` for a directory, `2` for a link. */
+  readonly kind: string;
+}
+
+/**
+ * Reads a header of `tarHeader`, or of GNU tar.
+ * @throws RangeError with what is wrong
+ */
+export function readTarHeader(data: Buffer): TarEntry {
+  const text = (from: number, to: number) => data.toString('utf8', from, to).replace(/\0.*$/s, '');
+  const sum = Number.parseInt(text(148, 156), 8);
+  const blanked = Buffer.from(data);
+  if (data.length === tarBlock) blanked.write('        ', 148);
+  if (data.length !== tarBlock || sum !== tarChecksum(blanked)) throw new RangeError('an entry has no whole header');
+  if (data.toString('latin1', 257, 262) !== 'ustar') throw new RangeError('it is no ustar archive');
+  const prefix = text(345, 500);
+  const path = prefix === '' ? text(0, 100) : `${prefix}/${text(0, 100)}`;
+  const kind = data.toString('latin1', 156, 157).replace('\0', '0');
+  const large = data.readUInt8(124) === 0x80;
+  const bytes = large ? Number(data.readBigUInt64BE(128)) : Number.parseInt(text(124, 136), 8);
+  if (!Number.isSafeInteger(bytes) || bytes < 0) throw new RangeError(`${JSON.stringify(path)} has no size`);
+  return { path, bytes, kind };
+}
+
 /** Bytes that an entry of a size takes in the archive, without its header. */
 export const tarPadded = (bytes: number): number => Math.ceil(bytes / tarBlock) * tarBlock;
 
 /** The sum of a header whose own field for it is blank. */
-export function tarChecksum(data: Buffer): number {
+function tarChecksum(data: Buffer): number {
   return data.reduce((sum, byte) => sum + byte, 0);
 }
 

@@ -6,13 +6,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { addVersion } from '../../src/capabilities/models/add.ts';
 import { exportVersion } from '../../src/capabilities/models/archive-export.ts';
-import { block, header, type indexSchema, padded, readHeader } from '../../src/capabilities/models/archive-format.ts';
+import { header, type indexSchema, readHeader } from '../../src/capabilities/models/archive-format.ts';
 import { importArchive } from '../../src/capabilities/models/archive-import.ts';
 import { ArchiveKeys } from '../../src/capabilities/models/archive-keys.ts';
 import { modelFiles } from '../../src/capabilities/models/layout.ts';
 import { ModelRegistry } from '../../src/capabilities/models/registry.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { asApplianceError } from '../../src/lib/errors.ts';
+import { tarBlock, tarPadded } from '../../src/lib/tar.ts';
 import { writeModel } from '../support/models.ts';
 
 /** One host: a registry and its keys. */
@@ -146,18 +147,18 @@ describe('an archive that was tampered with is refused before anything is unpack
     const data = await readFile(archive);
     const found: Entry[] = [];
     for (let at = 0; data.readUInt8(at) !== 0; ) {
-      const { path, bytes } = readHeader(data.subarray(at, at + block));
-      found.push([path, data.subarray(at + block, at + block + bytes)]);
-      at += block + padded(bytes);
+      const { path, bytes } = readHeader(data.subarray(at, at + tarBlock));
+      found.push([path, data.subarray(at + tarBlock, at + tarBlock + bytes)]);
+      at += tarBlock + tarPadded(bytes);
     }
     return found;
   }
   /** Puts it together again, whatever its entries are. */
-  async function write(all: readonly Entry[], tail = Buffer.alloc(2 * block)): Promise<void> {
+  async function write(all: readonly Entry[], tail = Buffer.alloc(2 * tarBlock)): Promise<void> {
     const parts = all.flatMap(([path, data]) => [
       header(path, data.length),
       data,
-      Buffer.alloc(padded(data.length) - data.length),
+      Buffer.alloc(tarPadded(data.length) - data.length),
     ]);
     await writeFile(archive, Buffer.concat([...parts, tail]));
   }
@@ -218,10 +219,10 @@ describe('an archive that was tampered with is refused before anything is unpack
       /should be stands/,
     ],
     ['no index', (all) => all.slice(1), /where appliance-model\.json should be/],
-    ['an end that is missing', async (all) => write(all, Buffer.alloc(block)), /ends too early/],
+    ['an end that is missing', async (all) => write(all, Buffer.alloc(tarBlock)), /ends too early/],
     [
       'something behind its end',
-      async (all) => write(all, Buffer.concat([Buffer.alloc(2 * block), Buffer.from('x')])),
+      async (all) => write(all, Buffer.concat([Buffer.alloc(2 * tarBlock), Buffer.from('x')])),
       /something follows/,
     ],
     ['nothing but noise', async () => writeFile(archive, Buffer.alloc(4_096, 0x5a)), /no whole header/],
@@ -249,7 +250,7 @@ describe('an archive that was tampered with is refused before anything is unpack
       const data = Buffer.from(whole);
       data.write(kind, 156);
       data.write('        ', 148);
-      const sum = data.subarray(0, block).reduce((total, byte) => total + byte, 0);
+      const sum = data.subarray(0, tarBlock).reduce((total, byte) => total + byte, 0);
       data.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
       await writeFile(archive, data);
       expect(await refusal(key)).toMatchObject({ message: expect.stringContaining('is no plain file') });
@@ -288,7 +289,7 @@ it('writes headers that tar understands, also for 10 GB', () => {
   const large = header('files/large', 10e9);
   // What follows is not there: tar says so, after it has shown the entry.
   const { stdout: listed } = spawnSync('tar', ['-tvf', '-'], {
-    input: Buffer.concat([large, Buffer.alloc(block)]),
+    input: Buffer.concat([large, Buffer.alloc(tarBlock)]),
     encoding: 'utf8',
   });
   expect(listed).toContain(' 10000000000 ');

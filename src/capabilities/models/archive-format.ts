@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { tarBlock, tarChecksum, tarHeader, tarPadded } from '../../lib/tar.ts';
+import { messageOf } from '../../lib/errors.ts';
+import { readTarHeader, type TarEntry, tarHeader } from '../../lib/tar.ts';
 import { invalid } from './survey.ts';
 
 // An archive of one version is a POSIX tar file (ustar) with these entries in this order and no others:
@@ -13,7 +14,6 @@ import { invalid } from './survey.ts';
 export const indexName = 'appliance-model.json';
 export const signatureName = 'appliance-model.sig';
 export const filesPrefix = 'files/';
-export const block = tarBlock;
 /** Largest index that is read, in bytes. */
 export const largestIndex = 2 ** 22;
 
@@ -61,23 +61,18 @@ export function header(path: string, bytes: number): Buffer {
 
 /** @throws ApplianceError `model_invalid` for anything but a whole header of a plain file */
 export function readHeader(data: Buffer): { readonly path: string; readonly bytes: number } {
-  const text = (from: number, to: number) => data.toString('utf8', from, to).replace(/\0.*$/s, '');
-  const sum = Number.parseInt(text(148, 156), 8);
-  const blanked = Buffer.from(data);
-  blanked.write('        ', 148);
-  if (data.length !== block || sum !== tarChecksum(blanked)) throw broken('an entry has no whole header');
-  if (data.toString('latin1', 257, 262) !== 'ustar') throw broken('it is no ustar archive');
-  const prefix = text(345, 500);
-  const path = prefix === '' ? text(0, 100) : `${prefix}/${text(0, 100)}`;
-  const kind = data.toString('latin1', 156, 157);
-  if (kind !== '0' && kind !== '\0') throw broken(`${JSON.stringify(path)} is no plain file`);
-  const large = data.readUInt8(124) === 0x80;
-  const bytes = large ? Number(data.readBigUInt64BE(128)) : Number.parseInt(text(124, 136), 8);
-  if (!Number.isSafeInteger(bytes) || bytes < 0) throw broken(`${JSON.stringify(path)} has no size`);
+  const { path, bytes, kind } = entryOf(data);
+  if (kind !== '0') throw broken(`${JSON.stringify(path)} is no plain file`);
   return { path, bytes };
 }
 
-export const padded = tarPadded;
+function entryOf(data: Buffer): TarEntry {
+  try {
+    return readTarHeader(data);
+  } catch (error) {
+    throw broken(messageOf(error));
+  }
+}
 
 export function broken(why: string): Error {
   return invalid(`the archive is damaged or was made by somebody else: ${why}`);

@@ -3,16 +3,15 @@ import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { identityOf } from '../../host/copy-file.ts';
 import { copyFiles } from '../../host/copy-files.ts';
 import { messageOf } from '../../lib/errors.ts';
+import { tarBlock, tarPadded } from '../../lib/tar.ts';
 import { type Added, type AddRequest, addFiles } from './add.ts';
 import {
   type ArchiveIndex,
-  block,
   broken,
   filesPrefix,
   indexName,
   indexSchema,
   largestIndex,
-  padded,
   readHeader,
   signatureName,
 } from './archive-format.ts';
@@ -40,7 +39,7 @@ export async function importArchive(
     const reader = new ArchiveReader(archive, Number(stat.size));
     const said = await reader.small(indexName, largestIndex);
     const index = parseIndex(said);
-    const signature = (await reader.small(signatureName, block)).toString('latin1').trim();
+    const signature = (await reader.small(signatureName, tarBlock)).toString('latin1').trim();
     const key = await keys.prove(said, signature, index.publicKey, request.trust);
     const files: SourceFile[] = [];
     for (const { path: inner, bytes } of index.artefacts) {
@@ -113,16 +112,16 @@ class ArchiveReader {
   }
 
   async end(): Promise<void> {
-    const rest = await this.#read(this.#at, 2 * block);
-    if (rest.some((byte) => byte !== 0) || this.#size !== this.#at + 2 * block)
+    const rest = await this.#read(this.#at, 2 * tarBlock);
+    if (rest.some((byte) => byte !== 0) || this.#size !== this.#at + 2 * tarBlock)
       throw broken('something follows the last file');
   }
 
   async #next(path: string): Promise<{ bytes: number; offset: number }> {
-    const found = readHeader(await this.#read(this.#at, block));
+    const found = readHeader(await this.#read(this.#at, tarBlock));
     if (found.path !== path) throw broken(`where ${path} should be stands ${JSON.stringify(found.path.slice(0, 200))}`);
-    const offset = this.#at + block;
-    this.#at = offset + padded(found.bytes);
+    const offset = this.#at + tarBlock;
+    this.#at = offset + tarPadded(found.bytes);
     if (this.#at > this.#size) throw broken(`it ends in the middle of ${path}`);
     return { bytes: found.bytes, offset };
   }
