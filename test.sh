@@ -152,6 +152,9 @@ engine_inventory() {
   docker volume ls --format 'volume {{.Name}}'
 }
 
+# What the tests may have written beside their own directory.
+strays() { find /tmp -mindepth 1 -maxdepth 1 -name 'appliance*' ! -path "$scratch" -printf 'file %p\n'; }
+
 # Processes that carry this run's mark in their environment, except this script and its own children.
 leftover_processes() {
   local directory pid
@@ -170,6 +173,7 @@ check_leftovers() {
   left=$(leftover_processes)
   left+=$(find "$scratch/tmp" -mindepth 1 -maxdepth 1 ! -name node-compile-cache -printf '\nfile %p')
   shared=$(comm -13 "$scratch/files.before" <(git status --porcelain | sort) | sed 's/^/file in the repository: /')
+  shared+=$'\n'$(comm -13 "$scratch/strays.before" <(strays | sort))
   if wants_engine; then
     shared+=$'\n'$(comm -13 "$scratch/engine.before" <(engine_inventory | sort))
   fi
@@ -205,8 +209,8 @@ finish() {
   fi
   printf '\ntook %d s\n' "$SECONDS"
   printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
-  ((failed == 0 && passed > 0))
-  exit
+  # Said outright: without a number, a trap ends with the status from before it.
+  exit $((failed > 0 || passed == 0))
 }
 
 main() {
@@ -244,6 +248,7 @@ main() {
   # After the preparation, so that an engine started there does not count as left behind.
   export TMPDIR="$scratch/tmp" APPLIANCE_TEST_RUN="${scratch##*.}-$$"
   git status --porcelain | sort >"$scratch/files.before"
+  strays | sort >"$scratch/strays.before"
   if wants_engine; then engine_inventory | sort >"$scratch/engine.before"; fi
 
   wants lint && run_lint

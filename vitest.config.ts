@@ -14,22 +14,30 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** By what they took when they were last looked at: more than a minute and a half, or many kills. */
 const longest = [
-  'edge-testssl',
   'crash-deploy',
   'crash-rollback',
   'crash-rollout',
   'crash-rollout-back',
   'crash-recreate',
   'crash-restore',
+  'crash-recover',
   'backup-store',
-  'backup-drill',
-  'edge-testssl',
-  'certificates-crash',
   'appliance',
   'stack-repair',
   'stack-steps',
+  'backup-drill',
+  'backup-s3',
+  'certificates-soak',
+  'certificates-crash',
   'monitoring',
+  'backup-commands',
+  'certificates-agent',
+  'models-promote',
+  'reference-app',
+  'restore-rollback',
+  'backup-offsite',
 ];
 
 /**

@@ -11,11 +11,13 @@ import { findSnapshot } from '../capabilities/backups/snapshots.ts';
 import { loadConfig } from '../config/index.ts';
 import { copyFiles } from '../host/copy-files.ts';
 import { Engine } from '../host/docker.ts';
-import { readJson, writeFileAtomic } from '../host/files.ts';
+import { exists, readJson, writeFileAtomic } from '../host/files.ts';
 import { Restic } from '../host/restic.ts';
 import { ApplianceError, messageOf } from '../lib/errors.ts';
 import { type Paths, pathsFor } from '../lib/paths.ts';
 import { formatBytes } from '../lib/units.ts';
+import { hostToken } from './backup-deps.ts';
+import { takeWriterLock } from './in-process.ts';
 import { placeHost } from './recover-files.ts';
 import { recoveryPaths } from './recovery-paths.ts';
 import { version } from './version.ts';
@@ -34,6 +36,15 @@ export interface RecoverOptions {
   readonly onProgress: (text: string) => void;
 }
 
+export interface Recovered {
+  /** Of the appliance. */
+  readonly name: string;
+  /** Of the snapshot. */
+  readonly id: string;
+  /** What the admin must know of this host. */
+  readonly notes: readonly string[];
+}
+
 const noteSchema = z.object({ id: z.string(), name: z.string(), placed: z.boolean() });
 const tagsSchema = z.array(z.object({ tags: z.array(z.string()).nullish() }));
 const limits = { cpus: 2, memory: 2 * 2 ** 30, timeout: 86_400_000 } as const;
@@ -42,18 +53,31 @@ const limits = { cpus: 2, memory: 2 * 2 ** 30, timeout: 86_400_000 } as const;
  * Makes a bare host the appliance of a snapshot, as far as files go (S4-38): configuration, secrets, state, releases, models,
  * certificates. Containers and databases follow as an operation. A run that was cut short goes on where it was.
  * @throws ApplianceError `backup_key`, `backup_not_found`, `backup_newer`, `backup_damaged`, `disk_full`; `usage` on a host
- *   that has an appliance already
+ *   that has an appliance already; `busy` while another recovery works, or what else writes there
  */
-export async function recoverHost(options: RecoverOptions): Promise<{ name: string; id: string; notes: string[] }> {
-  const { signal, onProgress } = options;
+export async function recoverHost(options: RecoverOptions): Promise<Recovered> {
   const paths = pathsFor(options.root);
+  await assertFree(paths);
+  const lock = await takeWriterLock(paths, 'appliance backup recover', null);
+  try {
+    return await bringFiles(options, paths);
+  } finally {
+    lock.release();
+  }
+}
+
+async function bringFiles(options: RecoverOptions, paths: Paths): Promise<Recovered> {
+  const { signal, onProgress } = options;
   const { note, directory } = recoveryPaths(paths);
+  // Of two that began at the same time, the other may be done by now.
+  await assertFree(paths);
+  const restic = resticOf(paths);
+  await restic.sweep();
   const known = await readJson(note, noteSchema);
   const same = known && (options.snapshot === 'latest' || known.id.startsWith(options.snapshot));
   if (known?.placed && same) return { name: known.name, id: known.id, notes: await notesOf(paths) };
-  if (!known && (existsSync(paths.state) || existsSync(paths.config))) throw inUse(paths);
   const key = await readKey(options.keyFile);
-  const { repository, name } = await openRepository(options, paths, key);
+  const { repository, name } = await openRepository(options, restic, key);
   const snapshot = findSnapshot(await repository.list(signal), same ? known.id : options.snapshot);
   const manifest = await repository.manifest(snapshot, signal);
   assertNotNewer(manifest);
@@ -75,8 +99,11 @@ export async function recoverHost(options: RecoverOptions): Promise<{ name: stri
   return { name, id: manifest.id, notes: await notesOf(paths) };
 }
 
-function inUse(paths: Paths): ApplianceError {
-  return new ApplianceError('usage', `this host has an appliance already, in ${paths.lib} and ${paths.etc}`, {
+/** @throws ApplianceError `usage` where an appliance is that no recovery has begun */
+async function assertFree(paths: Paths): Promise<void> {
+  if (await exists(recoveryPaths(paths).note)) return;
+  if (!existsSync(paths.state) && !existsSync(paths.config)) return;
+  throw new ApplianceError('usage', `this host has an appliance already, in ${paths.lib} and ${paths.etc}`, {
     left: 'nothing was touched',
     hint: 'put data of a snapshot back into it: appliance backup restore ID; to begin anew: ./install.sh --uninstall --purge',
   });
@@ -95,21 +122,26 @@ async function readKey(file: string): Promise<string> {
   }
 }
 
-/** The repository, for the one appliance that it holds or that was named. */
-async function openRepository(
-  { repository: at, name: wanted, signal }: RecoverOptions,
-  paths: Paths,
-  key: string,
-): Promise<{ readonly repository: Repository; readonly name: string }> {
-  const target = { name: 'the repository', target: at.includes(':') ? at : resolve(at) };
-  const restic = new Restic({
+/** Until the name of the appliance is known, the containers of a recovery carry that of its directory. */
+function resticOf(paths: Paths): Restic {
+  const token = hostToken(paths);
+  return new Restic({
     engine: new Engine(),
-    appliance: 'recovery',
-    host: 'recovery',
+    appliance: `recovery-${token}`,
+    host: token,
     scratch: join(paths.run, 'restic-recovery'),
     cache: join(paths.lib, 'backups/cache'),
     limits,
   });
+}
+
+/** The repository, for the one appliance that it holds or that was named. */
+async function openRepository(
+  { repository: at, name: wanted, signal }: RecoverOptions,
+  restic: Restic,
+  key: string,
+): Promise<{ readonly repository: Repository; readonly name: string }> {
+  const target = { name: 'the repository', target: at.includes(':') ? at : resolve(at) };
   const lines: string[] = [];
   await restic.run({
     repository: target,

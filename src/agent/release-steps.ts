@@ -5,7 +5,7 @@ import { retain } from '../capabilities/releases/retain.ts';
 import { createReleaseSteps } from '../capabilities/releases/steps.ts';
 import type { ReleaseStore } from '../capabilities/releases/store.ts';
 import type { CoreStore } from '../capabilities/stack/core-store.ts';
-import { bake, type createStackSteps } from '../capabilities/stack/index.ts';
+import { bake, type createStackSteps, isBundled } from '../capabilities/stack/index.ts';
 import type { createTraffic } from '../capabilities/traffic/index.ts';
 import type { RolloutStore } from '../capabilities/traffic/rollout-store.ts';
 import type { ShadowReports } from '../capabilities/traffic/shadow/step.ts';
@@ -96,6 +96,7 @@ export function releaseSteps(parts: ReleaseParts): Steps {
       store,
       engine,
       imagePattern: `appliance.local/${config.name}/*`,
+      isBundled: (name, tag) => isBundled(name, config.name, tag),
       stateOf: (id) => observer.stateOf(id),
       limits: config.retention,
     }),

@@ -1,8 +1,9 @@
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { drillLabel } from '../capabilities/backups/drill.ts';
 import type { DeclaredService } from '../capabilities/backups/drill-commands.ts';
 import type { BackupManifest } from '../capabilities/backups/manifest.ts';
-import type { RestoreServer } from '../capabilities/backups/restore-server.ts';
+import { type RestoreServer, serverIn } from '../capabilities/backups/restore-server.ts';
 import type { RestoreDeps } from '../capabilities/backups/restore-steps.ts';
 import { readManifest } from '../capabilities/models/manifest-file.ts';
 import { readPointer, switchPointer } from '../capabilities/models/pointer.ts';
@@ -90,7 +91,7 @@ function restoreDirectory({ lib }: Paths): string {
   return join(lib, 'backups/restore');
 }
 
-/** @throws ApplianceError `restore_failed` when the server does not run */
+/** @throws ApplianceError `database_unreachable` when the server does not run */
 export async function restoreServer(
   { backups, engine }: Pick<RestoreParts, 'backups' | 'engine'>,
   service: string,
@@ -98,23 +99,19 @@ export async function restoreServer(
 ): Promise<RestoreServer> {
   const server = (await backups.servers(signal)).find((one) => one.service === service);
   if (!server)
-    throw new ApplianceError('restore_failed', `the database server ${service} does not run`, {
+    throw new ApplianceError('database_unreachable', `the database server ${service} does not run`, {
       left: 'nothing was replaced',
       hint: 'start it: appliance up; then run the command again',
     });
-  return {
-    service,
-    user: server.user,
-    exec: (argv, options) => engine.execStream(server.container, { argv, ...options }),
-  };
+  return serverIn(engine, server);
 }
 
-/** @throws ApplianceError `restore_failed` when the service does not run, or has no commands */
+/** @throws ApplianceError `database_unreachable` when the service does not run, or has no commands */
 export async function declaredServer(backups: Backups, service: string, signal: AbortSignal): Promise<DeclaredService> {
   const found = (await backups.declared(signal)).find((one) => one.service === service);
   if (!found)
     throw new ApplianceError(
-      'restore_failed',
+      'database_unreachable',
       `${service} cannot load its dump: it does not run, or has no restore command any more`,
       {
         left: 'nothing was replaced',
@@ -130,7 +127,12 @@ export async function wrongVersion(directory: string, sha256: string, signal: Ab
     const { digest, manifest } = await readManifest(directory);
     if (digest !== sha256) return `its manifest has hash ${digest.slice(0, 12)}, not ${sha256.slice(0, 12)}`;
     const files = Object.entries(manifest.files);
-    const jobs = files.map(([name, { bytes = 0 }]) => ({ from: join(directory, name), size: bytes }));
+    const jobs = await Promise.all(
+      files.map(async ([name]) => {
+        const from = join(directory, name);
+        return { from, size: (await lstat(from)).size };
+      }),
+    );
     const results = await copyFiles(jobs, signal);
     const wrong = files.find(([, file], index) => results[index]?.sha256 !== file.sha256);
     return wrong ? `${wrong[0]} has another hash` : null;

@@ -18,6 +18,8 @@ import { auditMigrations } from '../operations/audit.ts';
 import { journalMigrations } from '../operations/journal.ts';
 import { reportMigrations } from '../operations/reports.ts';
 import { scheduleMigrations } from '../operations/schedule-store.ts';
+import { programBefore, programName } from './update/program.ts';
+import { keepState } from './update/state-copy.ts';
 
 /** The modules whose tables the state database holds. */
 export const stateModules = [
@@ -38,11 +40,16 @@ export const stateModules = [
   signOffMigrations,
 ];
 
-/** Opens the database of the appliance as its one writer; on a full disk, in the space that is kept back. */
+/**
+ * Opens the database of the appliance as its one writer; on a full disk, in the space that is kept back. Before a newer
+ * program changes its tables, a copy is kept for the program before it (decision 0027).
+ */
 export function openState(paths: Paths): Database {
   mkdirSync(paths.lib, { recursive: true, mode: 0o755 });
   new Ballast(paths.lib).secure();
-  return openDatabase(paths.state, stateModules);
+  return openDatabase(paths.state, stateModules, undefined, (database) =>
+    keepState(database, paths, { by: programName(), before: programBefore() }),
+  );
 }
 
 /** Opens it for reading beside the writer; on a full disk, in the space that is kept back if nothing else is left. */

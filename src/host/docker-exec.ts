@@ -5,7 +5,7 @@ import { StringDecoder } from 'node:string_decoder';
 import type Docker from 'dockerode';
 import { z } from 'zod';
 import { ApplianceError } from '../lib/errors.ts';
-import { guard, orAbsent } from './docker-failures.ts';
+import { guard, orAbsent, orStopped } from './docker-failures.ts';
 
 export interface ExecStream {
   readonly argv: readonly string[];
@@ -27,6 +27,8 @@ export interface ExecStreamResult {
 
 /** Characters at the end of an output that are kept. */
 const kept = 256 * 1024;
+/** Milliseconds for what is still under way when a program has ended. */
+const grace = 10_000;
 /** Bytes before each frame. */
 const header = 8;
 const exitSchema = z.object({ ExitCode: z.number().nullable() });
@@ -36,43 +38,87 @@ const execSchema = z.object({
   ProcessConfig: z.object({ entrypoint: z.string(), arguments: z.array(z.string()).nullish() }),
 });
 
+/** A program that runs in a container, as whoever feeds it sees it. */
+export interface Running {
+  readonly exec: Docker.Exec;
+  /** What is written here is its input, and the end of it. */
+  readonly connection: Duplex;
+  /** The first line of its standard error; undefined where it ended without one. */
+  readonly firstLine: Promise<string | undefined>;
+  /** Aborted when nobody waits for it any more. */
+  readonly signal: AbortSignal;
+}
+
 /**
  * Runs a program inside of a container, with streams of any length on both sides. A caller that goes away closes its
  * input, by which a program that reads to the end notices.
  * @throws ApplianceError `timeout`, `engine_unreachable`; the signal's reason; what the streams throw
  */
-export async function execStream(docker: Docker, id: string, request: ExecStream): Promise<ExecStreamResult> {
-  const { argv, stdin, signal: outer } = request;
+export function execStream(docker: Docker, id: string, { stdin, ...request }: ExecStream): Promise<ExecStreamResult> {
+  if (!stdin) return execFed(docker, id, request);
+  return execFed(docker, id, request, async ({ connection }) => {
+    // A program that ends before it has read everything closes the pipe; its exit status says why.
+    await pipeline(stdin, connection).catch(() => undefined);
+  }).finally(() => stdin.destroy());
+}
+
+/** What is said in the place of a program that cannot be started. */
+export const notRunning: ExecStreamResult = { exitCode: -1, stdout: '', stderr: 'the container does not run' };
+
+/**
+ * Runs a program inside of a container.
+ * @returns `notRunning` where that container is stopped or gone
+ * @param feed has its standard input, and whatever else is to be done while it runs; when it fails, so does this
+ * @throws as `execStream`; what `feed` throws
+ */
+export async function execFed(
+  docker: Docker,
+  id: string,
+  { argv, signal: outer, ...request }: Omit<ExecStream, 'stdin'>,
+  feed?: (running: Running) => Promise<void>,
+): Promise<ExecStreamResult> {
   const limit = AbortSignal.timeout(request.timeout);
   const signal = AbortSignal.any([limit, ...(outer ? [outer] : [])]);
-  const exec = await guard('exec', () =>
-    docker
-      .getContainer(id)
-      .exec({ Cmd: [...argv], AttachStdin: stdin !== undefined, AttachStdout: true, AttachStderr: true }),
-  );
-  const connection = await guard('exec', () => exec.start({ hijack: true, stdin: stdin !== undefined }));
-  const stdout = new Tail();
-  const stderr = new Tail();
+  const stdin = feed !== undefined;
+  const create = { Cmd: [...argv], AttachStdin: stdin, AttachStdout: true, AttachStderr: true };
+  const exec = await orStopped(() => guard('exec', () => docker.getContainer(id).exec(create)));
+  const connection = exec && (await orStopped(() => guard('exec', () => exec.start({ hijack: true, stdin }))));
+  if (!connection) {
+    request.stdout?.end();
+    return notRunning;
+  }
+  const [stdout, stderr] = [new Tail(), new Tail()];
   const stop = (): void => void connection.destroy();
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
-  // A program that ends before it has read everything closes the pipe; its exit status says why.
-  const fed = stdin ? pipeline(stdin, connection).catch(() => undefined) : undefined;
+  const late = new AbortController();
+  let failed: unknown;
+  const running = { exec, connection, firstLine: stderr.firstLine, signal: AbortSignal.any([signal, late.signal]) };
+  const fed = feed?.(running).catch((error: unknown) => {
+    failed = error;
+    stop();
+  });
   try {
     await demultiplex(connection, { stdout: request.stdout ?? stdout, stderr }, signal);
-    outer?.throwIfAborted();
-    if (limit.aborted)
-      throw new ApplianceError(
-        'timeout',
-        `${argv[0] ?? 'exec'} in the container took longer than ${request.timeout / 1_000} s`,
-      );
-    return { exitCode: await ended(exec), stdout: stdout.text, stderr: stderr.text };
-  } finally {
-    signal.removeEventListener('abort', stop);
-    connection.destroy();
-    stdin?.destroy();
-    await fed;
+  } catch (error) {
+    failed ??= error;
   }
+  signal.removeEventListener('abort', stop);
+  connection.destroy();
+  stderr.end();
+  // Whoever carries past the engine hears of the end by the pipe, unless the engine was all that ended.
+  const lost = new ApplianceError('engine_unreachable', `${argv[0] ?? 'exec'} in the container was lost sight of`);
+  const timer = setTimeout(() => late.abort(lost), grace);
+  await fed;
+  clearTimeout(timer);
+  outer?.throwIfAborted();
+  if (limit.aborted)
+    throw new ApplianceError(
+      'timeout',
+      `${argv[0] ?? 'exec'} in the container took longer than ${request.timeout / 1_000} s`,
+    );
+  if (failed !== undefined) throw failed;
+  return { exitCode: await ended(exec), stdout: stdout.text, stderr: stderr.text };
 }
 
 /**
@@ -145,13 +191,25 @@ async function ended(exec: Docker.Exec): Promise<number> {
   return -1;
 }
 
-/** The end of what was printed. */
+/** The end of what was printed, and its first line. */
 class Tail extends Writable {
   readonly #decoder = new StringDecoder('utf8');
+  readonly #first = Promise.withResolvers<string | undefined>();
   text = '';
+
+  get firstLine(): Promise<string | undefined> {
+    return this.#first.promise;
+  }
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
     this.text = `${this.text}${this.#decoder.write(chunk)}`.slice(-kept);
+    const end = this.text.indexOf('\n');
+    if (end >= 0) this.#first.resolve(this.text.slice(0, end));
+    done();
+  }
+
+  override _final(done: () => void): void {
+    this.#first.resolve(undefined);
     done();
   }
 }

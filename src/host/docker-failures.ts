@@ -45,6 +45,18 @@ export async function tolerate(
   }
 }
 
+/** Undefined where the container that something is asked of does not run, or is gone. */
+export async function orStopped<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    const status = statusOf(error);
+    if (status === 404 || status === 409) return undefined;
+    if (status !== undefined && /is not running|stopped container/.test(messageOf(error))) return undefined;
+    throw error;
+  }
+}
+
 export async function orAbsent<T>(ask: () => Promise<T>): Promise<T | undefined> {
   try {
     return await ask();

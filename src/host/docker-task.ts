@@ -7,6 +7,7 @@ import type Docker from 'dockerode';
 import { z } from 'zod';
 import { ApplianceError } from '../lib/errors.ts';
 import { guard, tolerate } from './docker-failures.ts';
+import { lastProcessors } from './processors.ts';
 
 /** A directory or file of the host in a container. */
 export interface TaskMount {
@@ -16,6 +17,8 @@ export interface TaskMount {
 }
 
 export interface Task {
+  /** Of the container: what `docker ps` shows to whoever wonders what works here. */
+  readonly name: string;
   readonly image: string;
   readonly argv: readonly string[];
   readonly mounts: readonly TaskMount[];
@@ -38,6 +41,8 @@ export interface Task {
   /** Where standard output goes; otherwise each line of it is told. */
   readonly stdout?: Writable;
   readonly onLine?: (line: string) => void;
+  /** What it says on standard error when it goes on without a chance; it is interrupted then. */
+  readonly hopeless?: RegExp;
 }
 
 export interface TaskResult {
@@ -60,13 +65,15 @@ const stateSchema = z.object({ State: z.object({ ExitCode: z.number(), OOMKilled
 /**
  * Runs a program in a container of its own, to its end, and removes the container. Output goes by a stream, so that it
  * may be of any length and stands in no log.
- * @throws ApplianceError `timeout`, `engine_unreachable`; the signal's reason
+ * @throws ApplianceError `timeout`, with the end of standard error as its cause; `engine_unreachable`; the signal's reason
  */
 export async function runTask(docker: Docker, task: Task): Promise<TaskResult> {
   task.signal.throwIfAborted();
-  const container = await guard('create', () => docker.createContainer(definition(task)));
+  const processors = await lastProcessors(Math.ceil(task.cpus));
+  const container = await guard('create', () => docker.createContainer(definition(task, processors)));
   const limit = AbortSignal.timeout(task.timeout);
-  const ended = AbortSignal.any([task.signal, limit]);
+  const hopeless = new AbortController();
+  const ended = AbortSignal.any([task.signal, limit, hopeless.signal]);
   const interrupt = (): void => void stop(container);
   ended.addEventListener('abort', interrupt, { once: true });
   try {
@@ -85,7 +92,9 @@ export async function runTask(docker: Docker, task: Task): Promise<TaskResult> {
     const written = task.stdout ? pipeline(out, task.stdout) : lines(out, task.onLine);
     // It is awaited below; until then a failure must not count as unhandled.
     written.catch(interrupt);
-    const said = tail(err);
+    const said = tail(err, (text) => {
+      if (task.hopeless?.test(text)) hopeless.abort();
+    });
     await guard('start', () => container.start());
     if (ended.aborted) interrupt();
     await guard('wait', () => ending(docker, container.id));
@@ -96,7 +105,9 @@ export async function runTask(docker: Docker, task: Task): Promise<TaskResult> {
     const stderr = await said;
     task.signal.throwIfAborted();
     if (limit.aborted)
-      throw new ApplianceError('timeout', `${task.argv[0] ?? 'it'} was not done after ${task.timeout / 1_000} s`);
+      throw new ApplianceError('timeout', `${task.argv[0] ?? 'it'} was not done after ${task.timeout / 1_000} s`, {
+        cause: stderr,
+      });
     const { State } = stateSchema.parse(await guard('inspect', () => container.inspect()));
     return { exitCode: State.ExitCode, outOfMemory: State.OOMKilled, stderr };
   } finally {
@@ -108,8 +119,10 @@ export async function runTask(docker: Docker, task: Task): Promise<TaskResult> {
 /** The engine gives everything else 1024 and 500. */
 const weights = { eighth: { CpuShares: 128, BlkioWeight: 50 }, half: { CpuShares: 512, BlkioWeight: 250 } } as const;
 
-function definition(task: Task): Docker.ContainerCreateOptions {
+/** @param processors the only ones that it may use; undefined: all */
+function definition(task: Task, processors: string | undefined): Docker.ContainerCreateOptions {
   return {
+    name: task.name,
     Image: task.image,
     Cmd: [...task.argv],
     Labels: { ...task.labels },
@@ -131,7 +144,9 @@ function definition(task: Task): Docker.ContainerCreateOptions {
       Tmpfs: { '/tmp': `rw,noexec,nosuid,size=${temporary}` },
       Memory: task.memory,
       MemorySwap: task.memory,
-      NanoCpus: Math.round(task.cpus * 1e9),
+      // A share of every processor's time disturbs those who serve more than all the time of a few.
+      ...(processors === undefined ? {} : { CpusetCpus: processors }),
+      ...(processors !== undefined && Number.isInteger(task.cpus) ? {} : { NanoCpus: Math.round(task.cpus * 1e9) }),
       ...weights[task.share],
       PidsLimit: 512,
       CapDrop: ['ALL'],
@@ -172,9 +187,13 @@ async function lines(stream: PassThrough, onLine: Task['onLine']): Promise<void>
   for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) onLine?.(line);
 }
 
-async function tail(stream: PassThrough): Promise<string> {
+/** @param onText told of all that is kept, each time that more has come */
+async function tail(stream: PassThrough, onText: (text: string) => void): Promise<string> {
   let end = '';
   stream.setEncoding('utf8');
-  for await (const chunk of stream) end = `${end}${String(chunk)}`.slice(-kept);
+  for await (const chunk of stream) {
+    end = `${end}${String(chunk)}`.slice(-kept);
+    onText(end);
+  }
   return end;
 }

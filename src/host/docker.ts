@@ -6,9 +6,11 @@ import { StringDecoder } from 'node:string_decoder';
 import Docker from 'dockerode';
 import { z } from 'zod';
 import { ApplianceError } from '../lib/errors.ts';
-import { type ExecStream, type ExecStreamResult, execStream, runsInside } from './docker-exec.ts';
-import { guard, orAbsent, tolerate } from './docker-failures.ts';
+import { type ExecStream, type ExecStreamResult, execStream, notRunning, runsInside } from './docker-exec.ts';
+import { guard, orAbsent, orStopped, tolerate } from './docker-failures.ts';
+import { type ExecFile, execFrom, execInto } from './docker-files.ts';
 import { readFrames } from './docker-frames.ts';
+import { loadImages, platformOf } from './docker-images.ts';
 import { type RunOnce, type RunOnceResult, runOnce } from './docker-run.ts';
 import {
   type ContainerDetail,
@@ -268,6 +270,25 @@ export class Engine {
     return removed;
   }
 
+  /**
+   * Images as one archive, as `docker save` writes it; a layer that they share is in it once. They are named by their ids
+   * alone, so whoever loads it moves no name.
+   * @param ids `sha256:…`
+   */
+  saveImages(ids: readonly string[], signal: AbortSignal): Promise<Readable> {
+    return guard('save images', () => this.#stream('/images/get?', { names: [...ids] }, signal));
+  }
+
+  /** Loads an archive of images. See `loadImages`. */
+  loadImages(archive: Readable, signal: AbortSignal): Promise<void> {
+    return loadImages(this.#docker, archive, signal);
+  }
+
+  /** What the engine runs programs of. See `platformOf`. */
+  platform(): Promise<string> {
+    return platformOf(this.#docker);
+  }
+
   async networks(): Promise<NetworkSummary[]> {
     const list = await guard('list networks', () => this.#docker.listNetworks());
     return z
@@ -302,6 +323,7 @@ export class Engine {
 
   /**
    * Runs a program inside a container.
+   * @returns `notRunning` where that container is stopped or gone
    * @param options.timeout milliseconds after which the answer is no longer awaited
    */
   async exec(
@@ -310,12 +332,10 @@ export class Engine {
     options: { readonly signal?: AbortSignal; readonly timeout: number },
   ): Promise<ExecResult> {
     const signal = AbortSignal.any([AbortSignal.timeout(options.timeout), ...(options.signal ? [options.signal] : [])]);
-    const exec = await guard('exec', () =>
-      this.#docker
-        .getContainer(id)
-        .exec({ Cmd: [...argv], AttachStdout: true, AttachStderr: true, abortSignal: signal }),
-    );
-    const stream = await guard('exec', () => exec.start({ hijack: true, stdin: false }));
+    const create = { Cmd: [...argv], AttachStdout: true, AttachStderr: true, abortSignal: signal };
+    const exec = await orStopped(() => guard('exec', () => this.#docker.getContainer(id).exec(create)));
+    const stream = exec && (await orStopped(() => guard('exec', () => exec.start({ hijack: true, stdin: false }))));
+    if (!stream) return notRunning;
     const [stdout, stderr] = [new PassThrough(), new PassThrough()];
     this.#docker.modem.demuxStream(stream, stdout, stderr);
     const out = collect(stdout);
@@ -344,6 +364,16 @@ export class Engine {
   /** Runs a program inside a container with streams of any length. See `execStream`. */
   execStream(id: string, request: ExecStream): Promise<ExecStreamResult> {
     return execStream(this.#docker, id, request);
+  }
+
+  /** Runs a program inside a container that reads a file of this host. See `execFrom`. */
+  execFrom(id: string, request: ExecFile): Promise<ExecStreamResult> {
+    return execFrom(this.#docker, id, request);
+  }
+
+  /** Runs a program inside a container whose output becomes a file of this host. See `execInto`. */
+  execInto(id: string, request: Parameters<typeof execInto>[2]): ReturnType<typeof execInto> {
+    return execInto(this.#docker, id, request);
   }
 
   /** Whether a program that somebody has started inside of a container still runs there. See `runsInside`. */

@@ -6,7 +6,7 @@ import { ApplianceError } from '../lib/errors.ts';
 import type { Engine } from './docker.ts';
 import type { TaskMount } from './docker-task.ts';
 import { readIfPresent, writeFileAtomic } from './files.ts';
-import { resticError } from './restic-errors.ts';
+import { noRoomLeft, resticError } from './restic-errors.ts';
 
 const resticImage = 'appliance/restic:1';
 /** By this label the containers are found that a killed agent has left. They are no part of the stack. */
@@ -52,8 +52,8 @@ export interface ResticRun {
   readonly program?: readonly string[];
   /** For the error: `store the snapshot`. */
   readonly what: string;
-  /** Arguments of a second run in the same container, once the first has ended well; `secondRunMark` is the line between. */
-  readonly second?: readonly string[];
+  /** More runs in the same container, each once the one before has ended well; `nextRunMark` is the line between. */
+  readonly after?: readonly Pick<ResticRun, 'args' | 'readOnly'>[];
   /** Directory with the repository that a copy is made from; it has the same key, and needs no credentials. */
   readonly from?: string;
   readonly mounts?: readonly TaskMount[];
@@ -71,21 +71,23 @@ export interface ResticRun {
   readonly readOnly?: boolean;
 }
 
-/** A line of output between the first and the second run in one container. */
-export const secondRunMark = '@second';
+/** A line of output between one run and the next in one container. */
+export const nextRunMark = '@next';
 
 /**
- * Runs restic twice: how many arguments are those of the first run, then all. The exit status is of the run that failed. An
+ * Runs restic several times: of each run how many arguments it has, then these. The exit status is of the run that failed. An
  * interrupt is passed on, so that restic removes its lock.
  */
-const twiceScript = `n=$1; shift
-trap 'kill -TERM "$run"' INT TERM
-restic "\${@:1:n}" & run=$!
-wait "$run"; status=$?
-while kill -0 "$run" 2>/dev/null; do wait "$run"; status=$?; done
-[ "$status" = 0 ] || exit "$status"
-printf '\\n%s\\n' '${secondRunMark}'
-exec restic "\${@:n+1}"`;
+const severalScript = `trap 'kill -TERM "$run"' INT TERM
+while :; do
+  n=$1; shift
+  restic "\${@:1:n}" & run=$!
+  wait "$run"; status=$?
+  while kill -0 "$run" 2>/dev/null; do wait "$run"; status=$?; done
+  shift "$n"
+  [ "$status" = 0 ] && (($# > 0)) || exit "$status"
+  printf '\\n%s\\n' '${nextRunMark}'
+done`;
 
 /** Reading all files, writing the repository, and giving restored files their owner; nothing else of root. */
 const capabilities = ['DAC_READ_SEARCH', 'DAC_OVERRIDE', 'CHOWN', 'FOWNER'];
@@ -117,6 +119,7 @@ export class Restic {
       await mkdir(cache, { recursive: true, mode: 0o700 });
       await this.#brief(directory, request);
       const result = await engine.runTask({
+        name: `${appliance}-restic-${id}`,
         image: resticImage,
         argv: argvOf(request, limits),
         mounts: [
@@ -136,6 +139,7 @@ export class Restic {
         labels: { [resticLabel]: appliance, 'appliance.run': id },
         timeout: request.timeout ?? limits.timeout,
         signal,
+        hopeless: noRoomLeft,
         ...(request.stdout ? { stdout: request.stdout } : {}),
         ...(request.onLine ? { onLine: request.onLine } : {}),
       });
@@ -209,15 +213,19 @@ function lockHost({ appliance, host, run }: { appliance: string; host: string; r
   return `${appliance}-${host}-${run}`;
 }
 
-/** What the container runs: restic, restic twice, or another program. */
+/** What the container runs: restic, restic several times, or another program. */
 function argvOf(request: ResticRun, limits: ResticDeps['limits']): string[] {
-  const { program, args, second, readOnly = false, from } = request;
+  const { program, from, after = [] } = request;
   if (program) return ['--', ...program];
+  const argv = ({ args, readOnly = false }: Pick<ResticRun, 'args' | 'readOnly'>): string[] => [
+    ...globalOptions(request, limits, readOnly),
+    ...args,
+  ];
   const source = ['--from-repository-file=/run/restic/from', '--from-password-file=/run/restic/password'];
-  const first = [...globalOptions(request, limits, readOnly), ...args, ...(from === undefined ? [] : source)];
-  if (!second) return first;
-  const after = [...globalOptions(request, limits, true), ...second];
-  return ['--', 'bash', '-c', twiceScript, 'bash', String(first.length), ...first, ...after];
+  const first = [...argv(request), ...(from === undefined ? [] : source)];
+  if (after.length === 0) return first;
+  const runs = [first, ...after.map(argv)];
+  return ['--', 'bash', '-c', severalScript, 'bash', ...runs.flatMap((run) => [String(run.length), ...run])];
 }
 
 function globalOptions({ repository }: ResticRun, { upload }: ResticDeps['limits'], readOnly: boolean): string[] {

@@ -15,10 +15,16 @@ export interface Migrations {
  * Opens a database for its one writer: WAL, `synchronous=FULL`, integrity checked, every module brought up to date in
  * one transaction.
  * @param mode permission bits of the file
+ * @param beforeChange told before tables that an older program has left are brought up to date; when it throws, they stay
  * @throws ApplianceError `state_corrupt` when the file is damaged, `state_newer` when it is newer than this program; it is
  *   left as it is; `disk_full`
  */
-export function openDatabase(path: string, modules: readonly Migrations[], mode = 0o600): Database {
+export function openDatabase(
+  path: string,
+  modules: readonly Migrations[],
+  mode = 0o600,
+  beforeChange: (database: Database) => void = () => undefined,
+): Database {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   const database = open(path, {});
   try {
@@ -28,6 +34,7 @@ export function openDatabase(path: string, modules: readonly Migrations[], mode 
     database.pragma('busy_timeout = 5000');
     const verdict = database.pragma('quick_check', { simple: true });
     if (verdict !== 'ok') throw corrupt(path, `quick_check says ${String(verdict)}`);
+    if (hasVersions(database) && isOlder(database, modules) && !isNewer(database, modules)) beforeChange(database);
     migrate(database, path, modules);
     // SQLite gives the files beside a new database the mode that it had before this line.
     if (!database.memory)
@@ -55,6 +62,23 @@ export function openReadOnly(path: string, modules: readonly Migrations[] = []):
     database.close();
     throw asApplianceError(error);
   }
+}
+
+/**
+ * Opens a database as it is, with the usual rights; its tables are left alone.
+ * @throws ApplianceError `state_corrupt`, `not_permitted`
+ */
+export function openPlain(path: string): Database {
+  return open(path, { fileMustExist: true });
+}
+
+function hasVersions(database: Database): boolean {
+  return database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'schema_versions'").get() !== undefined;
+}
+
+function isNewer(database: Database, modules: readonly Migrations[]): boolean {
+  const read = database.prepare<[string], { version: number }>('SELECT version FROM schema_versions WHERE module = ?');
+  return modules.some(({ module, scripts }) => (read.get(module)?.version ?? 0) > scripts.length);
 }
 
 function isOlder(database: Database, modules: readonly Migrations[]): boolean {

@@ -1,5 +1,5 @@
 import type { Clock } from '../lib/clock.ts';
-import { ApplianceError, asApplianceError } from '../lib/errors.ts';
+import { ApplianceError, asApplianceError, type ErrorCode } from '../lib/errors.ts';
 import { formatDuration } from '../lib/units.ts';
 import { mendedHint } from './again.ts';
 import type { Journal, OperationOutcome, StepRecord, StepState } from './journal.ts';
@@ -49,9 +49,11 @@ export class Suspension extends Error {
   override readonly name = 'Suspension';
 }
 
-/** How often, and how far apart, a step is taken back before a person is asked. The engine may be restarting. */
+/** How often, and how far apart, a step is taken back before a person is asked. */
 const undoAttempts = 20;
 const undoPause = 3_000;
+/** What may be restarting, so that taking back is worth all attempts. */
+const passing: ReadonlySet<ErrorCode> = new Set(['engine_unreachable', 'edge_unreachable', 'database_unreachable']);
 
 /**
  * Runs planned steps in order; on a failure takes back, in reverse order, what was begun. Knows nothing about what the
@@ -208,7 +210,7 @@ export class Runner {
           return new ApplianceError('timeout', what, { cause: thrown });
         }
         const error = asApplianceError(thrown);
-        const worthWaiting = error.code === 'engine_unreachable' || error.code === 'edge_unreachable' || attempt < 3;
+        const worthWaiting = passing.has(error.code) || attempt < 3;
         // A step that asks for a person has tried for as long as it may.
         if (error.code === 'manual_intervention' || !worthWaiting || attempt >= undoAttempts) return error;
         await clock.sleep(undoPause);

@@ -66,6 +66,17 @@ export async function commitOf(
   if (!(await deps.repository.fetch(signal)))
     progress('the repository does not answer; going on with the copy kept here');
   const commit = await deps.repository.commitOf(tag);
+  const bundled = await deps.repository.bundled(tag);
+  if (bundled !== undefined && bundled !== commit && !acceptMovedTag) {
+    throw new ApplianceError(
+      'moved_tag',
+      `tag ${tag} names commit ${commit.slice(0, 12)} in the repository, but ${bundled.slice(0, 12)} in the bundle that was loaded`,
+      {
+        left: 'nothing was touched',
+        hint: `to deploy what the repository has: appliance deploy ${tag} --accept-moved-tag`,
+      },
+    );
+  }
   const known = deps.store.ofTag(tag);
   if (known && known.commit !== commit && !acceptMovedTag) {
     throw new ApplianceError(

@@ -60,7 +60,13 @@ export interface RestoreSteps {
   /** On a bare host: the snapshot that its files were made from. */
   readonly adoptRecovery: StepType<Record<string, never>>;
   readonly endRecovery: StepType<Record<string, never>>;
-  readonly finishRestore: StepType<{ readonly databases: DatabaseName[] }>;
+  readonly finishRestore: StepType<{
+    readonly databases: DatabaseName[];
+    /** Services. */
+    readonly declared: string[];
+    readonly models: boolean;
+    readonly config: boolean;
+  }>;
 }
 
 /** A database as a snapshot has it. */
@@ -336,14 +342,22 @@ export function planRecovery(
     ),
     ...replaceSteps(facts, { previous: schema, fresh: true }, steps),
     ...up.slice(core),
-    finishStep(facts, steps),
+    finishStep({ ...facts, models: null, config: false }, steps),
     steps.endRecovery.plan({}, { title: 'end the recovery', cause: 'everything is in place', deadline: 600_000 }),
   ];
 }
 
-export function finishStep({ databases }: Pick<RestoreFacts, 'databases'>, steps: RestoreSteps): PlannedStep {
+export function finishStep(
+  { databases, declared, models, config }: Pick<RestoreFacts, 'databases' | 'declared' | 'models' | 'config'>,
+  steps: Pick<RestoreSteps, 'finishRestore'>,
+): PlannedStep {
   return steps.finishRestore.plan(
-    { databases: databases.map(({ service, database }) => ({ service, database })) },
+    {
+      databases: databases.map(({ service, database }) => ({ service, database })),
+      declared: declared.map(({ service }) => service),
+      models: models !== null,
+      config,
+    },
     {
       title: 'remove what was replaced',
       cause: 'the proof has come; today is in the safety snapshot',

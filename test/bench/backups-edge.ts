@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openLab } from '../integration/edge-lab.ts';
 import { BackupLab } from '../support/backup-lab.ts';
-import { ThreadedLoad } from '../support/load-thread.ts';
+import { ForeignLoad } from '../support/load-process.ts';
 import { backupSizes } from './backup-sizes.ts';
 import { main, median, type Row, range } from './row.ts';
 
 export const about = `\
-Requests at the edge while a backup runs: 8 kept connections and 2 clients without, 20 ms apart, from a thread of their own, in front of a trivial backend.
+Requests at the edge while a backup runs: 8 kept connections and 2 clients without, 20 ms apart, from a process that goes before all others,
+as clients on another machine would, in front of a trivial backend.
 Each round measures as long without a backup as the backup took that follows, which stores models of new noise and a database,
 with the limits of processors and IO that everybody gets. The ratio of p95 is of the two halves of a round.`;
 
@@ -66,7 +67,7 @@ async function rounds(lab: BackupLab): Promise<Row> {
 }
 
 async function measured(work: () => Promise<unknown>): Promise<{ p95: number; lost: number }> {
-  const load = new ThreadedLoad({ port, path: '/', keepAlive: 8, fresh: 2, pause: 20, timed: true });
+  const load = new ForeignLoad({ port, path: '/', keepAlive: 8, fresh: 2, pause: 20, timed: true });
   try {
     await work();
   } catch (error) {

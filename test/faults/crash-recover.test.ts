@@ -1,8 +1,9 @@
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { z } from 'zod';
 import { Lab } from '../support/appliance.ts';
 
@@ -12,9 +13,10 @@ const name = 'crashrecover';
 const port = 29_560;
 const patience = 600_000;
 const eventSchema = z.object({ event: z.literal('step'), name: z.string(), state: z.string() });
-/** Where it dies: after some milliseconds, or in a step. */
+const restic = 'restic';
+/** Where it dies: after some milliseconds, as soon as restic runs, or in a step. */
 const deaths: readonly (number | string)[] = [
-  ...[600, 1_200, 2_600],
+  ...[600, 1_200, 2_600, restic],
   ...['start-core', 'adopt-recovery', 'load-database', 'swap-database', 'start-colour', 'finish-restore'],
 ];
 let lab: Lab;
@@ -23,6 +25,9 @@ let scratch: string;
 const docker = async (...argv: string[]) => (await execa('docker', argv)).stdout.trim();
 const sql = (text: string) =>
   docker('exec', `${name}-core-postgres-1`, 'psql', '-XqAt', '-U', 'routing', '-d', 'routing_ml', '-c', text);
+
+/** Containers of restic that a recovery has. */
+const containers = () => docker('ps', '--all', '--quiet', '--filter', 'name=^recovery-');
 
 /** @returns how it ended, and whether it was killed */
 async function recover(death?: number | string) {
@@ -38,12 +43,17 @@ async function recover(death?: number | string) {
   );
   const kill = (): void => void child.kill('SIGKILL');
   if (typeof death === 'number') setTimeout(kill, death).unref();
+  if (death === restic) void onceThere(containers).then(kill);
   for await (const line of child.iterable({ from: 'stdout' })) {
     const event = eventSchema.safeParse(JSON.parse(line)).data;
     if (event && event.name === death && event.state === 'running') setTimeout(kill, 150);
   }
   const { signal, exitCode, stdout, stderr } = await child;
   return { killed: signal === 'SIGKILL', exitCode, last: stdout.split('\n').at(-1) ?? '', stderr };
+}
+
+async function onceThere(list: () => Promise<string>): Promise<void> {
+  for (let tries = 0; tries < 2_000 && (await list()) === ''; tries += 1) await delay(20);
 }
 
 beforeAll(async () => {
@@ -59,11 +69,15 @@ beforeAll(async () => {
   }
   await cp(join(lab.root, 'lib/backups/repository'), join(scratch, 'repository'), { recursive: true });
   await writeFile(join(scratch, 'key'), await readFile(join(lab.root, 'lib/backups/key')), { mode: 0o600 });
-  await lab.destroy();
 }, patience);
 afterAll(async () => {
   await lab?.destroy();
   if (scratch !== undefined) await rm(scratch, { recursive: true, force: true });
+}, patience);
+
+beforeEach(async () => {
+  await lab.destroy();
+  await rm(join(scratch, 'root'), { recursive: true, force: true });
 }, patience);
 
 it.each(deaths)(
@@ -71,7 +85,6 @@ it.each(deaths)(
   { timeout: patience },
   async (death) => {
     const root = join(scratch, 'root');
-    await rm(root, { recursive: true, force: true });
     const first = await recover(death);
     expect(first.killed, `${first.last} ${first.stderr}`).toBe(true);
     const { exitCode, last, stderr } = await recover();
@@ -83,6 +96,20 @@ it.each(deaths)(
     expect([answer.status, answer.headers.get('x-appliance-release')]).toEqual([200, 'v1.0']);
     expect((await readdir(join(root, 'lib/backups'))).filter((entry) => /recover/.test(entry))).toEqual([]);
     expect(await readdir(join(root, 'lib/backups/restore')).catch(() => [])).toEqual([]);
-    await lab.destroy();
+    expect(await containers()).toBe('');
+    expect(await readdir(join(root, 'run/restic-recovery')).catch(() => [])).toEqual([]);
   },
 );
+
+it('two at once: one recovers, the other is told so and touches nothing', { timeout: patience }, async () => {
+  const first = recover();
+  await onceThere(containers);
+  const second = await recover();
+  expect(second.exitCode).toBe(5);
+  expect(JSON.parse(second.last)).toMatchObject({
+    error: { code: 'busy', message: expect.stringMatching(/backup recover by .* \(process \d+\)/) },
+  });
+  expect(await first).toMatchObject({ exitCode: 0 });
+  expect(await sql('SELECT count(*) FROM kept')).toBe('5000');
+  expect(await containers()).toBe('');
+});

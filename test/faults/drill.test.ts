@@ -109,7 +109,7 @@ describe('alerts drill', () => {
     const text = await readFile(lab.config, 'utf8');
     await writeFile(lab.config, text.replace('critical: [ops]', 'critical: []'));
     const { exitCode, result } = await drill();
-    expect([exitCode, result.error?.code]).toEqual([2, 'alerts_off']);
+    expect([exitCode, result.error?.code], JSON.stringify(result)).toEqual([2, 'alerts_off']);
     expect(result.steps.map(({ name, state }) => `${name} ${state}`)).toContain('stop-service pending');
     await writeFile(lab.config, text);
     expect((await lab.run(['alerts', 'drill', 'store', '--yes', '--json'])).exitCode).toBe(6);

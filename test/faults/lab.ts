@@ -14,6 +14,7 @@ import { type ContainerSummary, Engine } from '../../src/host/docker.ts';
 import { type Colour, otherColour } from '../../src/lib/colour.ts';
 import { pathsFor } from '../../src/lib/paths.ts';
 import { farFromNow } from '../support/night.ts';
+import { removeTraces } from '../support/traces.ts';
 import { type KillOrder, killOrderFile } from './kill-order.ts';
 
 const app = join(import.meta.dirname, 'app');
@@ -77,6 +78,7 @@ export class FaultLab {
   }
 
   static async make(options: LabOptions): Promise<FaultLab> {
+    await removeTraces(options.name);
     const lab = new FaultLab(await mkdtemp(join(tmpdir(), `${options.name}-`)), options);
     await cp(app, lab.repository, { recursive: true });
     await mkdir(join(lab.root, 'etc'));
@@ -279,18 +281,7 @@ export class FaultLab {
   /** Removes everything that the appliance made: containers, networks, volumes, images of its own name, files. */
   async destroy(): Promise<void> {
     await this.stopAgent('SIGKILL');
-    const { name } = this.options;
-    const list = async (...args: string[]) =>
-      (await execa('docker', args)).stdout.split('\n').filter((line) => line !== '');
-    const label = `label=appliance.name=${name}`;
-    const containers = await list('ps', '--all', '--quiet', '--filter', label);
-    if (containers.length > 0) await execa('docker', ['rm', '--force', '--volumes', ...containers]);
-    for (const network of await list('network', 'ls', '--quiet', '--filter', label))
-      await execa('docker', ['network', 'rm', network]);
-    for (const volume of await list('volume', 'ls', '--quiet', '--filter', label))
-      await execa('docker', ['volume', 'rm', volume]);
-    const images = [...(await list('images', '--format', '{{.Repository}}:{{.Tag}}', `appliance.local/${name}/*`))];
-    if (images.length > 0) await execa('docker', ['rmi', '--force', ...images]);
+    await removeTraces(this.options.name);
     await rm(this.root, { recursive: true, force: true });
   }
 

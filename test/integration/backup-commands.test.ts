@@ -231,7 +231,7 @@ describe('a restore of it (S1-63, S1-64)', { timeout }, () => {
   it('is refused before it begins where the service does not run', async () => {
     await execa('docker', ['stop', '--time', '1', container]);
     await expect(lab.restore(snapshot)).rejects.toMatchObject({
-      code: 'restore_failed',
+      code: 'database_unreachable',
       message: expect.stringContaining('does not run'),
       hint: expect.stringContaining('appliance up'),
     });

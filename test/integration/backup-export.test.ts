@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { backupExportSchema } from '../../src/api/backups.ts';
 import { BackupLab } from '../support/backup-lab.ts';
+import { unmount } from '../support/mounts.ts';
 
 // A snapshot as plain files, for the day when nobody has restic: everything in it is used without this program.
 const name = 'backupexport';
@@ -40,7 +41,7 @@ beforeAll(async () => {
 }, timeout);
 afterAll(async () => {
   await execa('docker', ['rm', '--force', '--volumes', fresh], { reject: false });
-  await execa('umount', ['--lazy', join(lab.root, 'disk')], { reject: false });
+  unmount(join(lab.root, 'disk'));
   await lab?.destroy();
 }, timeout);
 
@@ -170,7 +171,7 @@ describe('appliance backup export', { timeout }, () => {
         code: 'usage',
         left: expect.stringContaining('nothing was written'),
       });
-    await execa('umount', [disk]);
+    unmount(disk);
   });
 
   it('that is interrupted leaves nothing, and one that is killed leaves nothing to the next one', async () => {

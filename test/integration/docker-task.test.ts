@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,6 +26,7 @@ afterEach(async () => {
 });
 
 const task = (...argv: string[]) => ({
+  name: `docker-task-${randomUUID()}`,
   image: 'debian:trixie-slim',
   argv,
   mounts: [],
@@ -75,4 +77,14 @@ it('an engine that goes away is reported, not waited for', async () => {
   await delay(500);
   await proxy.cut();
   await outcome;
+}, 20_000);
+
+it('does not wait for one that tries again and again without a chance', async () => {
+  const trying = 'trap "exit 9" INT; echo "no space left" >&2; while :; do sleep 1; done';
+  const { exitCode, stderr } = await new Engine(proxy.path).runTask({
+    ...task('bash', '-c', trying),
+    timeout: 15_000,
+    hopeless: /no space/,
+  });
+  expect([exitCode, stderr]).toEqual([9, 'no space left\n']);
 }, 20_000);

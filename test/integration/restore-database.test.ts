@@ -14,7 +14,7 @@ import {
   swapDatabase,
 } from '../../src/capabilities/backups/restore-database.ts';
 import { loadRoles } from '../../src/capabilities/backups/restore-roles.ts';
-import type { RestoreServer } from '../../src/capabilities/backups/restore-server.ts';
+import { serverIn } from '../../src/capabilities/backups/restore-server.ts';
 import { Engine } from '../../src/host/docker.ts';
 
 // S1-63: the database of a snapshot takes the place of the one in use, on a real PostgreSQL, and goes back again.
@@ -25,11 +25,7 @@ const names = namesBeside('app', 'restore-0a1b2c3d4e');
 let directory: string;
 let dump: string;
 
-const server: RestoreServer = {
-  service: 'postgres',
-  user: 'app',
-  exec: (argv, options) => engine.execStream(container, { argv, ...options }),
-};
+const server = serverIn(engine, { service: 'postgres', user: 'app', container });
 
 async function sql(text: string, database = 'app'): Promise<string> {
   const argv = ['psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-U', 'app', '-d', database, '-c', text];

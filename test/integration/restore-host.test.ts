@@ -7,6 +7,7 @@ import { openState } from '../../src/agent/state.ts';
 import { pathsFor } from '../../src/lib/paths.ts';
 import { AuditLog } from '../../src/operations/audit.ts';
 import { Lab } from '../support/appliance.ts';
+import { removeTraces } from '../support/traces.ts';
 
 // S4-38: install.sh, a repository and the recovery key make a bare host the appliance that it was, with its data. The old
 // host is destroyed first; all that is left of it is a copy of the repository and the key.
@@ -36,27 +37,6 @@ const restore = (...more: readonly string[]) => install('--restore', repository(
 async function sql(text: string): Promise<string> {
   const argv = ['psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-U', 'routing', '-d', 'routing_ml', '-c', text];
   return (await execa('docker', ['exec', `${name}-core-postgres-1`, ...argv])).stdout.trim();
-}
-
-async function removeContainers(): Promise<void> {
-  const label = `label=appliance.name=${name}`;
-  for (const [list, remove] of [
-    [
-      ['ps', '--all', '--quiet'],
-      ['rm', '--force', '--volumes'],
-    ],
-    [
-      ['network', 'ls', '--quiet'],
-      ['network', 'rm'],
-    ],
-    [
-      ['volume', 'ls', '--quiet'],
-      ['volume', 'rm'],
-    ],
-  ] as const) {
-    const found = (await execa('docker', [...list, '--filter', label])).stdout.split('\n').filter(Boolean);
-    if (found.length > 0) await execa('docker', [...remove, ...found]);
-  }
 }
 
 beforeAll(async () => {
@@ -110,7 +90,7 @@ beforeAll(async () => {
 afterAll(async () => {
   if (scratch === undefined) return;
   await install('--uninstall');
-  await removeContainers();
+  await removeTraces(name);
   await lab?.destroy();
   await rm(scratch, { recursive: true, force: true });
 }, 300_000);

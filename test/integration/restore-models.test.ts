@@ -5,6 +5,7 @@ import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RestorePlans } from '../../src/agent/restore-plans.ts';
 import { BackupLab } from '../support/backup-lab.ts';
+import { unmount } from '../support/mounts.ts';
 
 // S1-63: what comes back of the files of a snapshot, whose it is then, and what a plan says of the rest.
 const timeout = 600_000;
@@ -41,7 +42,7 @@ beforeAll(async () => {
   snapshot = id;
 }, timeout);
 afterAll(async () => {
-  await execa('umount', ['--lazy', lab.paths.etc], { reject: false });
+  unmount(lab.paths.etc);
   await lab?.destroy();
 }, timeout);
 
@@ -105,6 +106,26 @@ describe('a restore of files', { timeout }, () => {
     expect(await readFile(model('tokenizer'), 'utf8')).toBe('a file');
   });
 
+  it('of the registry says that a directory is where its file belongs, and takes all of it back', async () => {
+    const registry = model('registry.db');
+    lab.close();
+    for (const end of ['', '-wal', '-shm']) await rm(`${registry}${end}`, { force: true });
+    await mkdir(registry);
+    await writeFile(join(registry, 'mine'), 'kept');
+    const { result, error } = await lab.restore(snapshot, 'registry', { skipSafety: true });
+    expect({ result, error }).toMatchObject({
+      result: 'rolled_back',
+      error: {
+        code: 'restore_failed',
+        message: expect.stringMatching(/registry\.db cannot be put in place: .* is no file/),
+      },
+    });
+    expect(await readFile(join(registry, 'mine'), 'utf8')).toBe('kept');
+    await rm(registry, { recursive: true });
+    expect((await lab.restore(snapshot, 'registry', { skipSafety: true })).result).toBe('done');
+    expect((await stat(registry)).isFile()).toBe(true);
+  });
+
   it('gives configuration back to whose it was', async () => {
     await writeFile(etc('app.env'), 'of today');
     await chown(etc('app.env'), 0, 0);
@@ -119,7 +140,7 @@ describe('a restore of files', { timeout }, () => {
     await execa('mount', ['--bind', lab.paths.etc, lab.paths.etc]);
     await execa('mount', ['-o', 'remount,ro,bind', lab.paths.etc]);
     const { result, error } = await lab.restore(snapshot, 'config', { skipSafety: true });
-    await execa('umount', [lab.paths.etc]);
+    unmount(lab.paths.etc);
     expect({ result, error }).toMatchObject({
       result: 'rolled_back',
       error: {

@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { farFromNow } from './night.ts';
+import { removeTraces } from './traces.ts';
 
 const project = resolve(import.meta.dirname, '../..');
 const source = join(project, 'src/main.ts');
@@ -45,6 +46,7 @@ export class Lab {
   }
 
   static async make(options: LabOptions): Promise<Lab> {
+    await removeTraces(options.name);
     const root = await mkdtemp(join(tmpdir(), `${options.name}-`));
     const lab = new Lab(root, options);
     const etc = join(root, 'etc');
@@ -131,18 +133,7 @@ export class Lab {
   /** Removes everything that the appliance made: containers, networks, volumes, images of its own name, files. */
   async destroy(): Promise<void> {
     await this.stopAgent();
-    const { name } = this.options;
-    const list = async (...args: string[]) =>
-      (await execa('docker', args)).stdout.split('\n').filter((line) => line !== '');
-    const label = `label=appliance.name=${name}`;
-    const containers = await list('ps', '--all', '--quiet', '--filter', label);
-    if (containers.length > 0) await execa('docker', ['rm', '--force', '--volumes', ...containers]);
-    for (const network of await list('network', 'ls', '--quiet', '--filter', label))
-      await execa('docker', ['network', 'rm', network]);
-    for (const volume of await list('volume', 'ls', '--quiet', '--filter', label))
-      await execa('docker', ['volume', 'rm', volume]);
-    const images = await list('images', '--format', '{{.Repository}}:{{.Tag}}', `appliance.local/${name}/*`);
-    if (images.length > 0) await execa('docker', ['rmi', '--force', ...images]);
+    await removeTraces(this.options.name);
     await rm(this.root, { recursive: true, force: true });
   }
 }

@@ -204,7 +204,7 @@ async function dumpAnew(
   call: DumpCall,
 ): Promise<Dumped> {
   await dumps.forget(file);
-  const onBytes = throttled((bytes) => call.progress(`${server.service}/${database}: ${formatBytes(bytes)} dumped`));
+  const onBytes = (bytes: number) => call.progress(`${server.service}/${database}: ${formatBytes(bytes)} dumped`);
   return dumpPostgres(server, database, join(dumps.directory, file), { ...call, onBytes });
 }
 
@@ -215,9 +215,10 @@ async function other(
   call: DumpCall,
 ): Promise<BackupComponent> {
   const path = join(directory, 'dump');
-  const onBytes = throttled((bytes) => call.progress(`${service}: ${formatBytes(bytes)} dumped`));
+  const onBytes = (bytes: number) => call.progress(`${service}: ${formatBytes(bytes)} dumped`);
   const { exitCode, stderr, bytes, sha256 } = await dumpInto({ container }, commands.dump, join(staging, path), {
     ...call,
+    shell: false,
     onBytes,
   });
   if (exitCode !== 0 || bytes === 0) {
@@ -247,15 +248,4 @@ function notRunning(service: string): ApplianceError {
     left: 'no snapshot was made; the snapshots before it are untouched',
     hint: 'start it: appliance up; then run it again: appliance backup now',
   });
-}
-
-/** Calls at most once a second. */
-function throttled(tell: (bytes: number) => void): (bytes: number) => void {
-  let last = 0;
-  return (bytes) => {
-    const now = performance.now();
-    if (now - last < 1_000) return;
-    last = now;
-    tell(bytes);
-  };
 }

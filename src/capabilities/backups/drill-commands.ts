@@ -1,4 +1,3 @@
-import { createReadStream } from 'node:fs';
 import type { DatabaseCommands } from '../../config/backups.ts';
 import type { Engine } from '../../host/docker.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -23,7 +22,7 @@ export interface DeclaredService {
 }
 
 export interface DrillCommandsDeps {
-  readonly engine: Pick<Engine, 'startTwin' | 'execStream' | 'inspect' | 'remove'>;
+  readonly engine: Pick<Engine, 'startTwin' | 'execStream' | 'execFrom' | 'inspect' | 'remove'>;
   readonly clock: Clock;
   /** Labels by which its container is found again. */
   readonly labels: Readonly<Record<string, string>>;
@@ -56,8 +55,8 @@ export async function drillCommands(
     progress(`${service}: a fresh server starts`);
     if (!(await isReady(twin, commands, deps, signal))) return alone;
     progress(`${service}: its restore command runs`);
-    const stdin = createReadStream(dump);
-    const { exitCode, stderr } = await engine.execStream(twin, { argv: commands.restore, stdin, timeout, signal });
+    const request = { argv: commands.restore, file: dump, timeout, signal };
+    const { exitCode, stderr } = await engine.execFrom(twin, request);
     if (exitCode !== 0) {
       const said = stderr.trim().slice(-300) || 'it gave no reason';
       const observed = `its restore command ended with exit status ${exitCode}: ${said}`;

@@ -6,7 +6,7 @@ import { ApplianceError } from '../../lib/errors.ts';
 import type { Finding } from '../../lib/verdict.ts';
 import type { BackupComponent } from './manifest.ts';
 import { countRows, loadDatabase } from './restore-database.ts';
-import type { RestoreServer } from './restore-server.ts';
+import { type RestoreServer, serverIn } from './restore-server.ts';
 import { rowDifferences } from './rows.ts';
 
 /** Milliseconds until a fresh server must answer, its first start included. */
@@ -18,7 +18,7 @@ const rolesTimeout = 60_000;
 const password = 'of-a-drill';
 
 export interface DrillServerDeps {
-  readonly engine: Pick<Engine, 'startThrowaway' | 'execStream' | 'exec' | 'inspect' | 'remove'>;
+  readonly engine: Pick<Engine, 'startThrowaway' | 'execStream' | 'execFrom' | 'exec' | 'inspect' | 'remove'>;
   readonly clock: Clock;
   /** Labels by which its containers are found again. */
   readonly labels: Readonly<Record<string, string>>;
@@ -59,11 +59,7 @@ export async function drillDatabases(
     processors,
   });
   try {
-    const server: RestoreServer = {
-      service,
-      user,
-      exec: (argv, options) => engine.execStream(id, { argv, ...options }),
-    };
+    const server = serverIn(engine, { service, user, container: id });
     progress(`${service}: a fresh server starts`);
     await ready(id, user, deps, signal);
     await loadRoles(server, join(directory, 'databases', service, 'roles.sql'), signal);

@@ -1,8 +1,5 @@
-import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { PassThrough, Transform, type TransformCallback } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { open, rm, stat } from 'node:fs/promises';
+import { copyFiles } from '../../host/copy-files.ts';
 import type { Engine } from '../../host/docker.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 
@@ -47,8 +44,7 @@ ORDER BY 1`;
 /**
  * One session of psql exports its view of the database; pg_dump and the counts use it, so that both agree whatever is
  * written meanwhile. The dump goes to standard output, everything else to standard error. Uncompressed: restic finds
- * what is equal to yesterday, and compresses what is not. `dd` makes large pieces of small ones: the engine passes each on
- * by itself, and that is what takes the time.
+ * what is equal to yesterday, and compresses what is not.
  */
 const dumpScript = `set -eu
 export PGDATABASE="$2" BACKUP_USER="$1"
@@ -60,7 +56,7 @@ SELECT pg_export_snapshot() AS snapshot \\gset
 \\setenv BACKUP_SNAPSHOT :snapshot
 SELECT '${mark} version ' || current_setting('server_version');
 SELECT '${mark} rows ' || name || E'\\t' || rows FROM (${countRowsSql}) AS counted;
-\\! { pg_dump --format=custom --compress=0 --no-password --lock-wait-timeout=60s -U "$BACKUP_USER" --snapshot="$BACKUP_SNAPSHOT" </dev/null; echo "${mark} dump $?" >&2; } | dd bs=64k iflag=fullblock >&3 2>/dev/null
+\\! pg_dump --format=custom --compress=0 --no-password --lock-wait-timeout=60s -U "$BACKUP_USER" --snapshot="$BACKUP_SNAPSHOT" </dev/null >&3; echo "${mark} dump $?" >&2
 COMMIT;
 EOF`;
 
@@ -142,12 +138,12 @@ export async function dumpPostgres(
   call: Call & { readonly onBytes: (bytes: number) => void },
 ): Promise<Dumped> {
   const argv = ['sh', '-c', dumpScript, 'sh', server.user, database];
-  const { stderr, exitCode, bytes, sha256, head } = await dumpInto(server, argv, to, call);
+  const { stderr, exitCode, bytes, sha256 } = await dumpInto(server, argv, to, { ...call, shell: true });
   const marks = stderr
     .split('\n')
     .flatMap((line) => (line.startsWith(`${mark} `) ? [line.slice(mark.length + 1)] : []));
   const value = (name: string) => marks.find((line) => line.startsWith(`${name} `))?.slice(name.length + 1);
-  if (exitCode !== 0 || value('dump') !== '0' || head !== 'PGDMP') {
+  if (exitCode !== 0 || value('dump') !== '0' || (await beginning(to, 5)) !== 'PGDMP') {
     await rm(to, { force: true });
     throw dumpFailed(`${server.service}/${database}`, stderr);
   }
@@ -176,63 +172,44 @@ export async function dumpRoles(
   call: Call,
 ): Promise<{ bytes: number; sha256: string }> {
   const argv = ['sh', '-c', rolesScript, 'sh', server.user, server.database];
-  const { exitCode, stderr, bytes, sha256 } = await dumpInto(server, argv, to, { ...call, onBytes: () => undefined });
+  const { exitCode, stderr, bytes, sha256 } = await dumpInto(server, argv, to, { ...call, shell: true });
   if (exitCode === 0 && bytes > 0) return { bytes, sha256 };
   await rm(to, { force: true });
   throw dumpFailed(`the accounts of ${server.service}`, stderr);
 }
 
 /**
- * Runs a command in a container and writes its output into a file, which is synced.
+ * Runs a command in a container and writes its output into a file, which is synced and read back for its hash.
+ * @param shell whether the container has one: large dumps pass the engine by then
  * @throws ApplianceError `disk_full`, `timeout`, `engine_unreachable`; the signal's reason. There is no file then
  */
 export async function dumpInto(
   { container }: { readonly container: string },
   argv: readonly string[],
-  to: string,
-  { engine, signal, timeout, onBytes }: Call & { readonly onBytes: (bytes: number) => void },
-): Promise<{ exitCode: number; stderr: string; bytes: number; sha256: string; head: string }> {
-  const stdout = new PassThrough();
-  const digest = new Digest(onBytes);
-  const written = pipeline(stdout, digest, createWriteStream(to, { flags: 'w', mode: 0o600, flush: true }));
-  written.catch((error: unknown) => stdout.destroy(error instanceof Error ? error : undefined));
+  file: string,
+  { engine, ...call }: Call & { readonly shell: boolean; readonly onBytes?: (bytes: number) => void },
+): Promise<{ exitCode: number; stderr: string; bytes: number; sha256: string }> {
   try {
-    const { exitCode, stderr } = await engine.execStream(container, { argv, stdout, timeout, signal });
-    await written;
-    return { exitCode, stderr, bytes: digest.bytes, sha256: digest.hash.digest('hex'), head: digest.head };
+    const said = await engine.execInto(container, { argv, file, ...call });
+    const { size } = await stat(file);
+    const [written] = await copyFiles([{ from: file, size }], call.signal);
+    if (!written) throw new Error(`${file} was not read`);
+    return { ...said, ...written };
   } catch (error) {
-    stdout.destroy();
-    const cause = await written.then(
-      () => error,
-      (why: unknown) => why,
-    );
-    await rm(to, { force: true });
-    signal.throwIfAborted();
-    throw isPremature(cause) ? error : cause;
+    await rm(file, { force: true });
+    call.signal.throwIfAborted();
+    throw error;
   }
 }
 
-const isPremature = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
-
-/** Counts and hashes what flows through. */
-class Digest extends Transform {
-  bytes = 0;
-  head = '';
-  readonly hash = createHash('sha256');
-  readonly #onBytes: (bytes: number) => void;
-
-  constructor(onBytes: (bytes: number) => void) {
-    super();
-    this.#onBytes = onBytes;
-  }
-
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    if (this.head.length < 5) this.head = (this.head + chunk.toString('latin1', 0, 5)).slice(0, 5);
-    this.bytes += chunk.length;
-    this.hash.update(chunk);
-    this.#onBytes(this.bytes);
-    done(null, chunk);
+/** The first characters of a file. */
+async function beginning(file: string, length: number): Promise<string> {
+  const handle = await open(file);
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, 0);
+    return buffer.toString('latin1', 0, bytesRead);
+  } finally {
+    await handle.close();
   }
 }
 

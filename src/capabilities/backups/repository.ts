@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { z } from 'zod';
 import type { TaskMount } from '../../host/docker-task.ts';
-import { isLocal, type Restic, type ResticRun, type ResticTarget, secondRunMark } from '../../host/restic.ts';
+import { isLocal, type Restic, type ResticRun, type ResticTarget } from '../../host/restic.ts';
 import { ApplianceError, messageOf, systemCode } from '../../lib/errors.ts';
 import { type BackupKind, type BackupManifest, parseManifest } from './manifest.ts';
-import { messages, type Progress } from './restic-output.ts';
+import { eachRun, lastTry, messages, type Progress } from './restic-output.ts';
 import {
   damagedTag,
   marksToCopy,
@@ -37,6 +37,8 @@ export interface Stored {
   readonly seconds: number;
   /** Its manifest as it was read back at once; null when that could not be done. */
   readonly manifest: string | null;
+  /** The part of all data that was read back at once and is whole, as in `Repository.check`. */
+  readonly readBack?: string | undefined;
 }
 
 /** What a check has found. */
@@ -109,9 +111,10 @@ export class Repository {
     const request = { args, what: 'look for the repository', signal, answers: [10], readOnly: true, timeout: patience };
     const exit = await this.#run(request).catch((error: unknown) => {
       if (!(error instanceof ApplianceError) || error.code !== 'timeout') throw error;
+      const why = lastTry(error.cause) ?? 'nothing came';
       throw new ApplianceError(
         'backup_target',
-        `the target ${target.name} does not answer: nothing came for ${patience / 1_000} s`,
+        `the target ${target.name} does not answer as it should for ${patience / 1_000} s: ${why}`,
         {
           left: 'the snapshots before it are untouched',
           hint: 'look at the network and at its credentials; the next run sends what is missing',
@@ -163,27 +166,25 @@ export class Repository {
   }
 
   /**
-   * Stores mounted directories as one snapshot, and reads its manifest back in the same container. Unchanged files are known
-   * by size, mtime, ctime and inode.
+   * Stores mounted directories as one snapshot, and reads its manifest back in the same container, and a part of all data
+   * where that is asked for. Unchanged files are known by size, mtime, ctime and inode.
+   * @param about.readData as in `check`
    * @throws ApplianceError `backup_failed` when a file could not be read; no snapshot is left of it then. All of `Restic.run`
    */
   async store(
-    about: { id: string; kind: BackupKind; protect: boolean; time: number },
+    about: { id: string; kind: BackupKind; protect: boolean; time: number; readData?: string | undefined },
     mounts: readonly TaskMount[],
     { signal, progress, readAll, exclude }: Call & { readonly readAll: boolean; readonly exclude: readonly string[] },
   ): Promise<Stored> {
     const { name } = this.#deps;
+    const { readData } = about;
     const paths = ['/snapshot', ...(mounts.some(({ to }) => to === '/models') ? ['/models'] : [])];
     let stored: z.output<typeof storedSchema> | undefined;
+    let complete = false;
+    const manifest: string[] = [];
     const onMessage = messages(progress, (message) => {
       stored = storedSchema.safeParse(message).data ?? stored;
     });
-    let manifest: string[] | undefined;
-    const onLine = (line: string): void => {
-      if (manifest) manifest.push(line);
-      else if (line === secondRunMark) manifest = [];
-      else onMessage(line);
-    };
     const tags = tagsOf({ name, ...about });
     const request = {
       args: [
@@ -193,19 +194,25 @@ export class Repository {
         ...exclude.flatMap((path) => ['--exclude', path]),
         ...paths,
       ],
-      second: ['dump', '--tag', `backup:${about.id}`, 'latest', manifestPath],
+      // Without locks: one of a dead run would make this go back to the beginning. Only a success counts.
+      after: [
+        { args: ['dump', '--tag', `backup:${about.id}`, 'latest', manifestPath], readOnly: true },
+        ...(readData === undefined ? [] : [{ args: checkArguments(readData), readOnly: true }]),
+      ],
       what: 'store the snapshot',
       signal,
       mounts,
       prompt: ['pre-deploy', 'pre-migration', 'safety'].includes(about.kind),
-      onLine,
+      onLine: eachRun([onMessage, (line) => manifest.push(line)], () => {
+        complete = true;
+      }),
     };
     let whole = true;
     await this.#run(request).catch(async (error: unknown) => {
       signal.throwIfAborted();
       // It was stored; whoever proves it says why it cannot be read.
       whole = false;
-      if (stored && manifest) return;
+      if (stored && complete) return;
       if (stored) await this.forget([stored.snapshot_id], signal);
       throw error;
     });
@@ -215,7 +222,8 @@ export class Repository {
       bytes: stored.total_bytes_processed,
       added: stored.data_added_packed,
       seconds: stored.total_duration,
-      manifest: whole && manifest ? manifest.join('\n') : null,
+      manifest: whole ? manifest.join('\n') : null,
+      readBack: whole ? readData : undefined,
     };
   }
 
@@ -304,14 +312,12 @@ export class Repository {
    * @throws ApplianceError all of `Restic.run` where no check was made
    */
   async check({ readData, signal }: { readData?: string | undefined; signal: AbortSignal }): Promise<Checked> {
-    const read =
-      readData === undefined ? [] : readData === 'all' ? ['--read-data'] : [`--read-data-subset=${readData}`];
     let found: z.output<typeof checkedSchema> | undefined;
     const onLine = messages(undefined, (message) => {
       found = checkedSchema.safeParse(message).data ?? found;
     });
     try {
-      await this.#run({ args: ['check', '--json', ...read], what: 'check the repository', signal, onLine });
+      await this.#run({ args: checkArguments(readData), what: 'check the repository', signal, onLine });
       return { whole: true, brokenPacks: [] };
     } catch (error) {
       if (!found || found.num_errors === 0) throw error;
@@ -445,6 +451,12 @@ export class Repository {
       return run();
     }
   }
+}
+
+/** @param readData as in `Repository.check` */
+function checkArguments(readData: string | undefined): string[] {
+  const read = readData === undefined ? [] : readData === 'all' ? ['--read-data'] : [`--read-data-subset=${readData}`];
+  return ['check', '--json', ...read];
 }
 
 /** A disk that was mounted read-only: restic would try to write to it for a quarter of an hour. */

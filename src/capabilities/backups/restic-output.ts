@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { nextRunMark } from '../../host/restic.ts';
 
 /** How far restic is. Sizes are bytes. */
 export interface Progress {
@@ -14,6 +15,29 @@ const statusSchema = z.object({
   bytes_done: z.number().optional(),
   bytes_restored: z.number().optional(),
 });
+
+/**
+ * Takes the output of several runs in one container apart.
+ * @param readers one for the lines of each run
+ * @param onEnd told of each run that has ended well, and that another one begins
+ */
+export function eachRun(readers: readonly ((line: string) => void)[], onEnd: () => void): (line: string) => void {
+  let run = 0;
+  return (line) => {
+    if (line !== nextRunMark) return readers[run]?.(line);
+    run += 1;
+    onEnd();
+  };
+}
+
+/** Why restic is trying something again, as it said last; undefined where it said nothing of the kind. */
+export function lastTry(said: unknown): string | undefined {
+  if (typeof said !== 'string') return undefined;
+  return said
+    .split('\n')
+    .flatMap((line) => /retrying after [^:]*: (.+)$/.exec(line)?.[1] ?? [])
+    .at(-1);
+}
 
 /** Reads JSON messages of restic, a line each, and tells of progress. */
 export function messages(

@@ -1,4 +1,4 @@
-import { createReadStream, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -11,6 +11,7 @@ import type { Finding } from '../../lib/verdict.ts';
 import { defineStep, type StepContext } from '../../operations/step.ts';
 import { type DeclaredService, type DrillCommandsDeps, drillCommands, isReady } from './drill-commands.ts';
 import { dumpInto, parseRows } from './postgres.ts';
+import { keptIn } from './restore-leftovers.ts';
 import { stagingOf } from './restore-stage.ts';
 import { lostRows } from './rows.ts';
 
@@ -19,7 +20,7 @@ type Schema = z.output<typeof schemaState>;
 export interface CommandRestoreDeps {
   /** Directory for what is being restored. */
   readonly directory: string;
-  /** A running service with commands of its own. @throws ApplianceError `restore_failed` where there is none */
+  /** A running service with commands of its own. @throws ApplianceError `database_unreachable` where there is none */
   readonly declared: (service: string, signal: AbortSignal) => Promise<DeclaredService>;
   /** Remembers which schema the database has. */
   readonly setSchema: (schema: Schema) => void;
@@ -50,7 +51,7 @@ const patience = 60_000;
 export function createCommandSteps(deps: CommandRestoreDeps) {
   const { engine, clock, labels, timeout } = deps.trial;
   const before = (operation: string, service: string): string =>
-    join(stagingOf(deps.directory, operation), 'before-databases', service);
+    join(stagingOf(deps.directory, operation), keptIn.databases, service);
   /** Says that the restore command was started, so that what is taken back knows whether anything was changed. */
   const begun = (operation: string, service: string): string => `${before(operation, service)}.begun`;
 
@@ -70,8 +71,8 @@ export function createCommandSteps(deps: CommandRestoreDeps) {
   const load = async (declared: DeclaredService, dump: string, signal: AbortSignal): Promise<void> => {
     await alone(declared, signal);
     const { service, container, commands } = declared;
-    const stdin = createReadStream(dump);
-    const { exitCode, stderr } = await engine.execStream(container, { argv: commands.restore, stdin, timeout, signal });
+    const request = { argv: commands.restore, file: dump, timeout, signal };
+    const { exitCode, stderr } = await engine.execFrom(container, request);
     if (exitCode === 0) return;
     throw new ApplianceError(
       'restore_failed',
@@ -119,7 +120,7 @@ export function createCommandSteps(deps: CommandRestoreDeps) {
         const { container, commands } = await deps.declared(service, signal);
         const to = before(operation, service);
         await mkdir(join(to, '..'), { recursive: true, mode: 0o700 });
-        const call = { engine, signal, timeout, onBytes: () => undefined };
+        const call = { engine, signal, timeout, shell: false };
         const { exitCode, stderr, bytes } = await dumpInto({ container }, commands.dump, `${to}.part`, call);
         if (exitCode === 0 && bytes > 0) {
           await rename(`${to}.part`, to);

@@ -1,4 +1,3 @@
-import { createReadStream } from 'node:fs';
 import { countRowsSql, parseRows } from './postgres.ts';
 import { loadProperties } from './restore-properties.ts';
 import { type RestoreServer, restoreFailed } from './restore-server.ts';
@@ -21,6 +20,18 @@ export function namesBeside(database: string, operation: string): { readonly loa
     return `${cut(database, longestName - Buffer.byteLength(end))}${end}`;
   };
   return { loaded: named('restore'), before: named('before') };
+}
+
+/**
+ * Databases that any restore of one has left beside it: this one, and earlier ones that ended with a person to decide.
+ * @throws ApplianceError `restore_failed`
+ */
+export async function allBeside(server: RestoreServer, database: string, signal: AbortSignal): Promise<string[]> {
+  const found = await query(server, database, 'SELECT datname FROM pg_database', signal);
+  return found.filter((candidate) => {
+    const suffix = /__(?:restore|before)_([0-9a-z]+)$/.exec(candidate)?.[1];
+    return suffix !== undefined && Object.values(namesBeside(database, suffix)).includes(candidate);
+  });
 }
 
 function cut(text: string, bytes: number): string {
@@ -59,11 +70,7 @@ export async function loadDatabase(
     signal,
   );
   const argv = ['pg_restore', '--exit-on-error', '--no-password', '-U', server.user, '-d', loaded];
-  const { exitCode, stderr } = await server.exec(argv, {
-    stdin: createReadStream(wish.dump),
-    timeout: wish.timeout,
-    signal,
-  });
+  const { exitCode, stderr } = await server.execFrom(argv, { file: wish.dump, timeout: wish.timeout, signal });
   if (exitCode !== 0) throw restoreFailed(server, `pg_restore ended with exit status ${exitCode}`, stderr);
   await loadProperties(server, wish);
   // Plans of a database without statistics are slow, and nobody would know why.

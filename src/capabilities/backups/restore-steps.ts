@@ -8,7 +8,16 @@ import { defineStep } from '../../operations/step.ts';
 import { placing } from './in-the-way.ts';
 import { type CommandRestoreDeps, createCommandSteps, schemaState } from './restore-commands.ts';
 import { type ConfigTargets, configFiles, placeConfig, unplaceConfig } from './restore-config.ts';
-import { countRows, dropDatabase, loadDatabase, namesBeside, swapBack, swapDatabase } from './restore-database.ts';
+import {
+  allBeside,
+  countRows,
+  dropDatabase,
+  loadDatabase,
+  namesBeside,
+  swapBack,
+  swapDatabase,
+} from './restore-database.ts';
+import { clearEarlier, keptIn } from './restore-leftovers.ts';
 import {
   placeLoose,
   placeRegistry,
@@ -24,7 +33,7 @@ import { clear, modelStagingOf, type StageDeps, stageRestore, stagingOf } from '
 import { rowDifferences } from './rows.ts';
 
 export interface RestoreDeps extends StageDeps, CommandRestoreDeps {
-  /** The running database server of a core service. @throws ApplianceError `service_not_found`, `restore_failed` */
+  /** The running database server of a core service. @throws ApplianceError `database_unreachable` */
   readonly server: (service: string, signal: AbortSignal) => Promise<RestoreServer>;
   /** Does something while nobody of this process has the registry of models open. */
   readonly withoutRegistry: (work: () => void) => void;
@@ -182,26 +191,32 @@ export function createRestoreSteps(deps: RestoreDeps) {
       async apply(_, { operation }) {
         const directory = stagingOf(deps.directory, operation);
         const files = await configFiles(join(directory, 'snapshot'), deps.config);
-        await placeConfig(files, join(directory, 'before'));
+        await placeConfig(files, join(directory, keptIn.config));
         return `${files.length} files of the configuration are as in the snapshot`;
       },
       async undo(_, { operation }) {
         const directory = stagingOf(deps.directory, operation);
         const files = await configFiles(join(directory, 'snapshot'), deps.config);
-        await unplaceConfig(files, join(directory, 'before'));
+        await unplaceConfig(files, join(directory, keptIn.config));
       },
     }),
 
     finishRestore: defineStep({
       action: 'finish-restore',
-      args: z.object({ databases: z.array(databaseSchema) }),
-      async apply({ databases }, context) {
+      args: z.object({
+        databases: z.array(databaseSchema),
+        declared: z.array(z.string()).default([]),
+        models: z.boolean().default(false),
+        config: z.boolean().default(false),
+      }),
+      async apply({ databases, ...parts }, context) {
         for (const { service, database } of databases) {
           const server = await deps.server(service, context.signal);
-          for (const which of Object.values(namesBeside(database, context.operation)))
+          for (const which of await allBeside(server, database, context.signal))
             await dropDatabase(server, database, which, context.signal);
         }
         await clear(deps, context);
+        await clearEarlier(deps, parts, context);
         return 'what was replaced is in the safety snapshot';
       },
     }),

@@ -10,7 +10,14 @@ import { defineStep, type StepContext } from '../../operations/step.ts';
 import { anomalies } from './anomalies.ts';
 import { bindModels, type CollectDeps, collect, modelsSignature, mountsOf, stagingOf } from './collect.ts';
 import { forgetSnapshots } from './forget.ts';
-import { type BackupManifest, backupIdPattern, backupKinds, backupManifestSchema, parseManifest } from './manifest.ts';
+import {
+  type BackupKind,
+  type BackupManifest,
+  backupIdPattern,
+  backupKinds,
+  backupManifestSchema,
+  parseManifest,
+} from './manifest.ts';
 import { damagedModels } from './models.ts';
 import { copyOffsite } from './offsite.ts';
 import { damagedRepository, type Stored } from './repository.ts';
@@ -34,8 +41,8 @@ export function createBackupSteps(deps: BackupStepDeps) {
   const { store, clock } = deps;
   /** When each began, by the clock that is never set. */
   const began = new Map<string, number>();
-  /** Manifests that were read back when their snapshots were stored. */
-  const readBack = new Map<string, BackupManifest>();
+  /** What was read back when snapshots were stored: their manifests, and a part of all data. */
+  const readBack = new Map<string, { readonly manifest: BackupManifest; readonly part: string | undefined }>();
   return {
     collectSnapshot: defineStep({
       action: 'collect-snapshot',
@@ -65,11 +72,14 @@ export function createBackupSteps(deps: BackupStepDeps) {
       args: about,
       async apply(wish: About, context) {
         await deps.local.ensure(context.signal, { make: true });
-        const stored = (await storedBefore(deps, wish, context)) ?? (await storeUnchanged(deps, wish, context));
+        const stored =
+          (await storedBefore(deps, wish, context)) ??
+          (await storeUnchanged(deps, { ...wish, readData: partToRead(deps, wish.kind) }, context));
         const since = began.get(wish.id);
         const seconds = since === undefined ? stored.seconds : (clock.monotonic() - since) / 1_000;
         store.stored(wish.id, { seconds, bytes: stored.bytes, added: stored.added });
-        if (stored.manifest !== null) readBack.set(wish.id, parseManifest(stored.manifest));
+        if (stored.manifest !== null)
+          readBack.set(wish.id, { manifest: parseManifest(stored.manifest), part: stored.readBack });
         await rm(stagingOf(deps, wish.id), { recursive: true, force: true });
         const rate = stored.seconds > 0 ? `, ${formatBytes(stored.bytes / stored.seconds)}/s` : '';
         return `${formatBytes(stored.bytes)} in ${formatDuration(stored.seconds * 1_000)}${rate}; ${formatBytes(stored.added)} were new`;
@@ -81,30 +91,33 @@ export function createBackupSteps(deps: BackupStepDeps) {
       action: 'verify-snapshot',
       args: about,
       async apply({ id, kind }: About, context) {
-        const manifest = readBack.get(id) ?? (await manifestThere(deps, id, context.signal));
+        const known = readBack.get(id);
         readBack.delete(id);
+        const manifest = known?.manifest ?? (await manifestThere(deps, id, context.signal));
         const expected = store.get(id)?.manifest;
         if (expected && JSON.stringify(manifest) !== JSON.stringify(backupManifestSchema.parse(expected)))
           throw new ApplianceError('backup_damaged', `the manifest of ${id} is not what was stored`, {
             left: 'the snapshots before it are untouched',
             hint: 'prove the repository: appliance backup verify; then run it again: appliance backup now',
           });
-        // A deploy waits for this; the nightly reads data back.
-        if (kind === 'pre-deploy' || kind === 'pre-migration') {
-          store.verified(id);
-          return 'its manifest is read back';
-        }
-        const { parts } = deps.config.check;
-        const part = (Math.floor(clock.now() / day) % parts) + 1;
-        await checkRepository(deps, `${part}/${parts}`, context.signal);
+        const part = known?.part ?? partToRead(deps, kind);
+        if (part !== known?.part) await checkRepository(deps, part, context.signal);
         store.verified(id);
-        return `part ${part} of ${parts} of the repository was read back and is whole`;
+        if (part === undefined) return 'its manifest is read back';
+        return `part ${part.replace('/', ' of ')} of the repository was read back and is whole`;
       },
     }),
 
     copyOffsite: copyOffsite(deps),
     forgetSnapshots: forgetSnapshots(deps),
   };
+}
+
+/** The part of all data that is read back, another one each day; none where a deploy waits. */
+function partToRead({ config, clock }: BackupStepDeps, kind: BackupKind): string | undefined {
+  if (kind === 'pre-deploy' || kind === 'pre-migration') return undefined;
+  const { parts } = config.check;
+  return `${(Math.floor(clock.now() / day) % parts) + 1}/${parts}`;
 }
 
 /** Of a snapshot that an earlier process has stored. */
@@ -167,8 +180,11 @@ async function storedBefore(deps: BackupStepDeps, { id }: About, context: StepCo
   return undefined;
 }
 
+/** A snapshot to be stored. @param readData the part of all data that is read back in the same go */
+type Wish = About & { readonly readData: string | undefined };
+
 /** Stores until the models directory was the same before and after. */
-async function storeUnchanged(deps: BackupStepDeps, wish: About, context: StepContext): Promise<Stored> {
+async function storeUnchanged(deps: BackupStepDeps, wish: Wish, context: StepContext): Promise<Stored> {
   const staging = stagingOf(deps, wish.id);
   let manifest = await readJson(join(staging, 'manifest.json'), backupManifestSchema);
   if (!manifest)
@@ -202,14 +218,17 @@ async function storeUnchanged(deps: BackupStepDeps, wish: About, context: StepCo
 }
 
 /** Runs restic; a damaged repository is repaired first, and everything is read anew, so that lost data come back. */
-async function storeOnce(deps: BackupStepDeps, wish: About, context: StepContext): Promise<Stored> {
+async function storeOnce(deps: BackupStepDeps, wish: Wish, context: StepContext): Promise<Stored> {
   const { local, store, clock } = deps;
   const { mounts, exclude } = await mountsOf(deps, wish.id);
   const time = store.get(wish.id)?.began ?? clock.now();
   const progress = ({ share, done, total }: { share: number; done: number; total: number }): void =>
     context.progress(`${Math.floor(share * 100)} % of ${formatBytes(total)}, ${formatBytes(done)} read`);
-  const run = (readAll: boolean): Promise<Stored> =>
-    local.store({ ...wish, time }, mounts, { signal: context.signal, progress, readAll, exclude });
+  const run = (readAll: boolean): Promise<Stored> => {
+    // What is being repaired is read back when that is done.
+    const readData = readAll ? undefined : wish.readData;
+    return local.store({ ...wish, time, readData }, mounts, { signal: context.signal, progress, readAll, exclude });
+  };
   const repairFirst = async (packs: readonly string[]): Promise<Stored> => {
     context.progress('the repository is damaged; repair it and store everything again');
     await local.repair(packs, context.signal);

@@ -11,6 +11,8 @@ export interface RetainDeps {
   readonly engine: Pick<Engine, 'images' | 'removeImage'>;
   /** Names that images bear for the sake of a release: `appliance.local/<name>/*`. */
   readonly imagePattern: string;
+  /** Whether a bundle has brought the image of that name for a tag. */
+  readonly isBundled: (name: string, tag: string) => boolean;
   readonly stateOf: (id: string) => Promise<ReleaseState>;
   readonly limits: { readonly releases: number; readonly bytes: number };
 }
@@ -28,7 +30,10 @@ export function retain(deps: RetainDeps) {
       let freed = 0;
       for (const { id, tag } of decisions.filter(({ keep }) => !keep)) {
         progress(`removing the images of ${tag}`);
-        freed += await removeImages(deps, id);
+        freed += await removeImages(deps, (name) => name.endsWith(`:${id}`));
+        // Another release of the tag may still be made from them.
+        if (decisions.some((other) => other.keep && other.tag === tag)) continue;
+        freed += await removeImages(deps, (name) => deps.isBundled(name, tag));
       }
       await forgetUnused(deps);
       const gone = decisions.filter(({ keep }) => !keep).map(({ tag }) => tag);
@@ -50,10 +55,10 @@ async function candidates({ store, stateOf }: RetainDeps): Promise<RetentionCand
   );
 }
 
-async function removeImages({ engine, imagePattern }: RetainDeps, id: string): Promise<number> {
+async function removeImages({ engine, imagePattern }: RetainDeps, chosen: (name: string) => boolean): Promise<number> {
   let freed = 0;
   for (const { tags, bytes } of await engine.images(imagePattern)) {
-    for (const name of tags.filter((tag) => tag.endsWith(`:${id}`))) {
+    for (const name of tags.filter(chosen)) {
       if (await engine.removeImage(name)) freed += bytes;
     }
   }
