@@ -74,6 +74,16 @@ export class People {
   }
 
   /**
+   * Who has approved a release that was resolved, by the policy of the appliance; undefined where that asks nobody, or is
+   * not there, which every deploy says.
+   */
+  async standing(release: string): Promise<Approvals | undefined> {
+    const roles = await this.roles(undefined).catch(() => []);
+    if (roles.length === 0) return undefined;
+    return this.view(await this.#deps.store.manifest(release), roles, this.policies(undefined));
+  }
+
+  /**
    * Refuses a deploy before it begins.
    * @throws ApplianceError `approval_missing`, and what resolving a release throws
    */

@@ -12,7 +12,7 @@ export async function confirmByName(session: Session, name: string, warning: str
   if (session.globals.yes) return;
   const { stdin, stderr } = session.world;
   if (stdin.isTTY !== true || stderr.isTTY !== true) {
-    throw new ApplianceError('confirmation_needed', 'this removes data and there is no terminal to ask on', {
+    throw new ApplianceError('confirmation_needed', 'this needs a confirmation, and there is no terminal to ask on', {
       left: 'nothing was touched',
       hint: 'add --yes if you mean it',
     });

@@ -9,7 +9,7 @@ import { specOf, type VerbName } from './catalog.ts';
 const bare = '\u0000';
 
 /**
- * Reads the words after a verb.
+ * Understands the words after a verb.
  * @param words the command line without the verb itself
  * @param env where APPLIANCE_ROOT stands
  * @throws ApplianceError `usage`
@@ -19,6 +19,24 @@ export function parseCall<Name extends VerbName>(
   words: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Understood<Name> {
+  const { read, args } = readWords(verb, words);
+  return assemble(verb, read, args, env);
+}
+
+/** What stands in the words after a verb, and nothing that stands elsewhere. */
+interface Words {
+  /** Value of an option by its name. */
+  readonly read: Read;
+  /** Values of the arguments, in the order of the catalogue. */
+  readonly args: readonly (string | readonly string[] | undefined)[];
+}
+
+/**
+ * Reads the words after a verb.
+ * @param words the command line without the verb itself
+ * @throws ApplianceError `usage`
+ */
+export function readWords(verb: VerbName, words: readonly string[]): Words {
   const spec = specOf(verb);
   const options: Record<string, OptionSpec> = { ...globalOptions, ...spec.options };
   const command = new Command()
@@ -39,12 +57,13 @@ export function parseCall<Name extends VerbName>(
     throw asUsage(error, { verb, words, options });
   }
   const values: Record<string, unknown> = command.opts();
-  const read = (name: string) => {
-    if (name === 'no-color') return values.color === false;
-    return readValue(values[camel(name)], options[name]?.value !== undefined);
+  return {
+    read: (name) => {
+      if (name === 'no-color') return values.color === false;
+      return readValue(values[camel(name)], options[name]?.value !== undefined);
+    },
+    args: (spec.args ?? []).map(({ many }, index) => argumentOf(command.processedArgs[index], many ?? false)),
   };
-  const args = (spec.args ?? []).map(({ many }, index) => argumentOf(command.processedArgs[index], many ?? false));
-  return assemble(verb, read, args, env);
 }
 
 function optionFor(name: string, { short, value, choices, many, help }: OptionSpec): Option {

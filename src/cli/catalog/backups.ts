@@ -8,6 +8,7 @@ export const backupsVerbs = {
   'backup now': {
     summary: 'make a snapshot of everything now',
     group: 'backups',
+    gate: 'act',
     options: {
       protect: { help: 'keep it whatever the retention policy says' },
       'accept-missing': { help: 'go on although a database of the snapshot before has no container any more' },
@@ -21,17 +22,20 @@ export const backupsVerbs = {
   'backup list': {
     summary: 'snapshots, when each was proven, and why retention keeps it',
     group: 'backups',
+    gate: 'look',
     examples: ['appliance backup list', 'appliance backup list --json'],
   },
   'backup show': {
     summary: 'what is in one snapshot: parts with hashes, rows of each table, models',
     group: 'backups',
+    gate: 'look',
     args: [{ name: 'snapshot', help: `${snapshotHelp} (the default)` }],
     examples: ['appliance backup show', 'appliance backup show 20261121T020000Z-1f3c'],
   },
   'backup verify': {
     summary: 'read the whole repository back, or one snapshot',
     group: 'backups',
+    gate: 'act',
     args: [{ name: 'snapshot', help: 'id of the snapshot, its beginning, or latest; default: the whole repository' }],
     options: { wait },
     about:
@@ -41,6 +45,7 @@ export const backupsVerbs = {
   'backup drill': {
     summary: 'restore a snapshot into throw-away containers and prove that it is whole',
     group: 'backups',
+    gate: 'act',
     args: [{ name: 'snapshot', help: `${snapshotHelp} (the default)` }],
     options: { deep: { help: 'load every model too, and read back every byte of the repository' }, detach, wait },
     about:
@@ -50,18 +55,21 @@ export const backupsVerbs = {
   'backup protect': {
     summary: 'keep a snapshot whatever the retention policy says',
     group: 'backups',
+    gate: 'act',
     args: [{ name: 'snapshot', required: true, help: snapshotHelp }],
     options: { wait },
   },
   'backup unprotect': {
     summary: 'let the retention policy decide again',
     group: 'backups',
+    gate: 'act',
     args: [{ name: 'snapshot', required: true, help: snapshotHelp }],
     options: { wait },
   },
   'backup key': {
     summary: 'the recovery sheet, once with the key; or prove that a key opens the backups',
     group: 'backups',
+    gate: 'named',
     options: { prove: { help: 'type a key, or pipe it in, and try it on the repository' } },
     about:
       'The key is made at installation and shown once, with what to do on a host that has nothing but restic. Without the key nobody opens the backups.',
@@ -70,6 +78,7 @@ export const backupsVerbs = {
   'backup export': {
     summary: 'write a snapshot as plain files, for the day when nobody has restic',
     group: 'backups',
+    gate: 'named',
     args: [
       { name: 'snapshot', required: true, help: snapshotHelp },
       { name: 'directory', help: 'empty, or not there yet in one that is; default: exports/ID in the state directory' },
@@ -81,6 +90,7 @@ export const backupsVerbs = {
   'backup prune': {
     summary: 'forget the snapshots that the retention policy does not keep',
     group: 'backups',
+    gate: 'act',
     options: { wait },
     about:
       'backup list says which. The newest, the last that was proven and protected ones always stay; after a failed backup, and while the repository is damaged, nothing is forgotten.',
@@ -88,6 +98,7 @@ export const backupsVerbs = {
   'backup recover': {
     summary: 'make a bare host the appliance of a snapshot',
     group: 'backups',
+    gate: 'named',
     args: [{ name: 'repository', required: true, help: 'directory of the repository, or a target of restic' }],
     options: {
       'key-file': { value: 'FILE', help: 'file with the recovery key' },
@@ -101,6 +112,7 @@ export const backupsVerbs = {
   'backup restore': {
     summary: 'put data of a snapshot in the place of those in use',
     group: 'backups',
+    gate: 'act',
     args: [{ name: 'snapshot', required: true, help: 'id of the snapshot, its beginning, or latest' }],
     options: {
       component: {

@@ -11,13 +11,15 @@ export const certificatesVerbs = {
   certs: {
     summary: 'which certificates there are, what is served, when each is renewed',
     group: 'certificates',
+    gate: 'look',
     about: 'SERVED is what a real handshake with the edge shows.',
     examples: ['appliance certs', 'appliance certs status --json'],
   },
-  'certs status': { summary: 'the same as certs', group: 'certificates' },
+  'certs status': { summary: 'the same as certs', group: 'certificates', gate: 'look' },
   'certs issue': {
     summary: 'get a new certificate now, serve it, and prove that it is served',
     group: 'certificates',
+    gate: 'act',
     args: [certificate],
     options: { detach, wait },
     about:
@@ -27,6 +29,7 @@ export const certificatesVerbs = {
   'certs renew': {
     summary: 'renew the certificates that are due',
     group: 'certificates',
+    gate: 'act',
     args: [certificate],
     options: { force: { help: 'also those that are not due' }, wait },
     about:
@@ -36,6 +39,7 @@ export const certificatesVerbs = {
   'certs import': {
     summary: 'take over a certificate and its key from files, and serve it',
     group: 'certificates',
+    gate: 'act',
     args: [
       { name: 'chain', required: true, help: 'PEM file: the certificate first, then those that signed it' },
       { name: 'key', required: true, help: 'PEM file with its private key' },
@@ -48,6 +52,7 @@ export const certificatesVerbs = {
   'certs dry-run': {
     summary: 'try everything that a new certificate takes, and keep nothing',
     group: 'certificates',
+    gate: 'act',
     args: [certificate],
     options: { detach, wait },
     about:

@@ -6,6 +6,7 @@ export const modelsVerbs = {
   'models list': {
     summary: 'list registered versions, the newest first',
     group: 'models',
+    gate: 'look',
     args: [{ name: 'name', help: 'only versions of this model' }],
     options: {
       state: { value: 'STATE', choices: ['registered', 'validated', 'production', 'archived'], help: 'only these' },
@@ -17,12 +18,14 @@ export const modelsVerbs = {
   'models show': {
     summary: 'all about one version: files, metrics and their course, features, history',
     group: 'models',
+    gate: 'look',
     args: [{ name: 'version', help: 'VERSION, NAME@VERSION or an alias; default: production' }],
     examples: ['appliance models show', 'appliance models show latest'],
   },
   'models add': {
     summary: 'register a directory as a version that never changes again',
     group: 'models',
+    gate: 'act',
     args: [{ name: 'directory', required: true, help: 'directory on this host with manifest.json and the files' }],
     options: { policy: { value: 'NAME', help: 'whose required files it must have; default: the policy of deploys' } },
     about:
@@ -32,6 +35,7 @@ export const modelsVerbs = {
   'models verify': {
     summary: 'read the files of a version and compare them with what was registered',
     group: 'models',
+    gate: 'look',
     args: [{ name: 'version', help: 'default: every version in production or validated' }],
     options: { repair: { help: 'set a damaged registry aside and register what lies in the models directory, first' } },
     about:
@@ -40,12 +44,14 @@ export const modelsVerbs = {
   'models history': {
     summary: 'who was production when, and who registered, refused or archived what',
     group: 'models',
+    gate: 'look',
     args: [{ name: 'name', help: 'only this model' }],
     options: { limit: { short: 'n', value: 'COUNT', help: 'so many of the newest entries; default: 50' } },
   },
   'models diff': {
     summary: 'what differs between two versions: metrics, features, libraries, files, sizes',
     group: 'models',
+    gate: 'look',
     args: [
       { name: 'from', required: true, help: 'the one version' },
       { name: 'to', required: true, help: 'the other version' },
@@ -55,6 +61,7 @@ export const modelsVerbs = {
   'models archive': {
     summary: 'take a version out of what may be promoted; its files stay without --prune',
     group: 'models',
+    gate: 'act',
     args: [{ name: 'version', required: true, help: 'VERSION, NAME@VERSION or an alias' }],
     options: {
       undo: { help: 'take it back in' },
@@ -66,6 +73,7 @@ export const modelsVerbs = {
   'models import': {
     summary: 'register a signed archive, directories, or what is in the models directory',
     group: 'models',
+    gate: 'act',
     args: [{ name: 'path', help: 'archive or directory; default: the models directory itself' }],
     options: { trust: { value: 'FINGERPRINT', help: 'trust this key from now on; the export printed it' } },
     about:
@@ -75,6 +83,7 @@ export const modelsVerbs = {
   'models export': {
     summary: 'write one version as a signed archive, for a host without internet',
     group: 'models',
+    gate: 'named',
     args: [
       { name: 'version', required: true, help: 'VERSION, NAME@VERSION or an alias' },
       { name: 'file', help: 'default: NAME-VERSION.tar here' },
@@ -84,6 +93,7 @@ export const modelsVerbs = {
   'models promote': {
     summary: 'test a version against its gates, put it in force and watch it',
     group: 'models',
+    gate: 'act',
     args: [{ name: 'version', help: 'VERSION, NAME@VERSION or an alias; default: the one that has a share' }],
     options: { weight, bake, reason, 'accept-inconclusive': acceptInconclusive, detach, wait },
     about:
@@ -97,6 +107,7 @@ export const modelsVerbs = {
   'models rollback': {
     summary: 'put an earlier version in force again',
     group: 'models',
+    gate: 'act',
     args: [
       {
         name: 'version',
@@ -110,6 +121,7 @@ export const modelsVerbs = {
   'models retrain': {
     summary: 'let the application train, and promote what comes out if it is better',
     group: 'models',
+    gate: 'act',
     options: { bake, reason, 'accept-inconclusive': acceptInconclusive, detach, wait },
     about:
       'What comes out is registered in any case. It is promoted, through all gates, only if its accuracy is higher.',
@@ -117,6 +129,7 @@ export const modelsVerbs = {
   'models scan': {
     summary: 'look into model files as an unpickler would, without loading anything',
     group: 'models',
+    gate: 'act',
     args: [{ name: 'target', required: true, help: 'a registered version, or a directory' }],
     about:
       'Fails closed: what is not known to hold data alone is refused, also inside of archives and compressed files. Exit status 0 or 3.',

@@ -6,6 +6,7 @@ export const peopleVerbs = {
   approve: {
     summary: 'approve a release in a role, where the policy asks for it before production',
     group: 'people',
+    gate: 'act',
     args: [tag],
     options: {
       role: { value: 'ROLE', help: 'the role that you approve in; left out: show who has approved and who is missing' },
@@ -30,6 +31,7 @@ export const peopleVerbs = {
   signoff: {
     summary: 'answer what only people can tell of a release, and sign it off',
     group: 'people',
+    gate: 'act',
     args: [tag],
     options: {
       answer: {
@@ -58,6 +60,7 @@ export const peopleVerbs = {
   report: {
     summary: 'the whole story of a release, from its plan to what is still open',
     group: 'people',
+    gate: 'look',
     args: [{ name: 'release', required: true, completes: 'tag', help: 'tag or id of a release' }],
     options: {
       format: {

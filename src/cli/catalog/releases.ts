@@ -6,6 +6,7 @@ export const releasesVerbs = {
   deploy: {
     summary: 'bring a version into service without dropping a request',
     group: 'releases',
+    gate: 'act',
     args: [tag],
     options: {
       policy,
@@ -27,6 +28,7 @@ export const releasesVerbs = {
   plan: {
     summary: 'show what a deploy would do and change nothing',
     group: 'releases',
+    gate: 'look',
     args: [tag],
     options: { policy, strategy, 'accept-moved-tag': acceptMovedTag },
     about: 'Prints what changes (images, environment keys, topology, schema), the steps, predicted time and downtime.',
@@ -35,19 +37,22 @@ export const releasesVerbs = {
   pause: {
     summary: 'hold a running rollout at the share it has',
     group: 'releases',
+    gate: 'act',
     about:
       'Nothing rises until resume or promote; the time of the stage stands still. Its triggers still take it back.',
   },
-  resume: { summary: 'let a paused rollout go on', group: 'releases' },
+  resume: { summary: 'let a paused rollout go on', group: 'releases', gate: 'act' },
   promote: {
     summary: 'pass the stage that a rollout is in, whatever its gates say',
     group: 'releases',
+    gate: 'act',
     options: { all: { help: 'pass every stage that is left, the watch after the shift included' } },
     about: 'For a stage that lacks samples, or a gate that a person can judge better. A trigger that fires still wins.',
   },
   abort: {
     summary: 'take a running rollout, or a deploy before its first request, back at once',
     group: 'releases',
+    gate: 'act',
     options: { detach },
     about:
       'All traffic goes to the release before it within a second; then that release is proven healthy. Works without an agent too, when one died in the middle of a rollout.',
@@ -55,6 +60,7 @@ export const releasesVerbs = {
   rollback: {
     summary: 'go back to an earlier version, in about a second while it is warm',
     group: 'releases',
+    gate: 'act',
     args: [{ name: 'tag', completes: 'tag', help: 'release to go back to; default: the one before the live one' }],
     options: {
       'restore-data': {
@@ -80,35 +86,73 @@ export const releasesVerbs = {
   releases: {
     summary: 'list the releases: what is live, warm, kept or gone',
     group: 'releases',
+    gate: 'look',
     examples: ['appliance releases', 'appliance releases --json'],
   },
   'releases show': {
     summary: 'everything about one release: digests, services, environment keys, history',
     group: 'releases',
+    gate: 'look',
     args: [tag],
   },
   'releases diff': {
     summary: 'what differs between two releases',
     group: 'releases',
+    gate: 'look',
     args: [
       { name: 'from', required: true, completes: 'tag', help: 'the one release' },
       { name: 'to', required: true, completes: 'tag', help: 'the other release' },
     ],
     examples: ['appliance releases diff v0.9 v1.0'],
   },
-  'releases pin': { summary: 'keep the images of a release whatever retention says', group: 'releases', args: [tag] },
-  'releases unpin': { summary: 'let retention decide about a release again', group: 'releases', args: [tag] },
+  'releases pin': {
+    summary: 'keep the images of a release whatever retention says',
+    group: 'releases',
+    gate: 'act',
+    args: [tag],
+  },
+  'releases unpin': {
+    summary: 'let retention decide about a release again',
+    group: 'releases',
+    gate: 'act',
+    args: [tag],
+  },
   'releases prune': {
     summary: 'remove the images that retention no longer keeps',
     group: 'releases',
+    gate: 'act',
     options: { wait },
     about: 'Never touches releases that are live, warm or pinned.',
+  },
+  'bundle create': {
+    summary: 'write a release and its images into one file, for a host without internet',
+    group: 'releases',
+    gate: 'named',
+    args: [{ name: 'tag', required: true, completes: 'tag', help: 'a release that was deployed or built here' }],
+    options: {
+      output: { short: 'o', value: 'FILE', help: 'where to write it; default: TAG.bundle.tar here' },
+      wait,
+    },
+    about:
+      'Holds exactly the images that the release pins, each layer once, and its tag with the history, with a hash of each. No environment, no secrets, no data, no models and no appliance.yaml: the other host has its own. What a build has put into an image is in it. The file appears when it is complete; it needs no network, and a live release goes on serving.',
+    examples: ['appliance bundle create v1.0', 'appliance bundle create v1.0 --output /mnt/usb/v1.0.tar'],
+  },
+  'bundle load': {
+    summary: 'prove such a file and take it over; then deploy its tag',
+    group: 'releases',
+    gate: 'named',
+    args: [{ name: 'file', required: true, help: 'file that bundle create has written' }],
+    options: { plan: { help: 'prove everything, say what would be loaded, and change nothing' }, wait },
+    about:
+      'Before anything is loaded: names, order, sizes and hashes of all that is in the file, the platform, the space, and that the tag names no other commit here (exit status 2 otherwise). Loaded again it changes nothing; one that was cut short is run again. Hashes prove that the file is whole, not who made it: compare the sha256 that bundle create has printed.',
+    examples: ['appliance bundle load v1.0.bundle.tar --plan', 'appliance bundle load v1.0.bundle.tar'],
   },
   follow: {
     summary: 'follow a running operation to its end',
     group: 'releases',
+    gate: 'look',
     args: [{ name: 'operation', help: 'its id; default: the one that runs now' }],
     about: 'Ends with the exit status of the operation. Ctrl-C stops following, never the operation.',
   },
-  operations: { summary: 'list past operations, the newest first', group: 'releases' },
+  operations: { summary: 'list past operations, the newest first', group: 'releases', gate: 'look' },
 } as const satisfies Record<string, VerbSpec>;

@@ -6,35 +6,41 @@ export const stackVerbs = {
   status: {
     summary: 'the state of the appliance at a glance',
     group: 'stack',
+    gate: 'look',
     about: 'Exit status 0, 3 or 4 for the verdict pass, fail or inconclusive.',
     examples: ['appliance status', 'appliance status --json'],
   },
   up: {
     summary: 'start what should run: core, edge and the live release',
     group: 'stack',
+    gate: 'act',
     options: { core: { help: 'the core stack only' }, detach, wait },
   },
   down: {
     summary: 'stop everything; data stays',
     group: 'stack',
+    gate: 'act',
     options: { volumes: { help: 'remove the data as well; asks for the name of the appliance' }, detach, wait },
     examples: ['appliance down', 'appliance down --volumes'],
   },
   restart: {
     summary: 'restart one service, or all of the live release',
     group: 'stack',
+    gate: 'act',
     args: [service],
     options: { detach, wait },
   },
-  ps: { summary: 'list the containers of the stack', group: 'stack' },
+  ps: { summary: 'list the containers of the stack', group: 'stack', gate: 'look' },
   stats: {
     summary: 'CPU (percent of one core), memory and network of each service',
     group: 'stack',
+    gate: 'look',
     options: { follow: { short: 'f', help: 'go on, once a second' } },
   },
   logs: {
     summary: 'what the services write, in one stream',
     group: 'stack',
+    gate: 'look',
     args: [{ name: 'service', many: true, completes: 'service', help: 'only these services; default: all' }],
     options: {
       follow: { short: 'f', help: 'go on as new lines come' },
@@ -52,6 +58,7 @@ export const stackVerbs = {
   exec: {
     summary: 'run a command inside a service of the live release',
     group: 'stack',
+    gate: 'named',
     args: [
       { name: 'service', required: true, completes: 'service', help: 'a service of the stack' },
       { name: 'command', many: true, help: 'program and arguments; default: a shell' },
