@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { afterMigration } from '../capabilities/releases/schema-gate.ts';
 import type { ReleaseStore } from '../capabilities/releases/store.ts';
 import type { CoreStore } from '../capabilities/stack/core-store.ts';
-import type { StackDeps } from '../capabilities/stack/index.ts';
+import { bundledImage, imageKey, type StackDeps } from '../capabilities/stack/index.ts';
 import type { createTraffic } from '../capabilities/traffic/index.ts';
 import type { Config } from '../config/schema.ts';
 import { composeHands } from '../host/compose.ts';
@@ -51,6 +51,10 @@ export function stackDepsOf({
       health: config.deploy.healthTimeout,
     },
     release,
+    bundled: ({ id, tag, project }, plan) => {
+      const { commit } = store.get(id);
+      return bundledImage(config.name, imageKey({ tag, commit, directory: store.files(id).directory, project }, plan));
+    },
     migrated: ({ project: { schema } }) => {
       if (schema) store.setDatabaseSchema(afterMigration(store.databaseSchema(), schema));
     },

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { simpleGit } from 'simple-git';
 import { ApplianceError, asApplianceError, messageOf } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
+import { run } from './process.ts';
 
 /**
  * What Git itself allows in a tag (git-check-ref-format), narrowed to what is also harmless as a file name, an image
@@ -17,6 +18,9 @@ export function assertTag(tag: string): void {
     hint: 'use letters, digits and . _ - ; it must not start with a dash or a dot, nor contain ..',
   });
 }
+
+/** Milliseconds that packing or unpacking the history of a tag may take. */
+const packTimeout = 10 * 60_000;
 
 /** A bare mirror of the user's repository, kept in the state directory: a release can be rebuilt without a network. */
 export class SourceRepository {
@@ -75,8 +79,10 @@ export class SourceRepository {
         '--sort=-creatordate',
         '--format=%(refname:strip=2)',
         'refs/tags',
+        // Of bundles: what a repository that can be reached does not have is no reason to forget them.
+        'refs/bundles',
       ]);
-      return text.split('\n').filter((line) => line !== '');
+      return [...new Set(text.split('\n').filter((line) => line !== ''))];
     } catch {
       return []; // There is no mirror yet.
     }
@@ -88,22 +94,68 @@ export class SourceRepository {
    */
   async commitOf(tag: string): Promise<string> {
     assertTag(tag);
+    const commit = (await this.#commitAt(`refs/tags/${tag}`)) ?? (await this.bundled(tag));
+    if (commit !== undefined) return commit;
+    const known = await this.tags();
+    throw new ApplianceError('tag_not_found', `the repository has no tag ${tag}`, {
+      left: 'nothing was touched',
+      hint:
+        didYouMean(tag, known) ??
+        (known.length > 0 ? `it has ${known.slice(0, 8).join(', ')}` : 'it has no tags at all'),
+    });
+  }
+
+  /**
+   * The commit that a bundle has brought for a tag; undefined where none has.
+   * @throws ApplianceError `tag_invalid`
+   */
+  async bundled(tag: string): Promise<string | undefined> {
+    assertTag(tag);
+    return this.#commitAt(`refs/bundles/${tag}`);
+  }
+
+  /**
+   * Writes a tag, with its history, as a file that `adopt` takes over elsewhere.
+   * @param commit what the tag must name
+   * @throws ApplianceError `moved_tag` when it does not (any more); `git_failed`, `disk_full`
+   */
+  async pack(tag: string, commit: string, file: string, signal: AbortSignal): Promise<void> {
+    assertTag(tag);
+    for (const ref of [`refs/tags/${tag}`, `refs/bundles/${tag}`]) {
+      if ((await this.#commitAt(ref)) !== commit) continue;
+      await this.#run(['bundle', 'create', '--quiet', file, ref], `${tag} cannot be packed`, signal);
+      return;
+    }
+    throw new ApplianceError('moved_tag', `tag ${tag} names another commit now than ${commit.slice(0, 12)}`, {
+      left: 'nothing was written',
+      hint: `make a release of what it names: appliance deploy ${tag} --accept-moved-tag`,
+    });
+  }
+
+  /**
+   * Takes over a tag that `pack` has written. It is known under its name from then on, whatever the repository has.
+   * @param commit what it must name
+   * @throws ApplianceError `git_failed`, also when it is not what it must be; nothing is known of it then
+   */
+  async adopt(tag: string, commit: string, file: string, signal: AbortSignal): Promise<void> {
+    assertTag(tag);
+    await simpleGit().init(['--bare', '--quiet', this.#mirror]);
+    const heads = (await this.#run(['bundle', 'list-heads', file], 'its source cannot be read', signal)).trim();
+    const [, ref] = /^[0-9a-f]{40,64} (refs\/[A-Za-z]+\/[^\s]+)$/.exec(heads) ?? [];
+    if (ref !== `refs/tags/${tag}` && ref !== `refs/bundles/${tag}`)
+      throw gitFailed('its source cannot be read', `it holds ${JSON.stringify(heads.slice(0, 200))}`);
+    const incoming = `refs/incoming/${tag}`;
     try {
-      return (
-        (await this.#git().raw(['rev-parse', '--verify', '--end-of-options', `refs/tags/${tag}^{commit}`]))
-          .trim()
-          .split('\n')
-          .at(-1) ?? ''
+      await this.#run(
+        ['-c', 'fetch.fsckObjects=true', 'fetch', '--quiet', '--no-tags', '--force', file, `+${ref}:${incoming}`],
+        'its source cannot be taken over',
+        signal,
       );
-    } catch (error) {
-      const known = await this.tags();
-      throw new ApplianceError('tag_not_found', `the repository has no tag ${tag}`, {
-        left: 'nothing was touched',
-        hint:
-          didYouMean(tag, known) ??
-          (known.length > 0 ? `it has ${known.slice(0, 8).join(', ')}` : 'it has no tags at all'),
-        cause: error,
-      });
+      const found = await this.#commitAt(incoming);
+      if (found !== commit) throw gitFailed('its source cannot be taken over', `it holds ${found}, not ${commit}`);
+      await this.#run(['update-ref', `refs/bundles/${tag}`, incoming], 'its tag cannot be made', signal);
+    } finally {
+      await this.#run(['update-ref', '-d', incoming], '', AbortSignal.timeout(10_000)).catch(() => undefined);
     }
   }
 
@@ -137,6 +189,28 @@ export class SourceRepository {
     }
   }
 
+  /** @returns undefined where there is no such reference, or no mirror */
+  async #commitAt(ref: string): Promise<string | undefined> {
+    try {
+      const text = await this.#git().raw(['rev-parse', '--verify', '--end-of-options', `${ref}^{commit}`]);
+      return text.trim().split('\n').at(-1);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Git in the mirror, for work of which it says nothing until it is done. @returns what it prints */
+  async #run(args: readonly string[], problem: string, signal: AbortSignal): Promise<string> {
+    const { exitCode, stdout, stderr } = await run('git', ['-C', this.#mirror, ...args], {
+      env: { GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C' },
+      timeout: packTimeout,
+      signal,
+    });
+    if (exitCode === 0) return stdout;
+    throwIfDiskFull(new Error(stderr));
+    throw gitFailed(problem, firstLine(stderr));
+  }
+
   #git(environment: Readonly<Record<string, string>> = {}, signal?: AbortSignal) {
     return simpleGit({
       // --work-tree names a directory of our own making.
@@ -152,6 +226,10 @@ export class SourceRepository {
       ...environment,
     });
   }
+}
+
+function gitFailed(problem: string, why: string): ApplianceError {
+  return new ApplianceError('git_failed', `${problem}: ${why}`);
 }
 
 /** Of all that Git can fail at, a full disk is no matter of the repository. @throws ApplianceError `disk_full` */

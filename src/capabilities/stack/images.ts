@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { type ComposeModel, escapeDollar } from './model.ts';
 import { type Project, type ProjectService, releaseImage } from './project.ts';
 import { modelOf } from './transform.ts';
@@ -54,4 +55,37 @@ export function imagesModel(applianceName: string, project: Project, plans: read
     services,
     ...(project.model.secrets === undefined ? {} : { secrets: project.model.secrets }),
   };
+}
+
+/** What an image of a release is made from. */
+export interface ImageOrigin {
+  readonly tag: string;
+  readonly commit: string;
+  /** Directory of the release's files, to which the paths of a build lead. */
+  readonly directory: string;
+  readonly project: Project;
+}
+
+/**
+ * By what an image of a release is known to a release of the same commit on another host, whose id is another one because
+ * its environment is: the tag, and a hash of the commit and of the name in the Compose file, or of service and build as
+ * Compose resolves it. A build that gets another argument from the environment there is another image.
+ */
+export function imageKey({ tag, commit, directory, project }: ImageOrigin, { builtBy, ref }: ImagePlan): string {
+  const { tags: _movable, ...build } = builtBy === null ? {} : (modelOf(project, { name: builtBy }).build ?? {});
+  const from =
+    builtBy === null ? `pull ${ref}` : `build ${builtBy} ${JSON.stringify(build).replaceAll(directory, '.')}`;
+  const hash = createHash('sha256').update(`${commit}\n${from}`).digest('hex');
+  return `${tag}.${hash.slice(0, 20)}`;
+}
+
+/** Our name for an image that a bundle has brought. */
+export function bundledImage(applianceName: string, key: string): string {
+  return `appliance.local/${applianceName}/bundled:${key}`;
+}
+
+/** Whether a name is one that `bundledImage` has given for a tag, and not for one that begins like it. */
+export function isBundled(name: string, applianceName: string, tag: string): boolean {
+  const start = bundledImage(applianceName, `${tag}.`);
+  return name.startsWith(start) && /^[0-9a-f]{20}$/.test(name.slice(start.length));
 }

@@ -14,7 +14,7 @@
 export { colourModel, containerNames, migrateModel, topologyOf } from './colour-model.ts';
 export { type CoreRequest, coreModel } from './core-model.ts';
 export { freezeProject } from './freeze.ts';
-export { imagesModel, plannedImages } from './images.ts';
+export { bundledImage, imageKey, imagesModel, isBundled, plannedImages } from './images.ts';
 export { type Project, projectSchema, type ResolvedProject, releaseImage, servicesOf } from './project.ts';
 export { resolveProject } from './resolve.ts';
 export { bake } from './steps/bake.ts';

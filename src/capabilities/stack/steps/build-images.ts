@@ -17,7 +17,7 @@ export function buildImages(deps: StackDeps) {
     async apply({ release: id }, context) {
       const release = await deps.release(id);
       const plans = plansOf(release);
-      const missing = await missingImages(deps, release, plans);
+      const missing = await missingImages(deps, release, plans, context);
       const builds = missing.filter(({ builtBy }) => builtBy !== null);
       const pulls = await notOnHost(deps, missing);
       if (builds.length > 0 || pulls.length > 0) await obtain(deps, release, { builds, pulls, all: missing }, context);
@@ -47,11 +47,15 @@ export function buildImages(deps: StackDeps) {
   });
 }
 
-/** Images that are not there under the release's own name, or that somebody has given that name since. */
+/**
+ * Images that are not there under the release's own name, or that somebody has given that name since, and that no bundle
+ * has brought.
+ */
 async function missingImages(
   deps: StackDeps,
   release: StackRelease,
   plans: readonly ImagePlan[],
+  { progress }: StepContext,
 ): Promise<ImagePlan[]> {
   const missing: ImagePlan[] = [];
   for (const plan of plans) {
@@ -61,9 +65,19 @@ async function missingImages(
     if (named && (sealed === undefined || sealed === named.id)) continue;
     // The name is gone or moved; the image may still be there under its id.
     if (sealed !== undefined && (await deps.engine.image(sealed))) await nameImage(deps, sealed, plan.name);
+    else if (await fromBundle(deps, release, plan))
+      progress(`the image of ${plan.services[0]} is the one of the bundle`);
     else missing.push(plan);
   }
   return missing;
+}
+
+/** @returns whether a bundle has brought the image; it has the release's name then */
+async function fromBundle(deps: StackDeps, release: StackRelease, plan: ImagePlan): Promise<boolean> {
+  const bundled = deps.bundled?.(release, plan);
+  if (bundled === undefined || !(await deps.engine.image(bundled))) return false;
+  await nameImage(deps, bundled, plan.name);
+  return true;
 }
 
 async function notOnHost(deps: StackDeps, plans: readonly ImagePlan[]): Promise<ImagePlan[]> {

@@ -7,6 +7,7 @@ import type { Colour } from '../../../lib/colour.ts';
 import type { DrainWish } from '../../../lib/drain.ts';
 import type { StepContext } from '../../../operations/step.ts';
 import type { PlannedProject } from '../colour-model.ts';
+import type { ImagePlan } from '../images.ts';
 import type { Project } from '../project.ts';
 import type { Subnets } from '../subnets.ts';
 
@@ -65,6 +66,8 @@ export interface StackDeps {
     readonly health: number;
   };
   release(id: string): Promise<StackRelease>;
+  /** The name that an image bears if a bundle has brought it. Absent: there are no bundles. */
+  readonly bundled?: ((release: StackRelease, plan: ImagePlan) => string) | undefined;
   /** Remembers that the migration of a release has come to a good end. */
   migrated(release: StackRelease): void;
   /** Remembers the images of a release. */
