@@ -24,11 +24,12 @@ Usage: sudo ./install.sh [options]
       --snapshot ID      which one; default: the latest
   --uninstall    stop and remove everything except data; engine and packages stay
       --purge          data, volumes and images as well; asks, or takes --yes
+  --id           print the version and the fingerprint of this program, which name what would be installed
   --yes          answer every question with yes
   --help         this text
 
 Running it again does what is still missing. Exit: 0 done or nothing to do, 1 refused or failed,
-2 usage or configuration, 7 not root, 8 the Docker Engine or the agent does not start.
+2 usage or configuration, 5 another --uninstall runs, 7 not root, 8 the Docker Engine or the agent does not start.
 TEXT
 }
 
@@ -68,7 +69,7 @@ parse() {
     case $1 in
       --demo) WITH_DEMO=yes ;;
       --check) CHECK=yes ;;
-      --prepare | --uninstall | --stop-engine) MODE=${1#--} ;;
+      --prepare | --uninstall | --stop-engine | --id) MODE=${1#--} ;;
       --no-engine) WITH_ENGINE=no ;;
       --purge) PURGE=yes ;;
       --yes) ASSUME_YES=yes ;;
@@ -220,6 +221,11 @@ main() {
   trap 'exit 143' TERM HUP
 
   case $MODE in
+    id)
+      trap - EXIT
+      printf '%s\n' "$(program_id)"
+      exit
+      ;;
     stop-engine)
       "$SOURCE/packaging/service.sh" stop-engine "${SERVICE_OPTIONS[@]}"
       trap - EXIT

@@ -3,6 +3,8 @@
 #
 #   PREFIX/programs/VERSION-FINGERPRINT/   dist/, compose/, nginx/, docs/, packaging/, install.sh
 #   PREFIX/program → programs/…            what runs
+#   PREFIX/previous → programs/…           what ran before it
+#   PREFIX/trial/                          while an update is on trial: what to go back to (packaging/trial.sh)
 #   PREFIX/bin/appliance                   the command
 #   PREFIX/root                            the root that it was installed for, for --uninstall without --root
 #   LIB/installation                       what install.sh made outside of PREFIX and the root, for --uninstall
@@ -33,11 +35,13 @@ record() {
   grep -qxF -- "$*" "$RECORD" 2>/dev/null || printf '%s\n' "$*" >>"$RECORD"
 }
 
+program_id() {
+  printf '%s-%s' "$(sed -n 's/^  "version": "\([^"]*\)".*/\1/p' "$SOURCE/package.json")" "$(fingerprint)"
+}
+
 look_at_program() {
-  local version
   [[ $WITH_PROGRAM == yes ]] || return 0
-  version=$(sed -n 's/^  "version": "\([^"]*\)".*/\1/p' "$SOURCE/package.json")
-  PROGRAM_ID="$version-$(fingerprint)"
+  PROGRAM_ID=$(program_id)
   if [[ $(readlink -- "$PREFIX/program" 2>/dev/null) != "programs/$PROGRAM_ID" ]]; then
     need program "build the program $PROGRAM_ID and switch $PREFIX/program to it"
   fi
@@ -77,7 +81,7 @@ build_program() {
 
 install_program() {
   needed program || return 0
-  local to="$PREFIX/programs/$PROGRAM_ID" new="$PREFIX/programs/.new" item
+  local to="$PREFIX/programs/$PROGRAM_ID" new="$PREFIX/programs/.new" item before
   build_program || die 1 'the program could not be built' 'the log says why; what ran before still runs'
   STEP='laying down the program'
   rm -rf -- "$new"
@@ -88,18 +92,24 @@ install_program() {
   chmod -R go=rX -- "$new"
   rm -rf -- "$to"
   mv -T -- "$new" "$to"
-  ln -sfn -- "programs/$PROGRAM_ID" "$PREFIX/program.new"
-  mv -T -- "$PREFIX/program.new" "$PREFIX/program"
+  before=$(readlink -- "$PREFIX/program")
+  if [[ -n $before ]]; then switch_link previous "$before"; fi
+  switch_link program "programs/$PROGRAM_ID"
   changed "installed the program $PROGRAM_ID"
   remove_old_programs
 }
 
-# The one before stays, so that a bad upgrade can be taken back by hand.
+# switch_link NAME TARGET: in one rename.
+switch_link() {
+  ln -sfn -- "$2" "$PREFIX/$1.new" && mv -T -- "$PREFIX/$1.new" "$PREFIX/$1"
+}
+
+# The one before stays, so that a bad upgrade can be taken back: it is not always the newest of the others.
 remove_old_programs() {
-  local old
+  local old before
+  before=$(basename -- "$(readlink -- "$PREFIX/previous")")
   while IFS= read -r old; do rm -rf -- "$old"; done < <(
-    find "$PREFIX/programs" -mindepth 1 -maxdepth 1 -type d ! -name "$PROGRAM_ID" -printf '%T@ %p\n' |
-      sort -rn | tail -n +2 | cut -d ' ' -f 2-
+    find "$PREFIX/programs" -mindepth 1 -maxdepth 1 -type d ! -name "$PROGRAM_ID" ! -name "${before:-.}"
   )
 }
 
@@ -110,6 +120,9 @@ launcher() {
   if [[ -n $ROOT ]]; then printf 'export APPLIANCE_ROOT="${APPLIANCE_ROOT-%s}"\n' "$ROOT"; fi
   # One arena of malloc instead of one for each thread: an agent after eight operations keeps 7 MB less (57 of 64 MB).
   printf 'export MALLOC_ARENA_MAX=1\n'
+  # Before an agent starts: whether an update on trial is to be taken back.
+  # shellcheck disable=SC2016
+  printf '[ "${1-}" != agent ] || [ ! -x "%s/trial/guard" ] || "%s/trial/guard" "$@"\n' "$PREFIX" "$PREFIX"
   # shellcheck disable=SC2016
   printf 'exec "%s/runtime/bin/node" "%s/program/dist/appliance.js" "$@"\n' "$PREFIX" "$PREFIX"
 }

@@ -23,7 +23,7 @@ confirm_purge() {
 }
 
 uninstall() {
-  local key value
+  local key value lock
   KEPT_IMAGES=()
   if [[ -z $ROOT && -r $PREFIX/root ]]; then set_root "$(<"$PREFIX/root")"; fi
   NAME=$(configured_name)
@@ -33,6 +33,11 @@ uninstall() {
     exit 0
   fi
   [[ $PURGE == no ]] || confirm_purge
+  # Held until this shell ends.
+  if [[ -d $PREFIX ]]; then
+    exec {lock}<"$PREFIX"
+    flock --nonblock "$lock" || die 5 'another --uninstall is under way' 'wait for it'
+  fi
   begin_log "$LOG_DIR/install.log"
   # The loops below read a copy: the directory of the record may go away meanwhile.
   cp -- "$RECORD" "$WORK/installation" 2>/dev/null || : >"$WORK/installation"
@@ -51,7 +56,7 @@ uninstall() {
   done <"$WORK/installation"
   [[ $PURGE == no ]] || purge
   STEP='removing the program'
-  rm -rf -- "${PREFIX:?}"/{bin,program,programs,runtime,root,images.stamp}
+  rm -rf -- "${PREFIX:?}"/{bin,program,previous,programs,trial,runtime,root,images.stamp,update.lock} "${PREFIX:?}"/unpacked.*
   rmdir -- "$PREFIX" 2>/dev/null
   say "Removed the program from $PREFIX"
   say_uninstalled

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { unmount } from '../support/mounts.ts';
 
 const repository = join(import.meta.dirname, '..', '..');
 const installer = join(repository, 'install.sh');
@@ -207,7 +208,7 @@ describe.runIf(isRoot)('install.sh and an engine of its own', () => {
     } finally {
       expect(await run(service, ['stop-engine', ...options], env)).toMatchObject({ exit: 0 });
       // The engine that was killed could not take its mount away.
-      await run('umount', [join(scratch, 'data')]);
+      unmount(join(scratch, 'data'));
     }
     expect((await run('docker', ['version'], env)).exit).not.toBe(0);
     // containerd is dockerd's child and goes with it.
@@ -309,9 +310,14 @@ describe.runIf(isRoot)('install.sh, a whole life without the demo', () => {
     expect((await execa('readlink', [join(prefix, 'program')])).stdout).toBe(program);
     expect((await run(command, ['--version'])).exit).toBe(0);
 
-    const removed = await install(['--uninstall', ...here()]);
-    expect(removed).toMatchObject({ exit: 0, stderr: '' });
-    expect(removed.stdout).toContain('Left alone: the Docker Engine');
+    // The command removes the very program that it is, with its Node.js.
+    const removed = await run(command, ['uninstall', '--yes', '--json']);
+    expect(removed).toMatchObject({ exit: 0 });
+    const root = join(scratch, 'root');
+    expect(JSON.parse(removed.stdout)).toMatchObject({ result: 'done', prefix, root, purged: false });
+    expect(JSON.parse(removed.stdout).kept).toEqual(expect.arrayContaining([join(root, 'etc'), join(root, 'lib')]));
+    expect(removed.stderr).toContain('Left alone: the Docker Engine');
+    expect((await run('pgrep', ['-f', prefix])).stdout).toBe('');
     expect(await treeOf(dirname(command), join(prefix, 'program'), join(prefix, 'runtime'))).toBe('');
     expect(await install(['--uninstall', '--purge', '--yes', ...here()])).toMatchObject({ exit: 0, stderr: '' });
     expect(await treeOf(prefix, join(scratch, 'root'))).toBe('');
