@@ -34,6 +34,22 @@ const wiring: Wiring = {
     return (await import('./agent/main.ts')).runAgent({ root });
   },
   recoverHost: async (options) => (await import('./agent/recover-host.ts')).recoverHost(options),
+  uninstaller: async () => {
+    const [{ findInstallation }, { uninstallAlone }] = await Promise.all([
+      import('./host/installation.ts'),
+      import('./agent/uninstall.ts'),
+    ]);
+    const found = findInstallation(process.argv[1] ?? '');
+    return {
+      ...found,
+      permitted: process.getuid?.() === 0,
+      run: ({ progress, ...options }) =>
+        uninstallAlone(found, { ...options, progress: { stdout: 1, stderr: 2, none: 'ignore' as const }[progress] }),
+    };
+  },
+  noteInSystemLog: async (text) => (await import('./host/system-log.ts')).noteInSystemLog(text),
+  selfUpdate: async (options) => (await import('./agent/update/index.ts')).selfUpdate(options),
+  takeBackUpdate: async (options) => (await import('./agent/update/trial.ts')).takeBack(options),
   openScreens: async ({ root, color }) => {
     const [{ openScreens }, { paletteVerbs }] = await Promise.all([
       import('./tui/open.tsx'),

@@ -8,11 +8,13 @@ import { didYouMean } from '../lib/near.ts';
 import { combine } from '../lib/verdict.ts';
 import type { Appliance } from './appliance.ts';
 import { backupHandlers } from './backup-handlers.ts';
+import { bundleHandlers } from './bundles.ts';
 import { CertificatePlans } from './certificate-plans.ts';
 import { certificateStatus } from './certificate-status.ts';
 import { colourOf, serviceName } from './containers.ts';
 import { doctorHandlers } from './doctor/index.ts';
 import { supportHandlers } from './doctor/support.ts';
+import { gateHandlers } from './gate.ts';
 import { logLines } from './logs.ts';
 import { modelHandlers } from './model-handlers.ts';
 import { ModelPlans } from './model-plans.ts';
@@ -86,7 +88,11 @@ export function createHandlers(
       const known = a.store.all().filter(({ deployedAt, pinned }) => deployedAt !== null || pinned);
       return Promise.all(known.map((release) => summaryOf(a, release)));
     },
-    release: async ({ tag }) => detailOf(a, a.store.find(tag)),
+    release: async ({ tag }) => {
+      const release = a.store.find(tag);
+      const approvals = await a.people.standing(release.id);
+      return { ...(await detailOf(a, release)), ...(approvals ? { approvals } : {}) };
+    },
     diff: async ({ from, to }) => {
       const [old, now] = [a.store.find(from), a.store.find(to)];
       const changes = diffReleases(await a.store.view(old.id), await a.store.view(now.id), a.config.routes);
@@ -122,6 +128,7 @@ export function createHandlers(
     report: ({ tag }) => releaseReport(a, tag),
     planRollback: (input, { signal }) => previews.showRollback(input, signal),
     planRestore: (input, { signal }) => restores.show(input, signal),
+    ...bundleHandlers(a),
     ...backupHandlers(a, operate),
     backupRecover: (input, caller) => operate('recover', input, caller, () => plans.recover(caller.actor)),
     backupRestore: (input, caller) => operate('restore', input, caller, () => restores.restore(input, caller.signal)),
@@ -221,8 +228,13 @@ export function createHandlers(
     certsImport: (input, caller) => operate('certs-import', input, caller, () => certs.import(input, caller.actor)),
     certsDryRun: (input, caller) => operate('certs-dry-run', input, caller, () => certs.rehearse(input.set)),
     configShow: async () => effective(a.config),
+    selfUpdate: async ({ from, to, result }, { actor }) => {
+      a.audit.append(timestamp(a.clock.now()), actor, 'self-update', `${from} to ${to}`, result);
+      return {};
+    },
     audit: async ({ since, limit }) => a.audit.entries(since, limit),
     auditVerify: async ({ head }) => a.audit.verify({ head }),
+    ...gateHandlers(a),
     ...doctorHandlers(a, host, () => handlers),
     ...supportHandlers(a, host, () => handlers),
   };

@@ -25,6 +25,8 @@ export const endpoints = {
   releases: { method: 'GET', path: '/releases', access: 'viewer', stream: false },
   release: { method: 'POST', path: '/releases/show', access: 'viewer', stream: false },
   diff: { method: 'POST', path: '/releases/diff', access: 'viewer', stream: false },
+  bundleCreate: { method: 'POST', path: '/bundles/create', access: 'operator', stream: true },
+  bundleLoad: { method: 'POST', path: '/bundles/load', access: 'operator', stream: true },
   pin: { method: 'POST', path: '/releases/pin', access: 'operator', stream: false },
   plan: { method: 'POST', path: '/plan', access: 'viewer', stream: false },
   planRollback: { method: 'POST', path: '/plan/rollback', access: 'viewer', stream: false },
@@ -93,7 +95,11 @@ export const endpoints = {
   supportBundle: { method: 'POST', path: '/support-bundle', access: 'viewer', stream: true },
   doctorFix: { method: 'POST', path: '/doctor/fix', access: 'operator', stream: true },
   configShow: { method: 'GET', path: '/config', access: 'viewer', stream: false },
+  /** What `appliance self-update` has done, for the audit. */
+  selfUpdate: { method: 'POST', path: '/self-update', access: 'operator', stream: false },
   audit: { method: 'POST', path: '/audit', access: 'viewer', stream: false },
+  /** Adds to the audit what `ssh-gate` has refused to whoever asks: for keys that may only look, too. */
+  gateRefused: { method: 'POST', path: '/gate/refused', access: 'viewer', stream: false },
   auditVerify: { method: 'POST', path: '/audit/verify', access: 'viewer', stream: false },
 } as const satisfies Record<string, Endpoint>;
 

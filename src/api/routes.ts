@@ -9,6 +9,7 @@ import {
   backupSchema,
   backupVerifySchema,
 } from './backups.ts';
+import { bundleCreateEventSchema, bundleInputs, bundleLoadEventSchema } from './bundles.ts';
 import { certificateInputs, certificateSchema } from './certificates.ts';
 import { checkEventSchema, checkInput, checkSeenSchema } from './checks.ts';
 import { doctorEventSchema, doctorFixInput, doctorInput } from './doctor.ts';
@@ -154,6 +155,9 @@ export const routes = {
   release: route('release', z.object({ tag: z.string() }), releaseDetailSchema),
   diff: route('diff', z.object({ from: z.string(), to: z.string() }), releaseDiffSchema),
   pin: route('pin', z.object({ tag: z.string(), pinned: z.boolean() }), releaseSchema),
+  /** A release as one file, for hosts without internet; the last event says what was written. */
+  bundleCreate: route('bundleCreate', bundleInputs.create, bundleCreateEventSchema),
+  bundleLoad: route('bundleLoad', bundleInputs.load, bundleLoadEventSchema),
   plan: route('plan', deployInput, planSchema),
   planRollback: route('planRollback', rollbackInput, planSchema),
   planRestore: route('planRestore', restoreInput, planSchema),
@@ -267,10 +271,22 @@ export const routes = {
   /** Pieces of the archive; the last document is the report. Refused on the read-only socket. */
   supportBundle: route('supportBundle', supportInput, supportEventSchema),
   configShow: route('configShow', nothing, z.record(z.string(), z.unknown())),
+  selfUpdate: route(
+    'selfUpdate',
+    z.object({ from: z.string().max(100), to: z.string().max(100), result: z.enum(['begun', 'done', 'taken back']) }),
+    nothing,
+  ),
   audit: route(
     'audit',
     z.object({ since: z.string().optional(), limit: z.number().int().default(200) }),
     z.array(auditEntrySchema),
+  ),
+  gateRefused: route(
+    'gateRefused',
+    /** What was asked for, without secrets. */
+    z.object({ command: z.string().max(300) }),
+    /** False where the same user has too many of them already. */
+    z.object({ noted: z.boolean() }),
   ),
   auditVerify: route(
     'auditVerify',

@@ -178,6 +178,8 @@ export const releaseDetailSchema = releaseSchema.extend({
   checks: z.array(findingSchema).optional(),
   /** Looks at it an hour, a day and a week after it went live. */
   followUps: z.array(followUpSchema).optional(),
+  /** Who has approved it, and who is missing; left out where the policy of the appliance asks nobody. */
+  approvals: approvalsSchema.optional(),
   history: z.array(
     z.object({
       operation: z.string(),

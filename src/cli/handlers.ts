@@ -4,8 +4,8 @@ import type { Session } from './session.ts';
 /** What a verb does. @returns the exit status */
 export type Handler<Name extends VerbName> = (call: Call<Name>, session: Session) => Promise<number>;
 
-/** Verbs that need nothing but the catalogue are answered by `run.ts` itself. */
-export type HandledVerb = Exclude<VerbName, 'help' | 'completion'>;
+/** `run.ts` itself answers verbs that need nothing but the catalogue, and the one that stands before all others. */
+export type HandledVerb = Exclude<VerbName, 'help' | 'completion' | 'ssh-gate'>;
 
 /** Each verb loads its own code only; the type asks for an entry per verb of the catalogue. */
 export const handlers: { readonly [Name in HandledVerb]: () => Promise<Handler<Name>> } = {
@@ -25,6 +25,8 @@ export const handlers: { readonly [Name in HandledVerb]: () => Promise<Handler<N
   'releases pin': async () => (await import('./verbs/releases.ts')).pin,
   'releases unpin': async () => (await import('./verbs/releases.ts')).unpin,
   'releases prune': async () => (await import('./verbs/operations.ts')).prune,
+  'bundle create': async () => (await import('./verbs/bundle.ts')).create,
+  'bundle load': async () => (await import('./verbs/bundle.ts')).load,
   'backup now': async () => (await import('./verbs/backup.ts')).now,
   'backup list': async () => (await import('./verbs/backup.ts')).list,
   'backup show': async () => (await import('./verbs/backup.ts')).show,
@@ -89,5 +91,7 @@ export const handlers: { readonly [Name in HandledVerb]: () => Promise<Handler<N
   audit: async () => (await import('./verbs/audit.ts')).audit,
   'audit verify': async () => (await import('./verbs/audit.ts')).verify,
   agent: async () => (await import('./verbs/agent.ts')).agent,
+  'self-update': async () => (await import('./verbs/self-update.ts')).selfUpdate,
   version: async () => (await import('./verbs/agent.ts')).version,
+  uninstall: async () => (await import('./verbs/uninstall.ts')).uninstall,
 };

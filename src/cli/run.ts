@@ -16,6 +16,7 @@ import type { Wiring } from './wiring.ts';
 export async function runCli(argv: readonly string[], wiring: Wiring, world: World): Promise<number> {
   try {
     if (argv[0] === '__complete') return await complete(argv, wiring, world);
+    if (argv[0] === '__take-back') return await takeBack(wiring, world);
     return await runVerb(argv, wiring, world);
   } catch (error) {
     report(error, asksForJson(argv), argv, world);
@@ -46,7 +47,25 @@ async function runVerb(argv: readonly string[], wiring: Wiring, world: World): P
     world.stdout.write(completionScript(call.args.shell));
     return exitCodes.done;
   }
+  if (verb === 'ssh-gate') return throughGate(rest, wiring, world);
   return handle(verb, rest, wiring, world);
+}
+
+/** The forced command of sshd: what its caller asks for is the command line, as far as it is allowed. */
+async function throughGate(rest: readonly string[], wiring: Wiring, world: World): Promise<number> {
+  const { call, globals } = await understand('ssh-gate', rest, world);
+  const { passGate } = await import('./gate/gate.ts');
+  const command = world.env.SSH_ORIGINAL_COMMAND;
+  const passed = passGate(call.options.allow, command, wiring);
+  if ('refusal' in passed) {
+    const { refusal, words } = passed;
+    report(refusal, asksForJson(words), words, world);
+    const { noteRefusal } = await import('./gate/note.ts');
+    await noteRefusal(command, globals, wiring, world);
+    return exitCodeOf(refusal);
+  }
+  const place = globals.root === undefined ? [] : ['--root', globals.root];
+  return runCli([...place, ...passed.words], passed.wiring, world);
 }
 
 async function understand<Name extends VerbName>(
@@ -104,6 +123,12 @@ function helpLines(name: string, json: boolean, look: Look): string[] {
   if (json) return [JSON.stringify(helpDocument(name === '' ? undefined : names))];
   if (isVerb(name)) return verbHelp(name, look);
   return name === '' ? overviewHelp(look) : groupHelp(name, names, look);
+}
+
+/** What packaging/trial.sh asks for before an agent starts. */
+async function takeBack(wiring: Wiring, world: World): Promise<number> {
+  await wiring.takeBackUpdate({ root: world.env.APPLIANCE_ROOT || undefined });
+  return exitCodes.done;
 }
 
 /** Names for a completion script, one per line; nothing at all when nobody can be asked. */

@@ -25,9 +25,69 @@ export interface Wiring {
     readonly signal: AbortSignal;
     readonly onProgress: (text: string) => void;
   }) => Promise<{ readonly name: string; readonly id: string; readonly notes: readonly string[] }>;
+  /**
+   * What install.sh has put here, and its removal.
+   * @throws ApplianceError `usage` where this program was not installed
+   */
+  readonly uninstaller: () => Promise<Uninstaller>;
+  /** Adds a line to the log of the system. @throws ApplianceError where nobody takes it */
+  readonly noteInSystemLog: (text: string) => Promise<void>;
+  /**
+   * Puts another version of this program in force, or the one before it.
+   * @throws ApplianceError when it was not, and what runs now
+   */
+  readonly selfUpdate: (options: {
+    readonly root: string | undefined;
+    /** Directory or archive; undefined: back to the version before. */
+    readonly source: string | undefined;
+    readonly plan: boolean;
+    readonly allowOlder: boolean;
+    /** Milliseconds. */
+    readonly wait: number;
+    readonly signal: AbortSignal;
+    readonly onProgress: (text: string) => void;
+  }) => Promise<SelfUpdate>;
+  /** Goes back to the program before an update whose agent does not live; for the start of an agent (packaging/trial.sh). */
+  readonly takeBackUpdate: (options: { readonly root: string | undefined }) => Promise<void>;
   /** Opens the screens until they are closed. @returns the exit status */
   readonly openScreens: (options: { readonly root: string | undefined; readonly color: boolean }) => Promise<number>;
   readonly version: string;
+}
+
+export interface Uninstaller {
+  readonly prefix: string;
+  /** Undefined on a host-wide installation. */
+  readonly root: string | undefined;
+  /** Name of the appliance; undefined where nothing says one. */
+  readonly name: string | undefined;
+  /** Whether the caller may do so. */
+  readonly permitted: boolean;
+  /** @returns how the installer ended: its exit status, null after a signal; the end of its errors; directories that stay */
+  run(options: {
+    readonly purge: boolean;
+    /** Where its steps are shown. */
+    readonly progress: 'stdout' | 'stderr' | 'none';
+    /** Told of what it says about a failure, as it comes. */
+    readonly onError: (text: string) => void;
+    readonly signal: AbortSignal;
+  }): Promise<{ readonly exitCode: number | null; readonly said: string; readonly kept: readonly string[] }>;
+}
+
+interface ProgramVersion {
+  readonly version: string;
+  /** `VERSION-FINGERPRINT`: two builds of one version differ in it. */
+  readonly program: string;
+}
+
+interface SelfUpdate {
+  readonly result: 'done' | 'nothing' | 'planned';
+  readonly from: ProgramVersion;
+  readonly to: ProgramVersion;
+  /** Null when none answers. */
+  readonly agent: { readonly version: string; readonly pid: number } | null;
+  /** What would be done, when only that was asked. */
+  readonly steps: readonly string[];
+  readonly seconds: number;
 }
 
 export interface LocalTools {

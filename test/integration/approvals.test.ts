@@ -92,6 +92,18 @@ describe('a release that people must approve (S4-23)', () => {
     const { exitCode, document } = await lab.json(['deploy', 'v0.9']);
     expect(exitCode).toBe(0);
     expect(document.verdicts).toContainEqual(expect.objectContaining({ id: 'S4-23', verdict: 'pass' }));
+    expect((await lab.json(['releases', 'show', 'v0.9'])).document).toMatchObject({
+      approvals: {
+        verdict: 'pass',
+        approvals: [
+          { role: 'tech-lead', given: { user: expect.any(String) } },
+          { role: 'security', given: { user: expect.any(String) } },
+        ],
+      },
+    });
+    await as(bob, 'approve', 'v0.9', '--role', 'security', '--withdraw');
+    const { stdout } = await lab.run(['releases', 'show', 'v0.9']);
+    expect(stdout).toMatch(/Approvals of sha256:[\s\S]*\? +security +–/);
     const { documents } = await lab.json(['audit']);
     const actions = (documents[0] as { action: string; actor: { uid: number } }[]).map(({ action, actor }) => [
       action,

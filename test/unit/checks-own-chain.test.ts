@@ -74,7 +74,17 @@ it('believes a certificate of an authority of its own without the root', async (
   openssl('req', '-x509', ...key, '-days', '2', '-subj', '/CN=ours', '-keyout', file('ca.key'), '-out', file('ca'));
   openssl('req', ...key, '-subj', '/CN=shop.lan', '-keyout', file('key'), '-out', file('csr'));
   writeFileSync(file('names'), 'subjectAltName=DNS:shop.lan\n');
-  const signer = ['-CA', file('ca'), '-CAkey', file('ca.key'), '-CAcreateserial', '-extfile', file('names')];
+  const signer = [
+    '-CA',
+    file('ca'),
+    '-CAkey',
+    file('ca.key'),
+    '-CAserial',
+    file('ca.srl'),
+    '-CAcreateserial',
+    '-extfile',
+    file('names'),
+  ];
   openssl('x509', '-req', '-days', '1', '-in', file('csr'), '-out', file('leaf'), ...signer);
   const leaf = { key: readFileSync(file('key'), 'utf8'), chain: readFileSync(file('leaf'), 'utf8') };
   expect(await ask(leaf, 'shop.lan', undefined)).toMatch(/UNABLE_TO/);

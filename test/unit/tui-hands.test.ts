@@ -151,6 +151,18 @@ describe('an order', () => {
   });
 });
 
+describe('a look', () => {
+  it('at a release names who has approved it, and the command for what is missing', async () => {
+    const { press, shows } = await open();
+    press('4');
+    await shows(/• v0\.9/);
+    press('j', 'Enter');
+    await shows(
+      /Approvals\n.*tech-lead {2}by anna, [^\n]*\n.*security {2}missing {2}appliance approve v0\.9 --role security {2}to be asked: bert/,
+    );
+  });
+});
+
 describe('keys', () => {
   it('Esc goes back one thing at a time', async () => {
     const { press, store } = await open();

@@ -12,11 +12,23 @@ export function repositoryHands({ config, paths }: Pick<CheckParts, 'config' | '
   const { repository } = config.source;
   const remote = /^[a-z][a-z0-9+.-]*:\/\/|^[^/]+@[^/]+:/i.test(repository);
   const directory = once(async () => {
-    const found = remote ? join(paths.lib, 'source.git') : repository.replace(/^file:\/\//, '');
+    const found = remote ? mirror : repository.replace(/^file:\/\//, '');
     if (await exists(found)) return found;
     throw new Error(remote ? 'nothing was ever fetched from the repository' : `there is no ${found}`);
   });
+  const mirror = join(paths.lib, 'source.git');
+  /** Tags that bundles have brought, which the repository need not have. */
+  const bundled = async (signal: AbortSignal): Promise<string[]> => {
+    if (!(await exists(mirror))) return [];
+    const text = await readGit(mirror, ['for-each-ref', '--format=%(refname:strip=2)', 'refs/bundles'], signal);
+    return text.split('\n').filter((line) => line !== '');
+  };
   const git = async (args: readonly string[], signal: AbortSignal) => readGit(await directory(), args, signal);
+  const own = async (signal: AbortSignal): Promise<string[]> => {
+    if (!remote) return (await git(['tag', '--list'], signal)).split('\n');
+    const text = await readGit('/', ['ls-remote', '--tags', '--refs', '--end-of-options', repository], signal);
+    return text.split('\n').map((line) => line.replace(/^.*refs\/tags\//, ''));
+  };
   const source: SourceHands = {
     changes: async (signal) => {
       if (remote || (await git(['rev-parse', '--is-bare-repository'], signal)).trim() === 'true') return null;
@@ -25,16 +37,17 @@ export function repositoryHands({ config, paths }: Pick<CheckParts, 'config' | '
         .filter((line) => line !== '');
     },
     tags: async (signal) => {
-      if (!remote) return (await git(['tag', '--list'], signal)).split('\n');
-      const text = await readGit('/', ['ls-remote', '--tags', '--refs', '--end-of-options', repository], signal);
-      return text.split('\n').map((line) => line.replace(/^.*refs\/tags\//, ''));
+      const known = await bundled(signal);
+      return [...known, ...(known.length === 0 ? await own(signal) : await own(signal).catch(() => []))];
     },
     changelog: async (tag, signal) => {
-      const files = (await git(['ls-tree', '-r', '--name-only', '--full-tree', `refs/tags/${tag}`], signal)).split(
-        '\n',
-      );
+      const from = (await bundled(signal)).includes(tag)
+        ? { repository: mirror, ref: `refs/bundles/${tag}` }
+        : { repository: await directory(), ref: `refs/tags/${tag}` };
+      const read = (args: readonly string[]) => readGit(from.repository, args, signal);
+      const files = (await read(['ls-tree', '-r', '--name-only', '--full-tree', from.ref])).split('\n');
       const found = changelogs.find((name) => files.includes(name));
-      return found === undefined ? undefined : git(['show', `refs/tags/${tag}:${found}`], signal);
+      return found === undefined ? undefined : read(['show', `${from.ref}:${found}`]);
     },
   };
   return {

@@ -7,6 +7,7 @@ import type { Call } from '../catalog.ts';
 import { type Look, mark, paint, type Style, speak } from '../output/look.ts';
 import { table } from '../output/table.ts';
 import type { Session } from '../session.ts';
+import { approvalTable } from './approve.ts';
 import { findingLines } from './finding-text.ts';
 import { changeLines } from './plan-text.ts';
 
@@ -126,6 +127,9 @@ function releaseLines(release: ReleaseDetail, look: Look): string[] {
       look,
       2,
     ),
+    ...(release.approvals
+      ? [...heading(`Approvals of ${release.approvals.digest}`), ...approvalTable(release.approvals.approvals, look)]
+      : []),
     ...heading('History'),
     ...(release.history.length === 0
       ? ['  never deployed']

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { seconds } from '../../api/describe.ts';
 import type { SupportEvent, SupportReport } from '../../api/support.ts';
-import { ApplianceError, asApplianceError, exitCodes, messageOf, systemCode } from '../../lib/errors.ts';
+import { ApplianceError, exitCodes } from '../../lib/errors.ts';
 import { count } from '../../lib/text.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { Call } from '../catalog.ts';
 import { mark } from '../output/look.ts';
+import { save } from '../save.ts';
 import type { Session } from '../session.ts';
 import { orHere } from './doctor.ts';
 
@@ -36,62 +36,25 @@ async function written(
       left: 'it was left as it is',
       hint: 'name another file: --output FILE',
     });
-  const partial = `${path}.${randomBytes(4).toString('hex')}.partial`;
   let report: SupportReport | undefined;
   let bytes = 0;
-  let file: FileHandle | undefined;
-  try {
-    file = await writing(() => open(partial, 'wx', 0o600), path);
-    const target = file;
+  return save(path, 0o600, async (append) => {
     for await (const event of events) {
       if (event.event === 'report') report = event.report;
       else if (event.event === 'progress') session.note(event.text);
       else {
         const piece = Buffer.from(event.data, 'base64');
-        // Everything of it, or an error: `write` may write less on a disk that fills up.
-        await writing(() => target.appendFile(piece), path);
+        await append(piece);
         bytes += piece.length;
       }
     }
     session.signal.throwIfAborted();
-    if (!report)
-      throw new ApplianceError('agent_unreachable', 'the agent ended before the bundle did', {
-        left: 'no file was left',
-        hint: 'run the command again',
-      });
-    await writing(async () => {
-      await target.sync();
-      await target.close();
-      await rename(partial, path);
-    }, path);
-    return { report, bytes };
-  } catch (error) {
-    await file?.close().catch(() => undefined);
-    await rm(partial, { force: true });
-    throw error;
-  }
-}
-
-/** What goes wrong with the file, in words that say what to do. */
-async function writing<T>(work: () => Promise<T>, path: string): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    const code = systemCode(error) ?? '';
-    const left = 'no file was left';
-    const hint = 'write it elsewhere: --output FILE';
-    if (code === 'ENOSPC' || code === 'EDQUOT')
-      throw new ApplianceError('disk_full', `there is no room for ${path}`, { left, hint, cause: error });
-    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
-      throw new ApplianceError('not_permitted', `${path} may not be written`, { left, hint, cause: error });
-    if (code === 'ENOENT' || code === 'ENOTDIR')
-      throw new ApplianceError('usage', `there is no directory for ${path}: ${messageOf(error)}`, {
-        left,
-        hint,
-        cause: error,
-      });
-    throw asApplianceError(error);
-  }
+    if (report) return { report, bytes };
+    throw new ApplianceError('agent_unreachable', 'the agent ended before the bundle did', {
+      left: 'no file was left',
+      hint: 'run the command again',
+    });
+  });
 }
 
 function lines(path: string, bytes: number, report: SupportReport, session: Session): string[] {

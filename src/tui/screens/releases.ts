@@ -180,8 +180,27 @@ function detailLines(detail: ReleaseDetail): Line[] {
     ...detail.services.map(({ name, role, replicas }) =>
       plain(`  ${name}  ${role}, ${replicas === 1 ? '1 copy' : `${replicas} copies`}`),
     ),
+    ...approvalLines(detail),
     [],
     [bold('History')],
     ...detail.history.map(({ at, kind, result, actor }) => plain(`  ${utcOf(at)}  ${kind} ${result}, by ${actor}`)),
+  ];
+}
+
+/** Who has approved it, and the command for each approval that is missing. */
+function approvalLines({ tag, approvals }: ReleaseDetail): Line[] {
+  if (!approvals) return [];
+  return [
+    [],
+    [bold('Approvals')],
+    ...approvals.approvals.map(({ role, given, holders }): Line => {
+      if (given) return [{ text: `  ${role}` }, dim(`  by ${oneLine(given.user)}, ${utcOf(given.time)}`)];
+      const whom = holders ? `  to be asked: ${holders.map(oneLine).join(', ')}` : '';
+      return [
+        { text: `  ${role}` },
+        { text: '  missing', color: conditionColors.inconclusive },
+        dim(`  appliance approve ${word(tag)} --role ${word(role)}${whom}`),
+      ];
+    }),
   ];
 }

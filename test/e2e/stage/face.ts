@@ -133,7 +133,11 @@ function wiringOf({ tools, inProcess, refused }: Surroundings): Wiring {
       ...tools,
     }),
     runAgent: missing,
+    selfUpdate: missing,
+    takeBackUpdate: missing,
     recoverHost: async () => ({ name: 'demo', id: 'snapshot', notes: [] }),
+    uninstaller: missing,
+    noteInSystemLog: missing,
     openScreens: missing,
   };
 }

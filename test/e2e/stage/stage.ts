@@ -125,6 +125,7 @@ class Stage {
       services: [{ name: 'backend', role: 'app', replicas: 2 }],
       schemaReadableFrom: 1,
       imageBytes: 300_000_000,
+      ...(tag === 'v0.9' ? { approvals: halfApproved(tag) } : {}),
       history: [{ operation: 'deploy-1', kind: 'deploy', at: ago(134 * minute), result: 'done', actor: 'anna' }],
     }),
     diff: async ({ from, to }) => ({ from, to, changes: this.#plan('deploy', to).changes }),
@@ -178,6 +179,8 @@ class Stage {
     check: (input) => this.#check(input.groups),
     checkVerdicts: async () => (this.#options.recorded ? recordedChecks() : []),
     supportBundle: emptyBundle,
+    bundleCreate: () => noBundles(),
+    bundleLoad: () => noBundles(),
     doctor: diagnosis,
     doctorFix: diagnosis,
     models: async () => (this.#options.recorded ? recordedModels() : []),
@@ -202,6 +205,7 @@ class Stage {
     schedule: async () => (this.#options.recorded ? recordedJobs() : []),
     scheduleRun: ({ job }, caller) => this.#operate(job, null, caller),
     configShow: async () => ({ name: 'routing-ml' }),
+    selfUpdate: async () => ({}),
     audit: async () =>
       this.#options.recorded
         ? recordedAudit()
@@ -216,6 +220,7 @@ class Stage {
               hash: 'ab'.repeat(32),
             },
           ],
+    gateRefused: async () => ({ noted: true }),
     auditVerify: async () => ({
       verdict: 'fail',
       entries: 3,
@@ -487,6 +492,10 @@ function logLine(names: readonly string[], number: number): LogLine {
 }
 
 /** What a running agent answers while no rollout runs. */
+function noBundles(): never {
+  throw new ApplianceError('release_not_found', 'the stage has no release that could be bundled');
+}
+
 function noBackups(): never {
   throw new ApplianceError('backup_not_found', 'the stage has no repository of backups');
 }
@@ -506,6 +515,16 @@ async function noModel(): Promise<never> {
 function approvalsOf(release: string): Approvals {
   const digest = `sha256:${'d'.repeat(64)}`;
   return { release, digest, commit: 'c'.repeat(40), policies: [], verdict: 'pass', approvals: [], history: [] };
+}
+
+function halfApproved(release: string): Approvals {
+  const given = { time: ago(140 * minute), user: 'anna', uid: 1_000, account: 'anna', ssh: null, comment: null };
+  const role = { requirement: 'S4-23', holders: null, given };
+  const approvals = [
+    { ...role, role: 'tech-lead', title: 'technical lead' },
+    { ...role, role: 'security', title: 'security', holders: ['bert'], given: null },
+  ];
+  return { ...approvalsOf(release), verdict: 'inconclusive', approvals };
 }
 
 function signOffOf(release: string): SignOffView {
