@@ -150,5 +150,10 @@ describe('copies for servers of other kinds', { timeout }, () => {
     expect(JSON.stringify([sftp, rest])).not.toMatch(/planted/);
     expect(JSON.stringify(sftp)).toMatch(/host key|known/i);
     expect(JSON.stringify(rest)).toMatch(/401|password|unauthori/i);
+    // Every time, however fast restic ends behind its ssh.
+    const { backups } = await lab.appliance();
+    const away = backups.offsite.find(({ target }) => target.name === 'sftp');
+    for (let times = 0; times < 8; times += 1)
+      await expect(away?.exists(signal)).rejects.toThrow(/host key verification failed/i);
   });
 });
