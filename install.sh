@@ -187,6 +187,8 @@ main() {
   readonly SOURCE COMMAND_LINK=/usr/local/bin/appliance
   COMMAND_LINE="$0 $*"
   LOG_FILE='' STEP='reading the command line' RUNNING='' WORK='' FAILURE_SAID='' INIT_NAME=$(cat /proc/1/comm)
+  LOCKED=no
+  exec {LOCK}</dev/null
   CHANGES=() REFUSALS=() REFUSAL_EXIT=0 PLAN=() NOTES=()
   PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
   export LC_ALL=C.UTF-8
@@ -194,6 +196,8 @@ main() {
 
   # shellcheck source=packaging/install/report.sh
   . "$SOURCE/packaging/install/report.sh"
+  # shellcheck source=packaging/install/lock.sh
+  . "$SOURCE/packaging/install/lock.sh"
   # shellcheck source=packaging/install/look.sh
   . "$SOURCE/packaging/install/look.sh"
   # shellcheck source=packaging/install/packages.sh
@@ -237,12 +241,14 @@ main() {
       exit 0
       ;;
   esac
+  [[ $CHECK == yes ]] || lock_prefix wait
   look
   if [[ $CHECK == yes ]]; then
     ((${#PLAN[@]} == 0)) || printf '\nNothing was changed (--check).\n'
     exit 0
   fi
   if ((${#PLAN[@]} > 0)); then
+    mkdir -p -- "$PREFIX" 2>/dev/null && lock_prefix
     begin_log "$LOG_DIR/install.log"
     install
     start

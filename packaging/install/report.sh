@@ -46,7 +46,7 @@ run() {
   STEP=$text
   say "$text"
   log "\$ $*"
-  "$@" >>"${LOG_FILE:-/dev/null}" 2>&1 </dev/null &
+  "$@" >>"${LOG_FILE:-/dev/null}" 2>&1 </dev/null {LOCK}<&- &
   RUNNING=$!
   while kill -0 "$RUNNING" 2>/dev/null; do
     sleep 0.2

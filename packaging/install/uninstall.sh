@@ -23,7 +23,7 @@ confirm_purge() {
 }
 
 uninstall() {
-  local key value lock
+  local key value
   KEPT_IMAGES=()
   if [[ -z $ROOT && -r $PREFIX/root ]]; then set_root "$(<"$PREFIX/root")"; fi
   NAME=$(configured_name)
@@ -33,11 +33,7 @@ uninstall() {
     exit 0
   fi
   [[ $PURGE == no ]] || confirm_purge
-  # Held until this shell ends.
-  if [[ -d $PREFIX ]]; then
-    exec {lock}<"$PREFIX"
-    flock --nonblock "$lock" || die 5 'another --uninstall is under way' 'wait for it'
-  fi
+  lock_prefix
   begin_log "$LOG_DIR/install.log"
   # The loops below read a copy: the directory of the record may go away meanwhile.
   cp -- "$RECORD" "$WORK/installation" 2>/dev/null || : >"$WORK/installation"
@@ -56,7 +52,7 @@ uninstall() {
   done <"$WORK/installation"
   [[ $PURGE == no ]] || purge
   STEP='removing the program'
-  rm -rf -- "${PREFIX:?}"/{bin,program,previous,programs,trial,runtime,root,images.stamp,update.lock} "${PREFIX:?}"/unpacked.*
+  rm -rf -- "${PREFIX:?}"/{bin,program,previous,programs,trial,runtime,root,images.stamp,update.lock,update.lock.holder} "${PREFIX:?}"/unpacked.*
   rmdir -- "$PREFIX" 2>/dev/null
   say "Removed the program from $PREFIX"
   say_uninstalled

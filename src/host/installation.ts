@@ -1,12 +1,18 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { ApplianceError } from '../lib/errors.ts';
 import { type Paths, pathsFor } from '../lib/paths.ts';
 
-/** Where install.sh has put the program that runs (packaging/install/program.sh). */
-export interface Installation {
+/** A program where install.sh has put it (packaging/install/program.sh). */
+export interface InstalledProgram {
   readonly prefix: string;
+  /** `programs/VERSION-FINGERPRINT`, from the prefix. */
+  readonly runs: string;
+}
+
+/** What was installed with it. */
+export interface Installation extends InstalledProgram {
   /** The root that it was installed for; undefined on a host-wide installation. */
   readonly root: string | undefined;
   /** Name of the appliance; undefined where no appliance.yaml says one. */
@@ -14,23 +20,32 @@ export interface Installation {
 }
 
 /**
+ * @param file real path of a file of a program
+ * @returns the program that it belongs to; undefined for one of a checkout
+ */
+export function programWith(file: string): InstalledProgram | undefined {
+  const [, prefix, runs] = /^(.*)\/(programs\/[^/]+)\/dist\//.exec(file) ?? [];
+  return prefix !== undefined && runs !== undefined ? { prefix, runs } : undefined;
+}
+
+/**
  * @param entry the program as it was started
  * @throws ApplianceError `usage` where it was not installed, with what to type
  */
 export function findInstallation(entry: string): Installation {
-  const program = dirname(dirname(realpathSync(entry)));
-  const prefix = dirname(dirname(program));
-  if (basename(dirname(program)) !== 'programs' || !existsSync(join(prefix, 'root')) || !existsSync(script(prefix))) {
+  const file = realpathSync(entry);
+  const program = programWith(file);
+  if (!program || !existsSync(join(program.prefix, 'root')) || !existsSync(script(program.prefix))) {
     const usual = script('/opt/appliance');
-    throw new ApplianceError('usage', `this program was not installed: it runs from ${program}`, {
+    throw new ApplianceError('usage', `this program was not installed: it runs from ${dirname(dirname(file))}`, {
       left: 'nothing was touched',
       hint: existsSync(usual)
         ? `to remove the one that is installed: sudo ${usual} --uninstall`
         : 'nothing of it is below /opt/appliance; installed elsewhere: sudo ./install.sh --uninstall --prefix DIR',
     });
   }
-  const root = readFileSync(join(prefix, 'root'), 'utf8').trim() || undefined;
-  return { prefix, root, name: nameIn(pathsFor(root)) };
+  const root = readFileSync(join(program.prefix, 'root'), 'utf8').trim() || undefined;
+  return { ...program, root, name: nameIn(pathsFor(root)) };
 }
 
 function script(prefix: string): string {

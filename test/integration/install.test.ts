@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -288,6 +289,18 @@ describe.runIf(isRoot)('install.sh, a whole life without the demo', () => {
     expect(second.exit).toBe(0);
     expect(performance.now() - begun).toBeLessThan(20_000);
     expect(await treeOf(prefix, join(scratch, 'root'))).toBe(before);
+
+    // While another one is at work, an installation waits for its end, and a removal is refused.
+    const other = execa('flock', [prefix, 'sh', '-c', 'echo at work; sleep 5']);
+    await once(other.stdout, 'data');
+    expect(await install(['--uninstall', ...here()])).toMatchObject({
+      exit: 5,
+      stderr: expect.stringContaining('another install.sh is at work'),
+    });
+    const third = await install(here());
+    expect(third.stdout).toMatch(/waiting for its end[\s\S]*nothing to change/);
+    expect(third.exit).toBe(0);
+    expect((await other).exitCode).toBe(0);
 
     // Without the image of the edge nothing can be deployed, so a repetition brings it back.
     await execa('docker', ['image', 'rm', image]);

@@ -107,9 +107,14 @@ describe.runIf(process.getuid?.() === 0)('appliance uninstall', { timeout }, () 
     if ('release' in lock) lock.release();
     expect(exit).toBe(5);
     expect(stderr).toContain('appliance deploy by anna');
+    const update = acquireExclusive(join(prefix, 'update.lock'), { ...holder, what: 'appliance self-update' });
+    const meanwhile = await uninstall(['--yes']);
+    if ('release' in update) update.release();
+    expect(meanwhile.exit).toBe(5);
+    expect(meanwhile.stderr).toContain('appliance self-update by anna');
     const second = await uninstall(['--yes'], ['flock', prefix]);
     expect(second.exit).toBe(5);
-    expect(second.stderr).toContain('another --uninstall is under way');
+    expect(second.stderr).toContain('another install.sh is at work');
     expect(installed()).toBe(true);
   });
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { installation, programOf } from '../../src/agent/update/program.ts';
+import { ownProgram, programOf } from '../../src/agent/update/program.ts';
 import { sweep, withSource } from '../../src/agent/update/source.ts';
 import { copyOf, keepState, restoreState, writtenSince } from '../../src/agent/update/state-copy.ts';
 import { openDatabase } from '../../src/host/sqlite.ts';
@@ -219,7 +219,7 @@ describe('the guard of an update on trial', () => {
 });
 
 it('knows that a checkout is no installation, and what has loaded no program', () => {
-  expect(() => installation(join(import.meta.dirname, '../../src/main.ts'))).toThrow('was not installed by install.sh');
+  expect(() => ownProgram(join(import.meta.dirname, '../../src/main.ts'))).toThrow('was not installed by install.sh');
   expect(programOf(process.pid, '/opt/appliance')).toBeUndefined();
   expect(programOf(2 ** 22, '/opt/appliance')).toBeUndefined();
 });

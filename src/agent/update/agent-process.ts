@@ -2,12 +2,13 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '../../api/client.ts';
 import { connectSocket } from '../../api/socket.ts';
+import type { InstalledProgram } from '../../host/installation.ts';
 import { run } from '../../host/process.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import type { Paths } from '../../lib/paths.ts';
 import { takeWriterLock } from '../in-process.ts';
-import { type Installation, linked, programOf } from './program.ts';
+import { linked, programOf } from './program.ts';
 
 /** An agent that has answered. */
 export interface Answer {
@@ -19,7 +20,7 @@ export interface Answer {
 
 /** The agent of an appliance, as its installation starts it. */
 export interface AgentProcess {
-  readonly installation: Installation;
+  readonly installation: InstalledProgram;
   readonly paths: Paths;
   readonly clock: Clock;
 }

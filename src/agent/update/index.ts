@@ -1,14 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { acquireExclusive } from '../../host/exclusive.ts';
-import { type Clock, systemClock, timestamp } from '../../lib/clock.ts';
+import { type Clock, systemClock } from '../../lib/clock.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import { pathsFor } from '../../lib/paths.ts';
-import { processActor } from '../identity.ts';
 import { answering, restart, watchLogs } from './agent-process.ts';
 import { goBack } from './back.ts';
 import { goTo } from './forward.ts';
-import { installation, linked } from './program.ts';
+import { holdProgram } from './lock.ts';
+import { linked, ownProgram } from './program.ts';
 import { settle } from './settle.ts';
 import { sweep, withSource } from './source.ts';
 import { disarm, onTrial } from './trial.ts';
@@ -29,9 +28,9 @@ export async function selfUpdate(options: UpdateOptions, clock: Clock = systemCl
       hint: 'use sudo',
     });
   const paths = pathsFor(options.root);
-  const found = installation();
+  const found = ownProgram();
   assertRoot(found.prefix, options.root);
-  const lock = hold(found.prefix, clock);
+  const lock = holdProgram(found.prefix, 'appliance self-update', clock);
   try {
     const lastWords = watchLogs(paths);
     const update: Update = { installation: found, paths, clock, options, begun: clock.monotonic(), lastWords };
@@ -63,19 +62,6 @@ function exchanged(): ApplianceError {
   return new ApplianceError('busy', 'the program has just been exchanged by another update', {
     left: 'nothing was touched',
     hint: 'look at appliance version, then say it again',
-  });
-}
-
-function hold(prefix: string, clock: Clock) {
-  const { user } = processActor();
-  const since = timestamp(clock.now());
-  const lock = acquireExclusive(join(prefix, 'update.lock'), { pid: process.pid, what: 'self-update', user, since });
-  if ('release' in lock) return lock;
-  const { heldBy } = lock;
-  const who = heldBy ? ` by ${heldBy.user} runs since ${heldBy.since} (process ${heldBy.pid})` : ' runs';
-  throw new ApplianceError('busy', `another update${who}`, {
-    left: 'it goes on; nothing was touched',
-    hint: 'say it again when that has ended',
   });
 }
 

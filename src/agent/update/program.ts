@@ -1,26 +1,17 @@
 import { readFileSync, readlinkSync, realpathSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { type InstalledProgram, programWith } from '../../host/installation.ts';
 import { ApplianceError, systemCode } from '../../lib/errors.ts';
 
-/** Where install.sh has put this program (packaging/install/program.sh). */
-export interface Installation {
-  readonly prefix: string;
-  /** The program that this process runs: `programs/VERSION-FINGERPRINT`, from the prefix. */
-  readonly runs: string;
-}
-
-/** Directory and name of a program below its prefix, in any path of one of its files. */
-const programPath = /^(.*)\/(programs\/[^/]+)\/dist\//;
-
 /**
- * Finds the installation of this process.
- * @param file what was run
+ * The program that this process runs.
+ * @param file what was started
  * @throws ApplianceError `usage` for a program that runs from a checkout
  */
-export function installation(file = process.argv[1] ?? ''): Installation {
-  const [, prefix, runs] = programPath.exec(realpathSync(file)) ?? [];
-  if (prefix !== undefined && runs !== undefined) return { prefix, runs };
+export function ownProgram(file = process.argv[1] ?? ''): InstalledProgram {
+  const found = programWith(realpathSync(file));
+  if (found) return found;
   throw new ApplianceError('usage', 'this appliance was not installed by install.sh, it runs from a checkout', {
     left: 'nothing was touched',
     hint: 'install it: sudo ./install.sh; or run the verb of an installed one: /opt/appliance/bin/appliance self-update',
@@ -30,7 +21,7 @@ export function installation(file = process.argv[1] ?? ''): Installation {
 /** Name of the program that this process runs, for a file name: its version and fingerprint, where it was installed. */
 export function programName(): string {
   try {
-    return nameOf(installation().runs);
+    return nameOf(ownProgram().runs);
   } catch {
     return 'source';
   }
@@ -39,7 +30,7 @@ export function programName(): string {
 /** The same of the program that ran before this one. */
 export function programBefore(): string {
   try {
-    const before = linked(installation().prefix, 'previous');
+    const before = linked(ownProgram().prefix, 'previous');
     return before === undefined ? 'source' : nameOf(before);
   } catch {
     return 'source';
@@ -87,8 +78,8 @@ export function programOf(pid: number, prefix: string): string | undefined {
   try {
     const maps = readFileSync(`/proc/${pid}/maps`, 'utf8');
     const file = maps.match(/\S+\/programs\/[^/\s]+\/dist\/\S*\.node\b/)?.[0];
-    const [, home, program] = programPath.exec(file ?? '') ?? [];
-    return home === resolve(prefix) ? program : undefined;
+    const found = programWith(file ?? '');
+    return found?.prefix === resolve(prefix) ? found.runs : undefined;
   } catch {
     return undefined;
   }

@@ -10,9 +10,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import type { InstalledProgram } from '../../host/installation.ts';
 import { pathsFor } from '../../lib/paths.ts';
 import { takeWriterLock } from '../in-process.ts';
-import { type Installation, installation, linked, nameOf, switchLink } from './program.ts';
+import { linked, nameOf, ownProgram, switchLink } from './program.ts';
 import { type Change, copyOf, restoreState, writtenSince } from './state-copy.ts';
 
 /** Milliseconds that going back waits for a command that writes. */
@@ -27,7 +28,7 @@ const trialOf = (prefix: string): string => join(prefix, 'trial');
  * @param now at the next start of an agent, instead of after several of a new program that does not live; `asked`: only
  *   when nothing is lost by it
  */
-export function arm({ prefix, runs }: Installation, from: string, now?: 'asked' | 'failed'): void {
+export function arm({ prefix, runs }: InstalledProgram, from: string, now?: 'asked' | 'failed'): void {
   const trial = trialOf(prefix);
   const fresh = `${trial}.new`;
   rmSync(fresh, { recursive: true, force: true });
@@ -67,7 +68,7 @@ const textOf = (file: string): string | undefined => (existsSync(file) ? readFil
  * @throws ApplianceError `busy` when another process goes on writing
  */
 export async function takeBack({ root }: { readonly root: string | undefined }): Promise<void> {
-  const { prefix } = installation();
+  const { prefix } = ownProgram();
   const trial = onTrial(prefix);
   if (!trial) return;
   const left = linked(prefix, 'program');

@@ -1,0 +1,25 @@
+# shellcheck shell=bash
+# One installer at a time works in a prefix. Set by install.sh: LOCK, an open file descriptor, and LOCKED.
+
+# lock_prefix [wait]: keeps other installers out of PREFIX, where that is there, until this shell ends. What `run` starts
+# does not inherit it, for that may stay when this shell is gone.
+lock_prefix() {
+  [[ $LOCKED == no ]] || return 0
+  while [[ -d $PREFIX ]]; do
+    exec {LOCK}<&-
+    exec {LOCK}<"$PREFIX"
+    if ! flock --nonblock "$LOCK"; then
+      [[ ${1:-} == wait ]] || die 5 "another install.sh is at work in $PREFIX" 'wait for its end, then run this again'
+      say "another install.sh is at work in $PREFIX; waiting for its end"
+      # In the background: a signal ends this shell at once.
+      flock "$LOCK" &
+      RUNNING=$!
+      wait "$RUNNING"
+      RUNNING=''
+    fi
+    LOCKED=yes
+    # That one may have removed the directory.
+    [[ ! $PREFIX -ef /proc/self/fd/$LOCK ]] || return 0
+    LOCKED=no
+  done
+}
