@@ -137,6 +137,8 @@ supervise() {
   trap '' HUP
   while [[ -z $stopping ]]; do
     again=''
+    # A command that ends at once is not watched for long enough.
+    bound_log
     begun=$(monotonic)
     "$@" >>"$log" 2>&1 </dev/null 9>&- &
     child=$!
