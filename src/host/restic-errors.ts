@@ -27,6 +27,15 @@ const damage: Sign = [
     }),
 ];
 
+const unreachable = (sign: RegExp): Sign => [
+  sign,
+  (f: ResticFailure, said: string) =>
+    new ApplianceError('backup_target', `the target ${f.target} does not answer: ${said}`, {
+      left,
+      hint: 'look at the network and at its credentials; the next run sends what is missing',
+    }),
+];
+
 /**
  * By then the run has failed, whatever restic does next. It ends by itself, or tries for a quarter of an hour, or waits for
  * ever for its own threads: 3 of 60 backups onto a full disk did (restic 0.18). An interrupt ends all three.
@@ -64,15 +73,12 @@ const signs = [
         hint: 'mount it for writing and give it to root, then run the command again',
       }),
   ],
+  // The end of a session that did not begin is no end of a file.
+  unreachable(/unable to start the sftp session|error talking HTTP to rclone/i),
   damage,
-  [
+  unreachable(
     /dial tcp|no such host|connection (?:refused|reset)|i\/o timeout|network is unreachable|no route to host|TLS handshake|client\.|ssh: |subprocess ssh|context deadline exceeded|EOF$|(?:404|5\d\d) /im,
-    (f: ResticFailure, said: string) =>
-      new ApplianceError('backup_target', `the target ${f.target} does not answer: ${said}`, {
-        left,
-        hint: 'look at the network and at its credentials; the next run sends what is missing',
-      }),
-  ],
+  ),
 ] as const satisfies readonly Sign[];
 
 /** Turns a run of restic that did not end well into an error that says what to do. */
@@ -125,7 +131,7 @@ function lastWords(stderr: string): string {
     .map((line) => unwrapped(line.trim()))
     // A question and an address say nothing of the reason that stands before them.
     .filter(
-      (line) => line !== '' && !/^(?:Is there a repository at|(?:rest|s3|sftp|rclone|b2|azure|gs|swift):)/.test(line),
+      (line) => line !== '' && !/^(?:Is there a repository at|(?:rest|s3|sftp|rclone|b2|azure|gs|swift):\S)/.test(line),
     );
   return words.slice(-2).join('; ').slice(-400) || 'it gave no reason';
 }

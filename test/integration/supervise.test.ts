@@ -47,7 +47,9 @@ const logText = () => readFile(log, 'utf8');
 
 describe('supervise.sh', () => {
   it('starts a command, says so, and stops it cleanly', async () => {
-    expect(await start(['sh', '-c', 'trap "echo goodbye; exit 0" TERM; while :; do sleep 0.1; done'])).toMatchObject({
+    expect(
+      await start(['sh', '-c', 'trap "echo goodbye; exit 0" TERM; echo ready; while :; do sleep 0.1; done']),
+    ).toMatchObject({
       exit: 0,
     });
     const { supervisor: parent, command } = await pids();
@@ -56,7 +58,7 @@ describe('supervise.sh', () => {
       stdout: `running, supervisor ${parent}, command ${command}`,
       stderr: '',
     });
-    await delay(300);
+    await expect.poll(logText).toContain('ready');
     expect(await supervise(['stop', '--pidfile', pidfile])).toMatchObject({ exit: 0 });
     // Gone at once, but counted among the living until process 1 has collected it.
     await expect.poll(() => [alive(parent), alive(command)], { timeout: 5_000 }).toEqual([false, false]);
@@ -138,9 +140,9 @@ describe('supervise.sh', () => {
   });
 
   it('kills a command that ignores the request to stop', async () => {
-    await start(['bash', '-c', 'trap "" TERM; while :; do sleep 0.2; done'], ['--patience', '400']);
+    await start(['bash', '-c', 'trap "" TERM; echo deaf; while :; do sleep 0.2; done'], ['--patience', '400']);
     const { command } = await pids();
-    await delay(300);
+    await expect.poll(logText).toContain('deaf');
     expect(await supervise(['stop', '--pidfile', pidfile, '--patience', '400'])).toMatchObject({ exit: 0 });
     expect(alive(command)).toBe(false);
     expect(await logText()).toContain('killing it');

@@ -380,4 +380,13 @@ describe('what restic says', () => {
     expect(message).not.toContain('Is there a repository');
     expect(hint).toContain('credentials');
   });
+
+  it.each([
+    'ssh: connect to host nas port 22: Connection refused\r\nFatal: unable to open repository at sftp:nas:x: unable to start the sftp session, error: error receiving version packet from server: server unexpectedly closed connection: unexpected EOF',
+    'rclone: 2026/11/22 12:48:00 Failed to create file system for "dav:x": read metadata failed: Propfind "http://nas/x": dial tcp 192.0.2.1:80: connect: connection refused\nFatal: unable to open repository at rclone:dav:x: error talking HTTP to rclone: exit status 1',
+  ])('of a target whose server is down is no word about the repository: %s', (stderr) => {
+    const { code, message } = resticError({ ...failure, target: 'away', exitCode: 1, stderr });
+    expect(code).toBe('backup_target');
+    expect(message).toMatch(/^the target away does not answer: .*connection refused/i);
+  });
 });
