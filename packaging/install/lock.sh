@@ -7,7 +7,7 @@ lock_prefix() {
   [[ $LOCKED == no ]] || return 0
   while [[ -d $PREFIX ]]; do
     exec {LOCK}<&-
-    exec {LOCK}<"$PREFIX"
+    { exec {LOCK}<"$PREFIX"; } 2>/dev/null || return 0
     if ! flock --nonblock "$LOCK"; then
       [[ ${1:-} == wait ]] || die 5 "another install.sh is at work in $PREFIX" 'wait for its end, then run this again'
       say "another install.sh is at work in $PREFIX; waiting for its end"

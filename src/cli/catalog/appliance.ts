@@ -156,7 +156,7 @@ export const applianceVerbs = {
     gate: 'never',
     options: { purge: { help: 'remove data, volumes and images as well' } },
     about:
-      'Asks for the name of the appliance; --yes for scripts. Needs root. Removed are the agent, the containers and networks of the stack, the program, its units and commands. Configuration, state, backups and volumes stay, and a later install.sh takes them up again, unless --purge is given. The Docker Engine and installed packages stay in any case. Refused while an operation runs. It goes on when the connection is lost; cut short in another way, it is simply run again.',
+      'Asks for the name of the appliance; --yes for scripts. Needs root. Removed are the agent, the containers and networks of the stack, the program, its units and commands. Configuration, state, backups and volumes stay, and a later install.sh takes them up again, unless --purge is given. The Docker Engine and installed packages stay in any case. Refused while an operation or an update runs. It goes on when the connection is lost; cut short in another way, it is simply run again.',
     examples: ['sudo appliance uninstall', 'sudo appliance uninstall --purge', 'sudo appliance uninstall --yes --json'],
   },
   version: {
