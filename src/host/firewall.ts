@@ -1,4 +1,4 @@
-import { runInstalled } from './installed.ts';
+import { runInstalled } from './run-installed.ts';
 
 export interface FirewallState {
   /** Whether packets that nothing allows are dropped; null when nobody could be asked. */

@@ -1,4 +1,4 @@
-import { runInstalled } from './installed.ts';
+import { runInstalled } from './run-installed.ts';
 
 export interface Gpu {
   readonly name: string;

@@ -1,5 +1,5 @@
 import { ApplianceError } from '../lib/errors.ts';
-import { runInstalled } from './installed.ts';
+import { runInstalled } from './run-installed.ts';
 
 /** Milliseconds that a logging daemon may take. */
 const patience = 3_000;

@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { messageOf } from '../lib/errors.ts';
-import { runInstalled } from './installed.ts';
+import { runInstalled } from './run-installed.ts';
 
 /** How far the clock of this host is from the right time, as far as anybody here knows. */
 export interface ClockState {

@@ -1,8 +1,8 @@
-import type { ReactNode } from 'react';
 import { renderToStaticMarkup } from 'react-dom/server';
 import { accountOf, changeLine, seconds } from '../../api/describe.ts';
 import type { ReleaseReport } from '../../api/report.ts';
 import { formatBytes } from '../../lib/units.ts';
+import { Fact, Mark, Section, signs, Table, Under } from './parts.tsx';
 import { style } from './style.ts';
 import {
   answerWords,
@@ -16,7 +16,6 @@ import {
   when,
 } from './words.ts';
 
-type Verdict = ReleaseReport['verdict'];
 type Operation = ReleaseReport['operations'][number];
 
 /**
@@ -431,101 +430,5 @@ function Audit({ report: { audit } }: { readonly report: ReleaseReport }) {
         )}
       </p>
     </Section>
-  );
-}
-
-const signs = { pass: '✓', fail: '✗', inconclusive: '?' } as const;
-
-/** A verdict that is told by its word and sign as well as by its colour. */
-function Mark({ verdict, word = verdict }: { readonly verdict: Verdict; readonly word?: string }) {
-  return (
-    <span className={`mark ${verdict}`}>
-      {signs[verdict]} {word}
-    </span>
-  );
-}
-
-function Fact({ name, children }: { readonly name: string; readonly children: ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
-  );
-}
-
-function Under({ text, small }: { readonly text: string; readonly small: string }) {
-  return (
-    <>
-      {text}
-      {small === '' ? null : <small>{small}</small>}
-    </>
-  );
-}
-
-function Section({ title, children }: { readonly title: string; readonly children: ReactNode }) {
-  return (
-    <section>
-      <h2>{title}</h2>
-      {children}
-    </section>
-  );
-}
-
-const narrow: ReadonlySet<string> = new Set([
-  '',
-  '#',
-  'When',
-  'Since',
-  'Until',
-  'Due',
-  'Taken',
-  'Begun',
-  'Took',
-  'Who',
-]);
-
-function Table({
-  titles,
-  rows,
-  instead,
-}: {
-  readonly titles: readonly string[];
-  readonly rows: readonly (readonly ReactNode[])[];
-  /** What stands where there are no rows. */
-  readonly instead: string;
-}) {
-  if (rows.length === 0) return instead === '' ? null : <p className="soft">{instead}</p>;
-  const classOf = (index: number) => {
-    const title = titles[index] ?? '';
-    return narrow.has(title) ? 'narrow' : title === 'Expected' ? 'third' : undefined;
-  };
-  return (
-    <div className="wide">
-      <table>
-        <thead>
-          <tr>
-            {titles.map((title, index) => (
-              <th key={title} className={classOf(index)}>
-                {title}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map((row, index) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: a page that never changes
-            <tr key={index}>
-              {row.map((cell, column) => (
-                // biome-ignore lint/suspicious/noArrayIndexKey: a page that never changes
-                <td key={column} className={classOf(column)}>
-                  {cell}
-                </td>
-              ))}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
   );
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { gitPaths, readGit, readGitFiles } from '../../../host/git-objects.ts';
-import { runInstalled } from '../../../host/installed.ts';
+import { runInstalled } from '../../../host/run-installed.ts';
 import { leaksIn } from './leak-patterns.ts';
 import type { Leak, LeakScan } from './secrets-in-source.ts';
 

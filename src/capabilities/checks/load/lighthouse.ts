@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { PolicyDemands } from '../../../config/policy-demands.ts';
-import { runInstalled } from '../../../host/installed.ts';
+import { runInstalled } from '../../../host/run-installed.ts';
 import { type Check, fail, inconclusive, pass } from '../check.ts';
 
 const score = z.object({ score: z.number().nullable() });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { runInstalled } from '../../../host/installed.ts';
+import { runInstalled } from '../../../host/run-installed.ts';
 import { count } from '../../../lib/text.ts';
 import { type Check, fail, inconclusive, pass } from '../check.ts';
 
