@@ -2,6 +2,7 @@ import { request as overHttp } from 'node:http';
 import { request as overHttps } from 'node:https';
 import { rootCertificates } from 'node:tls';
 import { messageOf } from '../lib/errors.ts';
+import { readBody } from './http-body.ts';
 
 /** Why an authority did not do what it was asked for. */
 export type AcmeFailure =
@@ -78,17 +79,7 @@ export function acmeTransport({
       };
       const send = url.startsWith('https:') ? overHttps : overHttp;
       const outgoing = send(url, { method, headers, signal: deadline, ...(ca ? { ca } : {}) }, (incoming) => {
-        const chunks: Buffer[] = [];
-        let size = 0;
-        incoming.on('data', (chunk: Buffer) => {
-          size += chunk.length;
-          if (size > maxBytes) incoming.destroy(new RangeError(`it answered with more than ${maxBytes} bytes`));
-          else chunks.push(chunk);
-        });
-        incoming.on('error', fail);
-        incoming.on('end', () => {
-          if (!incoming.complete) return fail(new Error('the connection ended in the middle of its answer'));
-          const text = Buffer.concat(chunks).toString('utf8');
+        readBody(incoming, maxBytes).then((text) => {
           const given = Object.entries(incoming.headers).map(
             ([name, value]) => [name, [value].flat().join(', ')] as const,
           );
@@ -97,7 +88,7 @@ export function acmeTransport({
             headers: Object.fromEntries(given),
             data: /\bjson\b/.test(incoming.headers['content-type'] ?? '') ? parsed(text) : text,
           });
-        });
+        }, fail);
       });
       outgoing.on('error', fail);
       outgoing.end(body);

@@ -1,6 +1,7 @@
 import { type IncomingMessage, request as plainRequest } from 'node:http';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { messageOf } from '../lib/errors.ts';
+import { readBody } from './http-body.ts';
 
 /** Most of an answer that is read, in bytes after it was unpacked: whoever sends more is not a page. */
 const mostBytes = 8 * 1024 * 1024;
@@ -112,16 +113,5 @@ async function readText(incoming: IncomingMessage): Promise<string> {
   const stream = unpacker ? incoming.pipe(unpacker()) : incoming;
   // A pipe does not carry errors on.
   if (unpacker) incoming.on('error', (error) => stream.destroy(error));
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of stream) {
-    size += chunk.length;
-    if (size > mostBytes) {
-      incoming.destroy();
-      throw new Error(`its answer is larger than ${mostBytes / 2 ** 20} MiB${unpacker ? ' once it is unpacked' : ''}`);
-    }
-    chunks.push(chunk);
-  }
-  if (!incoming.complete) throw new Error('the connection ended in the middle of its answer');
-  return Buffer.concat(chunks).toString('utf8');
+  return readBody(incoming, mostBytes, stream);
 }

@@ -1,4 +1,5 @@
 import { request as plainRequest } from 'node:http';
+import { readBody } from './http-body.ts';
 
 export interface HttpQuestion {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -31,19 +32,8 @@ export async function askHttp(url: string, question: HttpQuestion): Promise<Http
   const request = url.startsWith('https:') ? (await import('node:https')).request : plainRequest;
   return new Promise((resolve, reject) => {
     const outgoing = request(url, { method, headers, signal }, (incoming) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      incoming.on('data', (chunk: Buffer) => {
-        size += chunk.length;
-        if (size > maxBytes) incoming.destroy(new RangeError(`it answered with more than ${maxBytes} bytes`));
-        else chunks.push(chunk);
-      });
-      incoming.on('error', reject);
-      incoming.on('end', () => {
-        if (incoming.complete)
-          resolve({ status: incoming.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') });
-        else reject(new Error('the connection ended in the middle of its answer'));
-      });
+      const { statusCode: status = 0 } = incoming;
+      readBody(incoming, maxBytes).then((said) => resolve({ status, text: said }), reject);
     });
     outgoing.on('error', reject);
     outgoing.end(text);

@@ -109,7 +109,6 @@ async function existing(server: RestoreServer, names: readonly string[], signal:
 /**
  * Puts the loaded database in the place of the one in use: connections end, then both get their new names in one
  * transaction, so that a crash leaves either the one or the other. Done again, it changes nothing.
- * @returns whether there was a database before
  * @throws ApplianceError `restore_failed` when neither the loaded database nor its traces are there
  */
 export async function swapDatabase(
