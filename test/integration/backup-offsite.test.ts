@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { BackupLab } from '../support/backup-lab.ts';
 
 // S1-48: copies for real servers over the network of the host: SFTP by the client of OpenSSH with a key and known hosts,
@@ -33,7 +33,7 @@ async function start(server: Server): Promise<void> {
     ...['-v', `${data(server)}:/data`, '-v', `${credentials(server)}:/keys:ro`, '--entrypoint', 'rclone'],
     ...['appliance/restic:1', 'serve', ...argv[server]],
   ]);
-  await expect.poll(() => accepts(ports[server]), { timeout: 30_000 }).toBe(true);
+  await vi.waitFor(async () => expect(await accepts(ports[server])).toBe(true), { timeout: 30_000, interval: 100 });
 }
 
 const accepts = (port: number): Promise<boolean> =>
