@@ -56,7 +56,7 @@ async function goBack(
 const stories: Record<'stage' | 'bake' | 'abort', Story> = {
   stage: (order) => goBack('brief', /many-errors: .*expected/, order, async () => rollouts.errors()),
   bake: (order) =>
-    goBack('brief', /many-errors: .*expected/, order, async () => {
+    goBack('wary', /many-errors: .*expected/, order, async () => {
       await rollouts.until(({ kind }) => kind === 'bake');
       return rollouts.errors();
     }),

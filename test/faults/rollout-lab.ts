@@ -12,17 +12,21 @@ gates: [{ id: few-errors, metric: errors, below: 0.1 }]
 rollback: [{ id: many-errors, metric: errors, above: 0.2 }]
 `;
 
-/** Policies of seconds instead of hours: every duration is a value of the policy. */
-const policies = {
-  brief: `
-name: brief
+const watchedAfter = (name: string, bake: string) => `
+name: ${name}
 title: one share of the traffic, then all of it under watch
 canary:
   stages:
     - { weight: 40, for: 1s, minRequests: 20, ${watched} }
     - { weight: 100 }
-bake: { for: 1s, ${watched} }
-${judged}`,
+bake: { for: ${bake}, ${watched} }
+${judged}`;
+
+/** Policies of seconds instead of hours: every duration is a value of the policy. */
+const policies = {
+  brief: watchedAfter('brief', '1s'),
+  /** The watch over all of the traffic ends by errors alone: a second of it may pass before anybody has seen it begin. */
+  wary: watchedAfter('wary', '10m'),
   patient: `
 name: patient
 title: a stage that ends when a person says so
