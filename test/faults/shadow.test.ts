@@ -20,7 +20,7 @@ let count = 0;
 const policy = `
 name: copied
 title: copies first
-shadow: { share: 100, for: 6s, every: 300ms }
+shadow: { share: 100, for: 15s, every: 300ms }
 canary:
   stages:
     - { weight: 50, for: 1s, minRequests: 20, every: 300ms, patience: 40s }
