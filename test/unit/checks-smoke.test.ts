@@ -169,7 +169,7 @@ describe('a sequence (S0-28, S1-33 to S1-35)', () => {
         };
         more();
       },
-      /larger than 8 MiB$/,
+      /larger than 8\.0 MiB$/,
     ],
     ['silence', () => undefined, /no whole answer within 0.4 s/],
     [
@@ -183,7 +183,7 @@ describe('a sequence (S0-28, S1-33 to S1-35)', () => {
     [
       'a compression bomb',
       (_, response) => response.setHeader('content-encoding', 'gzip').end(gzipSync(Buffer.alloc(64 * 2 ** 20))),
-      /larger than 8.0 MiB once it is unpacked/,
+      /larger than 8\.0 MiB once it is unpacked/,
     ],
     [
       'broken compression',

@@ -109,7 +109,7 @@ describe('a Prometheus in trouble', () => {
     [
       'endless',
       async () => read(await serve((_, response) => void response.end(Buffer.alloc(9 * 1024 * 1024, 'x')))),
-      /(?:more|longer) than/,
+      /(?:larger|longer) than/,
     ],
     ['not configured', async () => prometheusReader(undefined, { accuracy: 'x' }), /no section monitoring/],
     [
