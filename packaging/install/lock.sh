@@ -4,8 +4,7 @@
 # lock_prefix [wait]: keeps other installers out of PREFIX, where that is there, until this shell ends. What `run` starts
 # does not inherit it, for that may stay when this shell is gone.
 lock_prefix() {
-  [[ $LOCKED == no ]] || return 0
-  while [[ -d $PREFIX ]]; do
+  while [[ $LOCKED == no && -d $PREFIX ]]; do
     exec {LOCK}<&-
     { exec {LOCK}<"$PREFIX"; } 2>/dev/null || return 0
     if ! flock --nonblock "$LOCK"; then
@@ -17,9 +16,7 @@ lock_prefix() {
       wait "$RUNNING"
       RUNNING=''
     fi
-    LOCKED=yes
     # That one may have removed the directory.
-    [[ ! $PREFIX -ef /proc/self/fd/$LOCK ]] || return 0
-    LOCKED=no
+    [[ ! $PREFIX -ef /proc/self/fd/$LOCK ]] || LOCKED=yes
   done
 }

@@ -12,6 +12,7 @@ import { writeNewFile } from '../host/new-file.ts';
 import { assertReachable, assertReadable } from '../host/readable.ts';
 import { timestamp } from '../lib/clock.ts';
 import { ApplianceError, asApplianceError, systemCode } from '../lib/errors.ts';
+import { telling } from '../lib/telling.ts';
 import { count } from '../lib/text.ts';
 import type { Appliance } from './appliance.ts';
 import { loadRelease } from './release-files.ts';
@@ -42,39 +43,20 @@ export function bundleHandlers(a: Appliance): Pick<Handlers, 'bundleCreate' | 'b
 }
 
 /** Takes a turn for work and tells how far it is. @returns what comes of it */
-async function* told<T>(
+function told<T>(
   { operations }: Appliance,
   kind: string,
   wait: number,
   { actor, signal }: Caller,
   work: (signal: AbortSignal, progress: Progress) => Promise<T>,
 ): AsyncGenerator<{ event: 'progress'; text: string }, T> {
-  const waiting: string[] = [];
-  let wake = (): void => undefined;
-  let done = false;
-  const running = operations.alone(
-    { kind, wait, actor },
-    (inner) =>
-      work(inner, (text) => {
-        waiting.push(text);
-        wake();
-      }),
-    signal,
+  return telling((tell) =>
+    operations.alone(
+      { kind, wait, actor },
+      (inner) => work(inner, (text) => tell({ event: 'progress', text })),
+      signal,
+    ),
   );
-  const end = (): void => {
-    done = true;
-    wake();
-  };
-  running.then(end, end);
-  while (!done || waiting.length > 0) {
-    const text = waiting.shift();
-    if (text !== undefined) yield { event: 'progress', text };
-    else
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-  }
-  return running;
 }
 
 async function create(

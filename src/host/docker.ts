@@ -253,7 +253,10 @@ export class Engine {
       }));
   }
 
-  async tagImage(reference: string, repo: string, tag: string): Promise<void> {
+  /** @param name what it is to be called: `repository:tag` */
+  async tagImage(reference: string, name: string): Promise<void> {
+    const colon = name.lastIndexOf(':');
+    const [repo, tag] = [name.slice(0, colon), name.slice(colon + 1)];
     await guard('tag image', () => this.#docker.getImage(reference).tag({ repo, tag }));
   }
 

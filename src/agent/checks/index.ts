@@ -24,6 +24,7 @@ import { loadSequence } from '../../config/sequence-load.ts';
 import type { Database } from '../../host/sqlite.ts';
 import { timestamp } from '../../lib/clock.ts';
 import type { Colour } from '../../lib/colour.ts';
+import { telling } from '../../lib/telling.ts';
 import { combine, type Finding } from '../../lib/verdict.ts';
 import { configHands } from './config-hands.ts';
 import { loadHands } from './load-hands.ts';
@@ -65,39 +66,22 @@ export class Checks {
     const policy = input.policy ?? policyOf(this.#parts.config);
     const live = store.live();
     const tag = input.tag ?? (live ? store.get(live.release).tag : undefined);
-    const waiting: CheckEvent[] = [];
-    let wake = (): void => undefined;
-    const tell = (event: CheckEvent): void => {
-      waiting.push(event);
-      wake();
-    };
-    const scope: Scope = {
+    const scope: Omit<Scope, 'progress'> = {
       policy,
       demands: await this.#demands(policy),
       tag,
       on: input.on,
       named: input.policy !== undefined,
       alone: input.groups.length === 1,
-      progress: (text) => tell({ event: 'progress', text }),
     };
     const results: CheckResult[] = [];
     for (const group of checkGroups.filter((name) => input.groups.includes(name))) {
-      const running = this.#run([group], scope, signal, (result) => tell({ event: 'check', check: shapeOf(result) }));
-      let done = false;
-      const end = (): void => {
-        done = true;
-        wake();
-      };
-      running.then(end, end);
-      while (!done || waiting.length > 0) {
-        const next = waiting.shift();
-        if (next) yield next;
-        else
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-      }
-      results.push(...(await running));
+      const running = telling<CheckEvent, CheckResult[]>((tell) =>
+        this.#run([group], { ...scope, progress: (text) => tell({ event: 'progress', text }) }, signal, (result) =>
+          tell({ event: 'check', check: shapeOf(result) }),
+        ),
+      );
+      results.push(...(yield* running));
     }
     this.#verdicts.keep(results, clock.now());
     const report: CheckReport = {

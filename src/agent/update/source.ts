@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import semver from 'semver';
+import { fileSystemUse } from '../../host/machine.ts';
 import { run } from '../../host/process.ts';
 import { ApplianceError, messageOf } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/units.ts';
@@ -73,11 +74,11 @@ async function unpack(archive: string, directory: string, signal: AbortSignal): 
     assertHarmless(archive, type, name);
     bytes += Number(size);
   }
-  const { bavail, bsize } = await statfs(directory);
-  if (bytes > bavail * bsize)
+  const { free } = await fileSystemUse(directory);
+  if (bytes > free)
     throw new ApplianceError(
       'disk_full',
-      `${archive} holds ${formatBytes(bytes)}, ${formatBytes(bavail * bsize)} are free in ${directory}`,
+      `${archive} holds ${formatBytes(bytes)}, ${formatBytes(free)} are free in ${directory}`,
       {
         left: nothing,
         hint: 'make room there, or unpack it elsewhere and name the directory',

@@ -1,7 +1,8 @@
-import { mkdir, readFile, rm, statfs } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Engine } from '../../host/docker.ts';
+import { fileSystemUse } from '../../host/machine.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { ApplianceError, asApplianceError } from '../../lib/errors.ts';
 import { formatBytes, formatDuration } from '../../lib/units.ts';
@@ -267,8 +268,8 @@ const versionIn = (directory: string, name: string, version: string): string =>
 /** @throws ApplianceError `not_measured` when the snapshot would not fit twice: as files, and as a database */
 async function makeRoom(scratch: string, bytes: number): Promise<void> {
   await mkdir(scratch, { recursive: true, mode: 0o700 });
-  const { bavail, bsize } = await statfs(scratch);
-  const [free, needed] = [bavail * bsize, 2 * bytes];
+  const { free } = await fileSystemUse(scratch);
+  const needed = 2 * bytes;
   if (free >= needed) return;
   throw new ApplianceError('not_measured', `a restore needs ${formatBytes(needed)}, ${formatBytes(free)} are free`, {
     hint: `make room below ${scratch}; then: appliance backup drill`,

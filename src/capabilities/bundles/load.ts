@@ -63,11 +63,7 @@ export async function load(
   const { engine, progress, signal } = deps;
   if (missing.length > 0) await engine.loadImages(Readable.from(provenImages(file, bundle, deps)), signal);
   for (const { id, services } of index.images) if (!(await engine.image(id))) throw otherStore(id, services);
-  for (const { id, key } of index.images) {
-    const name = deps.nameOf(key);
-    const colon = name.lastIndexOf(':');
-    await engine.tagImage(id, name.slice(0, colon), name.slice(colon + 1));
-  }
+  for (const { id, key } of index.images) await engine.tagImage(id, deps.nameOf(key));
   progress(`taking over the source of ${index.tag}`);
   await mkdir(deps.scratchDirectory, { recursive: true, mode: 0o700 });
   const scratch = await mkdtemp(join(deps.scratchDirectory, 'bundle-'));

@@ -64,7 +64,7 @@ async function missingImages(
     const named = await deps.engine.image(plan.name);
     if (named && (sealed === undefined || sealed === named.id)) continue;
     // The name is gone or moved; the image may still be there under its id.
-    if (sealed !== undefined && (await deps.engine.image(sealed))) await nameImage(deps, sealed, plan.name);
+    if (sealed !== undefined && (await deps.engine.image(sealed))) await deps.engine.tagImage(sealed, plan.name);
     else if (await fromBundle(deps, release, plan))
       progress(`the image of ${plan.services[0]} is the one of the bundle`);
     else missing.push(plan);
@@ -76,7 +76,7 @@ async function missingImages(
 async function fromBundle(deps: StackDeps, release: StackRelease, plan: ImagePlan): Promise<boolean> {
   const bundled = deps.bundled?.(release, plan);
   if (bundled === undefined || !(await deps.engine.image(bundled))) return false;
-  await nameImage(deps, bundled, plan.name);
+  await deps.engine.tagImage(bundled, plan.name);
   return true;
 }
 
@@ -113,12 +113,7 @@ async function obtain(
 
 /** Gives pulled images a name of ours too, so that nobody's prune takes a rollback target. */
 async function nameAll(deps: StackDeps, plans: readonly ImagePlan[]): Promise<void> {
-  for (const { builtBy, ref, name } of plans) if (builtBy === null) await nameImage(deps, ref, name);
-}
-
-async function nameImage(deps: StackDeps, reference: string, name: string): Promise<void> {
-  const colon = name.lastIndexOf(':');
-  await deps.engine.tagImage(reference, name.slice(0, colon), name.slice(colon + 1));
+  for (const { builtBy, ref, name } of plans) if (builtBy === null) await deps.engine.tagImage(ref, name);
 }
 
 async function seal(deps: StackDeps, release: StackRelease, plans: readonly ImagePlan[]): Promise<void> {
