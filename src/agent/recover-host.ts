@@ -4,6 +4,7 @@ import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import semver from 'semver';
 import { z } from 'zod';
+import type { Recovered, RecoverOptions } from '../api/recovery.ts';
 import { typedKey } from '../capabilities/backups/key.ts';
 import { type BackupManifest, parseManifest } from '../capabilities/backups/manifest.ts';
 import { Repository } from '../capabilities/backups/repository.ts';
@@ -21,29 +22,6 @@ import { takeWriterLock } from './in-process.ts';
 import { placeHost } from './recover-files.ts';
 import { recoveryPaths } from './recovery-paths.ts';
 import { version } from './version.ts';
-
-export interface RecoverOptions {
-  readonly root: string | undefined;
-  /** Directory of this host, or a target of restic. */
-  readonly repository: string;
-  /** File with the recovery key. */
-  readonly keyFile: string;
-  /** `latest`, an id or the beginning of one. */
-  readonly snapshot: string;
-  /** Name of the appliance, where the repository holds several. */
-  readonly name: string | undefined;
-  readonly signal: AbortSignal;
-  readonly onProgress: (text: string) => void;
-}
-
-export interface Recovered {
-  /** Of the appliance. */
-  readonly name: string;
-  /** Of the snapshot. */
-  readonly id: string;
-  /** What the admin must know of this host. */
-  readonly notes: readonly string[];
-}
 
 const noteSchema = z.object({ id: z.string(), name: z.string(), placed: z.boolean() });
 const tagsSchema = z.array(z.object({ tags: z.array(z.string()).nullish() }));

@@ -1,4 +1,6 @@
 import type { Client, Connect } from '../api/client.ts';
+import type { Recovered, RecoverOptions } from '../api/recovery.ts';
+import type { Updated, UpdateOptions } from '../api/update.ts';
 
 /**
  * What the command line is given from outside. It may import the contract and the common words only; everything that
@@ -16,15 +18,7 @@ export interface Wiring {
    * Puts the files of a snapshot onto a bare host.
    * @throws ApplianceError `usage` on a host that has an appliance already, and those of the repository
    */
-  readonly recoverHost: (options: {
-    readonly root: string | undefined;
-    readonly repository: string;
-    readonly keyFile: string;
-    readonly snapshot: string;
-    readonly name: string | undefined;
-    readonly signal: AbortSignal;
-    readonly onProgress: (text: string) => void;
-  }) => Promise<{ readonly name: string; readonly id: string; readonly notes: readonly string[] }>;
+  readonly recoverHost: (options: RecoverOptions) => Promise<Recovered>;
   /**
    * What install.sh has put here, and its removal.
    * @throws ApplianceError `usage` where this program was not installed
@@ -36,17 +30,7 @@ export interface Wiring {
    * Puts another version of this program in force, or the one before it.
    * @throws ApplianceError when it was not, and what runs now
    */
-  readonly selfUpdate: (options: {
-    readonly root: string | undefined;
-    /** Directory or archive; undefined: back to the version before. */
-    readonly source: string | undefined;
-    readonly plan: boolean;
-    readonly allowOlder: boolean;
-    /** Milliseconds. */
-    readonly wait: number;
-    readonly signal: AbortSignal;
-    readonly onProgress: (text: string) => void;
-  }) => Promise<SelfUpdate>;
+  readonly selfUpdate: (options: UpdateOptions) => Promise<Updated>;
   /** Goes back to the program before an update whose agent does not live; for the start of an agent (packaging/trial.sh). */
   readonly takeBackUpdate: (options: { readonly root: string | undefined }) => Promise<void>;
   /** Opens the screens until they are closed. @returns the exit status */
@@ -71,23 +55,6 @@ export interface Uninstaller {
     readonly onError: (text: string) => void;
     readonly signal: AbortSignal;
   }): Promise<{ readonly exitCode: number | null; readonly said: string; readonly kept: readonly string[] }>;
-}
-
-interface ProgramVersion {
-  readonly version: string;
-  /** `VERSION-FINGERPRINT`: two builds of one version differ in it. */
-  readonly program: string;
-}
-
-interface SelfUpdate {
-  readonly result: 'done' | 'nothing' | 'planned';
-  readonly from: ProgramVersion;
-  readonly to: ProgramVersion;
-  /** Null when none answers. */
-  readonly agent: { readonly version: string; readonly pid: number } | null;
-  /** What would be done, when only that was asked. */
-  readonly steps: readonly string[];
-  readonly seconds: number;
 }
 
 export interface LocalTools {

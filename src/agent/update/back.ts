@@ -1,21 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Updated } from '../../api/update.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import { answering, assertIdle, proven, restart } from './agent-process.ts';
 import { linked, nameOf } from './program.ts';
 import { returnTo } from './settle.ts';
 import { type Change, copyOf, writtenSince } from './state-copy.ts';
 import { arm, takeBack } from './trial.ts';
-import {
-  agentExpected,
-  answerWithin,
-  note,
-  result,
-  type Update,
-  type Updated,
-  versionNamed,
-  versionOf,
-} from './update.ts';
+import { agentExpected, answerWithin, note, result, type Update, versionNamed, versionOf } from './update.ts';
 
 /**
  * Puts the program before this one in force, and comes forward again when its agent does not answer.

@@ -1,13 +1,14 @@
 import { utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import semver from 'semver';
+import type { Updated } from '../../api/update.ts';
 import { run } from '../../host/process.ts';
 import { ApplianceError, asApplianceError } from '../../lib/errors.ts';
 import { type Answer, answering, assertIdle, environment, proven, restart } from './agent-process.ts';
 import { settle } from './settle.ts';
 import type { Source } from './source.ts';
 import { arm } from './trial.ts';
-import { answerWithin, note, result, type Update, type Updated, versionOf } from './update.ts';
+import { answerWithin, note, result, type Update, versionOf } from './update.ts';
 
 /** Milliseconds for the installer: it may fetch packages and build images. */
 const installTimeout = 3_600_000;

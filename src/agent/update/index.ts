@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Updated, UpdateOptions } from '../../api/update.ts';
 import { type Clock, systemClock } from '../../lib/clock.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import { pathsFor } from '../../lib/paths.ts';
@@ -11,7 +12,7 @@ import { linked, ownProgram } from './program.ts';
 import { settle } from './settle.ts';
 import { sweep, withSource } from './source.ts';
 import { disarm, onTrial } from './trial.ts';
-import { agentExpected, type Update, type Updated, type UpdateOptions } from './update.ts';
+import { agentExpected, type Update } from './update.ts';
 
 /**
  * Puts another version of this appliance in force: lets its own installer build it and lay it beside this one, restarts the

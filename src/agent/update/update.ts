@@ -1,41 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { connectSocket } from '../../api/socket.ts';
+import type { ProgramVersion, Updated, UpdateOptions } from '../../api/update.ts';
 import { asApplianceError } from '../../lib/errors.ts';
 import type { AgentProcess, Answer } from './agent-process.ts';
 import { packageOf } from './program.ts';
-
-export interface UpdateOptions {
-  readonly root: string | undefined;
-  /** Directory or archive of the version to put in force; undefined: back to the one before. */
-  readonly source: string | undefined;
-  /** Say what would be done, and change nothing. */
-  readonly plan: boolean;
-  /** A version older than this one may be meant. */
-  readonly allowOlder: boolean;
-  /** Milliseconds to wait for a running operation. */
-  readonly wait: number;
-  /** Stops an update that has not exchanged the program yet; afterwards it is finished or taken back. */
-  readonly signal: AbortSignal;
-  readonly onProgress: (text: string) => void;
-}
-
-interface Version {
-  readonly version: string;
-  /** `VERSION-FINGERPRINT`: two builds of one version differ in it. */
-  readonly program: string;
-}
-
-export interface Updated {
-  readonly result: 'done' | 'nothing' | 'planned';
-  readonly from: Version;
-  readonly to: Version;
-  /** What answers now; null when no agent is configured. */
-  readonly agent: { readonly version: string; readonly pid: number } | null;
-  /** What would be done, when only that was asked. */
-  readonly steps: readonly string[];
-  readonly seconds: number;
-}
 
 export interface Update extends AgentProcess {
   readonly options: UpdateOptions;
@@ -50,7 +19,7 @@ export const answerWithin = 90_000;
 /** Without a configuration there is no agent. */
 export const agentExpected = ({ paths }: Update): boolean => existsSync(paths.config);
 
-export const versionOf = ({ installation: { prefix } }: Update, program: string): Version => ({
+export const versionOf = ({ installation: { prefix } }: Update, program: string): ProgramVersion => ({
   version: packageOf(join(prefix, program))?.version ?? 'unknown',
   program: program.slice('programs/'.length),
 });
@@ -58,7 +27,7 @@ export const versionOf = ({ installation: { prefix } }: Update, program: string)
 export function result(
   update: Update,
   kind: Updated['result'],
-  to: Version,
+  to: ProgramVersion,
   answer: Answer | undefined,
   steps: readonly string[] = [],
 ): Updated {

@@ -1,12 +1,10 @@
 import { seconds } from '../../api/describe.ts';
+import type { Updated } from '../../api/update.ts';
 import { ApplianceError, exitCodes } from '../../lib/errors.ts';
 import type { Call } from '../catalog.ts';
 import { mark } from '../output/look.ts';
 import type { Session } from '../session.ts';
-import type { Wiring } from '../wiring.ts';
 import { waitOf } from './operate.ts';
-
-type Updated = Awaited<ReturnType<Wiring['selfUpdate']>>;
 
 export async function selfUpdate(call: Call<'self-update'>, session: Session): Promise<number> {
   const { source } = call.args;
