@@ -134,6 +134,22 @@ describe('configuring the edge', () => {
     await expectServed('v8');
   });
 
+  test('a worker of the old configuration that still takes requests is waited for', async () => {
+    const inside = (script: string) => docker('exec', lab.container, 'sh', '-c', script);
+    const worker = await inside("grep -lzxs 'nginx: worker process' /proc/[0-9]*/cmdline | head -n 1 | tr -dc 0-9");
+    await inside(`kill -STOP ${worker}`);
+    let done = false;
+    const configured = lab.configure(only('v7')).finally(() => {
+      done = true;
+    });
+    await systemClock.sleep(2_000);
+    const early = done;
+    await inside(`kill -CONT ${worker}`);
+    await configured;
+    expect(early).toBe(false);
+    await expectServed('v7');
+  });
+
   test('a reload loses no request of clients that open new connections', async () => {
     const crowd = startCrowd(`${lab.url}/`, { kept: 0, fresh: 8 });
     for (const release of ['v9', 'v10', 'v11']) await lab.configure(only(release));

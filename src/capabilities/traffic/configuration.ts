@@ -11,10 +11,9 @@ import { servedSets } from './tls.ts';
 const nginxTimeout = 20_000;
 /** Milliseconds within which a reloaded nginx must answer with its new configuration. */
 const reloadTimeout = 15_000;
-/**
- * Consecutive answers of the new generation, each on a connection of its own, and the pause between them. Together
- * they take longer than the 100 ms for which nginx lets old and new workers accept side by side.
- */
+/** Lists the workers that take requests, as files of /proc. One that only ends what it has begun bears another title. */
+const listWorkers = ['sh', '-c', "grep -lzxs 'nginx: worker process' /proc/[0-9]*/cmdline"];
+/** Consecutive answers of the new generation, each on a connection of its own, and the pause between them in ms. */
 const steadyAnswers = 8;
 const steadyPause = 25;
 
@@ -130,20 +129,51 @@ export async function runningGeneration({ control }: TrafficParts, signal: Abort
   }
 }
 
+/** A reload that nginx was asked for. Its answer says nothing about the workers. */
+interface AskedReload {
+  /** What nginx has complained of since, if it has. */
+  complaint(): Promise<string | undefined>;
+  /**
+   * Waits until no worker from before takes requests any more. nginx lets old and new ones accept side by side for
+   * 100 ms, and for as long as it takes on a busy machine.
+   * @throws ApplianceError `edge_refused` when one of them goes on
+   */
+  handedOver(): Promise<void>;
+}
+
 /**
- * Tells nginx to read its configuration and certificates again. Its answer says nothing about the workers.
- * @returns what nginx has complained of since, if it has
+ * Tells nginx to read its configuration and certificates again.
  * @throws ApplianceError `edge_refused`, `edge_unreachable`
  */
-export async function askReload(parts: TrafficParts, signal: AbortSignal): Promise<() => Promise<string | undefined>> {
+export async function askReload(parts: TrafficParts, signal: AbortSignal): Promise<AskedReload> {
+  const { clock } = parts;
   const log = async () => (await readIfPresent(parts.files.errorLog)) ?? '';
   const logged = (await log()).length;
+  const before = new Set(await workers(parts, signal));
   const { exitCode, stdout, stderr } = await parts.exec(['nginx', '-s', 'reload'], { signal, timeout: nginxTimeout });
   if (exitCode !== 0) {
     const line = complaint(`${stderr}\n${stdout}`);
     throw line === undefined ? notRunning(exitCode, `${stderr}${stdout}`) : refusedOnReload(line);
   }
-  return async () => complaint((await log()).slice(logged));
+  const deadline = clock.monotonic() + reloadTimeout;
+  const said = async () => complaint((await log()).slice(logged));
+  return {
+    complaint: said,
+    handedOver: async () => {
+      while ((await workers(parts, signal)).some((worker) => before.has(worker))) {
+        if (clock.monotonic() > deadline) {
+          const stuck = `after ${reloadTimeout / 1_000} s its old workers still take requests`;
+          throw refusedOnReload((await said()) ?? stuck);
+        }
+        await clock.sleep(steadyPause, signal);
+      }
+    },
+  };
+}
+
+async function workers(parts: TrafficParts, signal: AbortSignal): Promise<string[]> {
+  const { stdout } = await parts.exec(listWorkers, { signal, timeout: nginxTimeout });
+  return stdout.split('\n').filter((line) => line.startsWith('/proc/'));
 }
 
 /**
@@ -152,7 +182,8 @@ export async function askReload(parts: TrafficParts, signal: AbortSignal): Promi
  */
 export async function reload(parts: TrafficParts, generation: string, signal: AbortSignal): Promise<void> {
   const { clock } = parts;
-  const complained = await askReload(parts, signal);
+  const asked = await askReload(parts, signal);
+  await asked.handedOver();
   const deadline = clock.monotonic() + reloadTimeout;
   let steady = 0;
   let seen: string | undefined;
@@ -160,7 +191,7 @@ export async function reload(parts: TrafficParts, generation: string, signal: Ab
     seen = await runningGeneration(parts, signal);
     steady = seen === generation ? steady + 1 : 0;
     if (clock.monotonic() > deadline) {
-      const line = await complained();
+      const line = await asked.complaint();
       throw refusedOnReload(line ?? `after ${reloadTimeout / 1_000} s it still answers with ${seen ?? 'nothing'}`);
     }
     await clock.sleep(steadyPause, signal);

@@ -94,10 +94,11 @@ async function serve(
 ): Promise<string | undefined> {
   const { config } = parts;
   try {
-    const complaint = await askReload(parts, signal);
+    const asked = await askReload(parts, signal);
+    await asked.handedOver();
     const objection = await awaitServed({ config, clock, domains, serial, within }, signal);
     if (objection === undefined) return undefined;
-    const line = await complaint();
+    const line = await asked.complaint();
     return line === undefined ? objection : `${objection} (nginx: ${line})`;
   } catch (error) {
     signal.throwIfAborted();
@@ -148,7 +149,8 @@ async function undo(parts: TrafficParts, args: InstallCertificateArgs, context: 
   const before = await fallbackOf(paths, set, from);
   await switchTo(paths, set, before);
   try {
-    await askReload(parts, context.signal);
+    const asked = await askReload(parts, context.signal);
+    await asked.handedOver();
   } catch (error) {
     if (error instanceof ApplianceError && error.code === 'edge_unreachable') return;
     throw error;
