@@ -1,4 +1,3 @@
-import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OperationResult, Rollout } from '../api/schema.ts';
 import {
@@ -25,6 +24,7 @@ import { type AlertsConfig, alertsSchema } from '../config/alerts.ts';
 import type { Config } from '../config/schema.ts';
 import { Alertmanager, type HeldAlert } from '../host/alertmanager.ts';
 import type { Engine } from '../host/docker.ts';
+import { fileSystemUse } from '../host/machine.ts';
 import type { Database } from '../host/sqlite.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ApplianceError, asApplianceError } from '../lib/errors.ts';
@@ -82,7 +82,7 @@ export class Alerting {
       expectsWatchdog: monitoring !== undefined,
       own: this.#own,
       clock,
-      disk: { directory: paths.lib, freeBytes: () => freeBytes(paths.lib) },
+      disk: { directory: paths.lib, freeBytes: async () => (await fileSystemUse(paths.lib)).free },
       services: () => this.#services(),
     });
     this.reported = new Reported({
@@ -249,11 +249,6 @@ export class Alerting {
     const times = details.flatMap((one) => (one && !one.running ? [Date.parse(one.finishedAt)] : []));
     return times.length === 0 ? undefined : Math.min(...times);
   }
-}
-
-async function freeBytes(directory: string): Promise<number> {
-  const { bavail, bsize } = await statfs(directory);
-  return bavail * bsize;
 }
 
 /** Lines of Alertmanager's log that are read. */

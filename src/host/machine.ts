@@ -9,7 +9,7 @@ export const processors = (): number => availableParallelism();
 export const totalMemory = (): number => totalmem();
 
 export interface FileSystemUse {
-  /** The directory that was looked at: the wanted one, or the nearest above it that is there. */
+  /** The directory that was looked at: the wanted one, or the nearest above it that can be seen. */
   readonly directory: string;
   /** Bytes. */
   readonly total: number;
@@ -26,7 +26,7 @@ export async function fileSystemUse(directory: string): Promise<FileSystemUse> {
     return { directory, total: blocks * bsize, free: bavail * bsize, inodes: files, freeInodes: ffree };
   } catch (error) {
     const above = dirname(directory);
-    if (systemCode(error) !== 'ENOENT' || above === directory) throw error;
+    if (!['ENOENT', 'EACCES'].includes(systemCode(error) ?? '') || above === directory) throw error;
     return fileSystemUse(above);
   }
 }

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rm, stat, statfs } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { BackupsConfig } from '../../config/backups.ts';
 import type { Engine } from '../../host/docker.ts';
 import type { TaskMount } from '../../host/docker-task.ts';
 import { writeFileAtomic } from '../../host/files.ts';
+import { fileSystemUse } from '../../host/machine.ts';
 import { type Clock, timestamp } from '../../lib/clock.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import { copyDatabase, copyTree, signature, treeBytes } from './copies.ts';
@@ -186,16 +187,13 @@ async function sourceBytes(deps: CollectDeps): Promise<number> {
 
 async function assertFits(deps: CollectDeps): Promise<void> {
   const predicted = predict(deps.store.runs(), await sourceBytes(deps));
-  const near = existsSync(deps.repository) ? deps.repository : dirname(deps.repository);
-  const [staging, repository] = await Promise.all([
-    statfs(deps.staging),
-    statfs(existsSync(near) ? near : deps.staging),
-  ]);
-  const [one, other] = await Promise.all([stat(deps.staging), stat(existsSync(near) ? near : deps.staging)]);
+  const uses = await Promise.all([fileSystemUse(deps.staging), fileSystemUse(deps.repository)]);
+  const [staging, repository] = uses;
+  const [one, other] = await Promise.all([stat(staging.directory), stat(repository.directory)]);
   assertRoom(predicted, {
     // What is dumped anew takes the place of its last dump.
-    staging: staging.bavail * staging.bsize + (existsSync(deps.dumps) ? await treeBytes(deps.dumps) : 0),
-    repository: repository.bavail * repository.bsize,
+    staging: staging.free + (existsSync(deps.dumps) ? await treeBytes(deps.dumps) : 0),
+    repository: repository.free,
     same: one.dev === other.dev,
   });
 }

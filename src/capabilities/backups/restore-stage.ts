@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rm, statfs } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { copyFiles } from '../../host/copy-files.ts';
 import { exists } from '../../host/files.ts';
+import { fileSystemUse } from '../../host/machine.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import { count } from '../../lib/text.ts';
 import { formatBytes } from '../../lib/units.ts';
@@ -138,8 +139,7 @@ export async function clear(deps: StageDeps, context: Pick<StepContext, 'operati
 }
 
 async function assertRoom(directory: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(directory);
-  const free = bavail * bsize;
+  const { free } = await fileSystemUse(directory);
   if (free >= bytes + reserve) return;
   throw new ApplianceError(
     'disk_full',

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { type FileHandle, mkdir, mkdtemp, rm, statfs } from 'node:fs/promises';
+import { type FileHandle, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Engine } from '../../host/docker.ts';
 import type { SourceRepository } from '../../host/git.ts';
-import { ApplianceError, systemCode } from '../../lib/errors.ts';
+import { fileSystemUse } from '../../host/machine.ts';
+import { ApplianceError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { type BundledImage, type BundleIndex, broken, imagesName } from './format.ts';
 import { type Bundle, proveBundle, readBundle, streamOf } from './read.ts';
@@ -128,16 +129,9 @@ async function assertRoom({ images, source }: Bundle, missing: readonly BundledI
 }
 
 async function assertFree(directory: string, needed: number, what: string): Promise<void> {
-  let free: number;
-  try {
-    const { bavail, bsize } = await statfs(directory);
-    free = bavail * bsize;
-  } catch (error) {
-    // The engine may be another host's.
-    if (['ENOENT', 'EACCES'].includes(systemCode(error) ?? '')) return;
-    throw error;
-  }
-  if (free >= needed) return;
+  const { directory: seen, free } = await fileSystemUse(directory);
+  // The engine may be another host's, whose directories are not here.
+  if (seen !== directory || free >= needed) return;
   throw new ApplianceError(
     'disk_full',
     `the ${what} need up to ${formatBytes(needed)} below ${directory}; ${formatBytes(free)} are free`,

@@ -1,9 +1,8 @@
-import { statfs } from 'node:fs/promises';
 import semver from 'semver';
 import { z } from 'zod';
 import type { Compose } from '../../host/compose.ts';
 import type { Engine } from '../../host/docker.ts';
-import { ensureDirectory } from '../../host/files.ts';
+import { fileSystemUse } from '../../host/machine.ts';
 import { ApplianceError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { Finding } from '../../lib/verdict.ts';
@@ -34,7 +33,7 @@ export function checkHost(deps: {
       const versions = await deps.compose.version();
       assertVersion('Docker Engine', versions.engine, oldestEngine);
       assertVersion('Docker Compose', versions.compose, oldestCompose);
-      const free = await freeBytes(deps.directory);
+      const { free } = await fileSystemUse(deps.directory);
       if (free < minimumFreeBytes) {
         throw new ApplianceError(
           'disk_full',
@@ -72,11 +71,4 @@ function assertVersion(what: string, found: string, oldest: string): void {
   throw new ApplianceError('step_failed', `${what} ${found} is too old; ${oldest} or later is needed`, {
     left: 'nothing was touched',
   });
-}
-
-/** Bytes that this process may still use on the file system of a directory. */
-async function freeBytes(directory: string): Promise<number> {
-  await ensureDirectory(directory);
-  const { bavail, bsize } = await statfs(directory);
-  return bavail * bsize;
 }

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Policy } from '../../config/policy.ts';
 import { copyFiles } from '../../host/copy-files.ts';
 import { exists, syncDirectory } from '../../host/files.ts';
+import { fileSystemUse } from '../../host/machine.ts';
 import { ApplianceError, systemCode } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { compareWithManifest, largestMetrics, metadataOf, metricsName, readMetrics } from './contents.ts';
@@ -208,11 +209,11 @@ function assertRequirements(
 /** @throws ApplianceError `disk_full` before anything is written */
 async function assertRoom(directory: string, files: readonly SourceFile[]): Promise<void> {
   const needed = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  const { bavail, bsize } = await statfs(directory);
-  if (needed + reserve <= bavail * bsize) return;
+  const { free } = await fileSystemUse(directory);
+  if (needed + reserve <= free) return;
   throw new ApplianceError(
     'disk_full',
-    `the version needs ${formatBytes(needed)}, and ${directory} has ${formatBytes(bavail * bsize)} left, of which ${formatBytes(reserve)} are kept free`,
+    `the version needs ${formatBytes(needed)}, and ${directory} has ${formatBytes(free)} left, of which ${formatBytes(reserve)} are kept free`,
     {
       left: 'nothing was copied or registered',
       hint: 'free some space (appliance releases prune), then run the command again',
