@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BackupLab } from '../support/backup-lab.ts';
+import { buildImage } from './test-image.ts';
 
 // S1-48: a copy in an object store that speaks S3: the gateway of Ceph, with SQLite in the place of a cluster.
 // That one answers requests for parts of a file with its beginning, so whole packs are read back here, and files from the others.
@@ -16,8 +17,8 @@ const timeout = 600_000;
 let lab: BackupLab;
 let environment: string;
 
+const image = 'appliance-test/radosgw:1';
 const gateway = `set -e
-apt-get update -qq && apt-get install -y -qq --no-install-recommends radosgw >/dev/null
 mkdir -p /etc/ceph /var/lib/ceph/radosgw/ceph-gateway
 printf '%s\\n' '[client.gateway]' 'rgw_backend_store = dbstore' 'rgw_config_store = dbstore' \\
   'dbstore_config_uri = file:/var/lib/ceph/radosgw/config.db' \\
@@ -29,12 +30,13 @@ exec radosgw -n client.gateway --no-mon-config -f`;
 const credentials = (secret: string) =>
   writeFile(environment, `AWS_ACCESS_KEY_ID=${keys.id}\nAWS_SECRET_ACCESS_KEY=${secret}\n`, { mode: 0o600 });
 const answers = () =>
-  fetch(`http://127.0.0.1:${port}/`).then(
+  fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(2_000) }).then(
     ({ ok }) => ok,
     () => false,
   );
 
 beforeAll(async () => {
+  await buildImage(image, join(import.meta.dirname, 'radosgw'));
   lab = await BackupLab.make({ name, postgres: false });
   environment = join(lab.root, 'etc/s3.env');
   await credentials(keys.secret);
@@ -44,9 +46,9 @@ beforeAll(async () => {
   await lab.addModel('1', randomBytes(20_000_000));
   await execa('docker', ['rm', '--force', '--volumes', container]);
   await execa('docker', [
-    ...['run', '--detach', '--network', 'host', '--name', container, 'debian:trixie-slim', 'bash', '-c', gateway],
+    ...['run', '--detach', '--network', 'host', '--name', container, image, 'bash', '-c', gateway],
   ]);
-  for (const until = Date.now() + 400_000; !(await answers()); await delay(1_000)) {
+  for (const until = Date.now() + 120_000; !(await answers()); await delay(1_000)) {
     const { stdout } = await execa('docker', ['inspect', '--format', '{{.State.Running}}', container]);
     if (stdout === 'true' && Date.now() < until) continue;
     throw new Error(`no gateway: ${(await execa('docker', ['logs', '--tail', '5', container])).stderr}`);
