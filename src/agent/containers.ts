@@ -29,7 +29,15 @@ export class ContainerWatch {
   readonly #live: () => Colour | null;
   readonly #watched = new Map<string, Watched>();
   readonly #known = Promise.withResolvers<void>();
-  #problem: ApplianceError | undefined;
+  /** The last look at each container that was begun: an answer to an earlier one tells of the past. */
+  readonly #looks = new Map<string, symbol>();
+  /** The look that an event has led to, while it lasts. */
+  #looking: Promise<void> | undefined;
+  #problem: ApplianceError | undefined = new ApplianceError(
+    'engine_unreachable',
+    'the Docker Engine has not answered yet',
+    { left: 'nothing was touched', hint: 'ask again in a moment; appliance doctor says what is in the way' },
+  );
   /** What ran when the engine went away; undefined while it answers. */
   #ranBefore: ReadonlySet<string> | undefined;
   #reached = false;
@@ -48,7 +56,7 @@ export class ContainerWatch {
     this.#live = deps.live;
   }
 
-  /** Why the list may be out of date: the engine does not answer. */
+  /** Why the list may be out of date: the engine does not answer, or has not answered yet. */
   get problem(): ApplianceError | undefined {
     return this.#problem;
   }
@@ -58,12 +66,22 @@ export class ContainerWatch {
     return this.#known.promise;
   }
 
+  /** Resolves when every event that has come is looked at. An engine that does not answer keeps whoever waits waiting. */
+  async caughtUp(): Promise<void> {
+    do {
+      await this.#looking?.catch(() => undefined);
+      // The next one begins as soon as the event behind it is read.
+      await nextTurn();
+    } while (this.#looking);
+  }
+
   /** Asks the engine for everything, once. */
   async refresh(): Promise<void> {
     try {
+      const before = [...this.#watched.keys()];
       const list = await this.#engine.containers([this.#label]);
       const known = new Set(list.map((container) => container.id));
-      for (const id of this.#watched.keys()) if (!known.has(id)) this.#watched.delete(id);
+      for (const id of before) if (!known.has(id)) this.#forget(id);
       await Promise.all(list.map((container) => this.#look(container.id)));
       this.#problem = undefined;
     } catch (error) {
@@ -118,14 +136,14 @@ export class ContainerWatch {
   }
 
   async #followOnce(signal: AbortSignal, onStopped: (ids: readonly string[]) => void): Promise<void> {
-    const events = this.#engine.containerEvents([this.#label], signal);
+    const events = this.#engine.containerEvents([this.#label], this.#clock.now(), signal);
     const ahead = (): ReturnType<typeof events.next> => {
       const next = events.next();
       // It may fail while nobody waits for it yet; whoever does wait gets the error all the same.
       next.catch(() => undefined);
       return next;
     };
-    // The stream stands before the list is asked for, so that nothing falls between the two.
+    // The engine may begin the stream after it has answered for the list: what fell between the two it tells of as well.
     let next = ahead();
     await this.refresh();
     this.#onChange();
@@ -141,17 +159,35 @@ export class ContainerWatch {
     }
     for (let event = await next; !event.done; event = await next) {
       next = ahead();
-      if (event.value.action === 'destroy') this.#watched.delete(event.value.id);
-      else await this.#look(event.value.id);
+      if (event.value.action === 'destroy') this.#forget(event.value.id);
+      else await this.#lookForEvent(event.value.id);
       this.#onChange();
     }
     throw new ApplianceError('engine_unreachable', 'the Docker Engine went away');
   }
 
+  async #lookForEvent(id: string): Promise<void> {
+    this.#looking = this.#look(id);
+    try {
+      await this.#looking;
+    } finally {
+      this.#looking = undefined;
+    }
+  }
+
+  #forget(id: string): void {
+    this.#watched.delete(id);
+    this.#looks.delete(id);
+  }
+
   async #look(id: string): Promise<void> {
+    const look = Symbol(id);
+    this.#looks.set(id, look);
     const detail = await this.#engine.inspect(id);
+    // Somebody has looked since, or was told that it is gone.
+    if (this.#looks.get(id) !== look) return;
     if (!detail) {
-      this.#watched.delete(id);
+      this.#forget(id);
       return;
     }
     const old = this.#watched.get(id);

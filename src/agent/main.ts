@@ -40,6 +40,8 @@ const settling = 3_000;
 
 /** How long a status waits for the first look at the engine, in milliseconds. */
 const firstLook = 2_000;
+/** How long it waits until the events that have come are looked at. */
+const longestLag = 1_000;
 
 export interface AgentOptions {
   readonly root: string | undefined;
@@ -102,7 +104,10 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       const looked = Promise.race([watch.known, clock.sleep(firstLook)]);
       const handlers = createHandlers(appliance, {
         agent: { running: true, pid: process.pid, since },
-        fresh: () => looked,
+        fresh: async () => {
+          await looked;
+          await Promise.race([watch.caughtUp(), clock.sleep(longestLag)]);
+        },
         configProblem: () => generations.problem,
       });
       return {

@@ -415,10 +415,14 @@ export class Engine {
     return startTwin(this.#docker, other, limits);
   }
 
-  /** Follows what changes the state of labelled containers until the signal aborts or the engine goes away. */
-  async *containerEvents(label: readonly string[], signal: AbortSignal): AsyncGenerator<EngineEvent> {
+  /**
+   * Follows what changes the state of labelled containers until the signal aborts or the engine goes away.
+   * @param since milliseconds since 1970: the engine begins with what it has told of from that second on
+   */
+  async *containerEvents(label: readonly string[], since: number, signal: AbortSignal): AsyncGenerator<EngineEvent> {
     const stream = await guard('events', () =>
       this.#docker.getEvents({
+        since: Math.floor(since / 1_000),
         filters: { label: [...label], type: ['container'], event: [...stateEvents] },
         abortSignal: signal,
       }),
