@@ -97,7 +97,7 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
 /** Milliseconds within which Alertmanager must say what fires; without it the agent's own alerts are shown. */
 const alertsPatience = 1_000;
 /** Milliseconds within which the edge must say how it is. */
-const edgePatience = 1_000;
+const edgePatience = 5_000;
 
 async function edgeAnswers(a: Appliance): Promise<boolean> {
   try {
