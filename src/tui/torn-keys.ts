@@ -51,9 +51,14 @@ export class TornKeys {
       this.#press(names);
       return;
     }
-    this.#waiting = setTimeout(() => {
-      this.#waiting = undefined;
-      this.#press(['Esc']);
+    const waiting = setTimeout(() => {
+      // This process may have been late itself: what has come meanwhile is read first.
+      setImmediate(() => {
+        if (this.#waiting !== waiting) return;
+        this.#waiting = undefined;
+        this.#press(['Esc']);
+      });
     }, patience);
+    this.#waiting = waiting;
   }
 }

@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { MessageChannel } from 'node:worker_threads';
 import type { Key } from 'ink';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Client } from '../../src/api/client.ts';
@@ -72,6 +74,26 @@ describe('keys', () => {
     expect(pressed.slice(3)).toEqual(['[', 'A']);
     keys.take('', ['Esc']);
     await expect.poll(() => pressed.slice(5)).toEqual(['Esc']);
+  });
+
+  it('are put together again by screens that were busy while the rest of a key came', async () => {
+    const pressed: string[] = [];
+    const keys = new TornKeys((names) => pressed.push(...names));
+    const line = new MessageChannel();
+    const heard = new Promise<void>((resolve) => {
+      line.port2.once('message', (input: string) => {
+        keys.take(input, [...input]);
+        resolve();
+      });
+    });
+    // From here the timers come before whatever is read.
+    await nextTurn();
+    keys.take('', ['Esc']);
+    line.port1.postMessage('[A');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    await heard;
+    expect(pressed).toEqual(['↑']);
+    line.port1.close();
   });
 });
 
