@@ -51,6 +51,8 @@ const project = (name: string, groupOrder: number, testTimeout: number, more: Pr
     include: [`test/${name}/**/*.test.{ts,tsx}`],
     testTimeout,
     hookTimeout: testTimeout,
+    // What a test waits for may come late on a busy machine: how late is not what it is about.
+    expect: { poll: { timeout: Math.min(testTimeout / 2, 30_000) } },
     ...more,
   },
 });
