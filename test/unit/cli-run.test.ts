@@ -12,6 +12,8 @@ import { openStage } from '../e2e/stage/stage.ts';
 const place = temporaryRoot();
 /** Where operations take long enough for somebody else to come in between, on a busy machine too. */
 const slow = temporaryRoot();
+/** Where one begins well before a `--timeout` of two seconds is up, and ends well after. */
+const slower = temporaryRoot();
 const empty = temporaryRoot();
 let closings: (() => Promise<void>)[];
 
@@ -19,11 +21,12 @@ beforeAll(async () => {
   closings = [
     await openStage({ root: place.root, stepTime: 20, logPause: 20 }),
     await openStage({ root: slow.root, stepTime: 250, logPause: 20 }),
+    await openStage({ root: slower.root, stepTime: 1_000, logPause: 20 }),
   ];
 });
 afterAll(async () => {
   for (const close of closings) await close();
-  for (const { remove } of [place, slow, empty]) remove();
+  for (const { remove } of [place, slow, slower, empty]) remove();
 });
 
 const run = (line: string, around?: Parameters<typeof face>[2]) => face(place.root, line.split(' '), around).ended;
@@ -122,7 +125,7 @@ describe('operations', () => {
   it('deploy shows its steps on stderr and its result on stdout', async () => {
     const { exit, stdout, stderr } = await run('deploy v1.1');
     expect(exit).toBe(0);
-    expect(stdout).toMatch(/^✓ v1\.1 is live \(was v1\.0\), \d+ ms; traffic was on it after \d+ ms\n$/);
+    expect(stdout).toMatch(/^✓ v1\.1 is live \(was v1\.0\), [\d.]+ m?s; traffic was on it after [\d.]+ m?s\n$/);
     expect(stderr).toMatch(/^deploy v1\.1\n✓ check the host +100 ms\n/);
     expect(await run('rollback v1.0 --quiet')).toMatchObject({ exit: 0, stderr: '' });
   });
@@ -191,10 +194,10 @@ describe('operations', () => {
   });
 
   it('--timeout lets go as well, with another status', async () => {
-    const { exit, stderr } = await slowly('deploy v1.6 --timeout 500ms');
+    const { exit, stderr } = await face(slower.root, ['deploy', 'v1.6', '--timeout', '2s']).ended;
     expect(exit).toBe(1);
     expect(stderr).toContain('the time of --timeout is up; deploy v1.6 goes on in the agent');
-    const follow = await slowly('follow --json');
+    const follow = await face(slower.root, ['follow', '--json']).ended;
     expect(documents(follow.stdout).at(-1)).toMatchObject({ result: 'done', to: 'v1.6' });
   });
 
@@ -405,8 +408,11 @@ describe('an operation in this very process', () => {
     verdicts: [],
     error: { code: 'interrupted', message: 'interrupted', left: 'v1 goes on serving', exit: 130 },
   };
-  /** Keeps to the contract of `Client`: an abort takes the operation back, and its stream goes on to the end. */
-  const hosted = (begins: boolean): Client => ({
+  /**
+   * Keeps to the contract of `Client`: an abort takes the operation back, and its stream goes on to the end.
+   * @param onWait told when all that was told is taken in, and what comes next is waited for
+   */
+  const hosted = (begins: boolean, onWait: () => void = () => undefined): Client => ({
     host: 'in-process',
     access: 'operator',
     ask: async () => {
@@ -415,6 +421,7 @@ describe('an operation in this very process', () => {
     async *stream<Name extends string>(_: Name, __: unknown, signal?: AbortSignal): AsyncGenerator<never> {
       const aborted = new Promise((resolve) => signal?.addEventListener('abort', resolve, { once: true }));
       if (begins) yield started as never;
+      onWait();
       await aborted;
       if (begins) yield { event: 'operation-ended', time, operation: 'deploy-1', kind: 'deploy', result } as never;
       else await new Promise(() => undefined);
@@ -423,9 +430,9 @@ describe('an operation in this very process', () => {
   });
 
   it('Ctrl-C takes it back and waits for that', async () => {
-    const deploy = face(empty.root, ['deploy', 'v2'], { inProcess: hosted(true) });
-    await deploy.says(/deploy v2/);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    const waits = Promise.withResolvers<void>();
+    const deploy = face(empty.root, ['deploy', 'v2'], { inProcess: hosted(true, waits.resolve) });
+    await waits.promise;
     deploy.interrupt();
     const { exit, stderr } = await deploy.ended;
     expect(exit).toBe(130);
@@ -434,8 +441,9 @@ describe('an operation in this very process', () => {
   });
 
   it('Ctrl-C before it has begun touches nothing', async () => {
-    const deploy = face(empty.root, ['deploy', 'v2', '--json'], { inProcess: hosted(false) });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    const waits = Promise.withResolvers<void>();
+    const deploy = face(empty.root, ['deploy', 'v2', '--json'], { inProcess: hosted(false, waits.resolve) });
+    await waits.promise;
     deploy.interrupt();
     const { exit, stdout } = await deploy.ended;
     expect(exit).toBe(130);
@@ -461,8 +469,9 @@ describe('an operation in this very process', () => {
   });
 
   it('a second Ctrl-C ends the process at once', async () => {
-    const deploy = face(empty.root, ['deploy', 'v2'], { inProcess: hosted(true) });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    const waits = Promise.withResolvers<void>();
+    const deploy = face(empty.root, ['deploy', 'v2'], { inProcess: hosted(true, waits.resolve) });
+    await waits.promise;
     deploy.interrupt();
     expect(() => deploy.interrupt()).toThrow(ExitNow);
     await deploy.ended;
