@@ -158,7 +158,7 @@ describe('the load of a stage', () => {
 
   function begin(change: Partial<StageLoadOptions> = {}, at = port): StageLoad {
     const load = new StageLoad({
-      limits: { rate: 10, concurrency: 2, timeout: 2_000 },
+      limits: { rate: 10, concurrency: 2, timeout: 15_000 },
       requests: [
         {
           method: 'GET',
@@ -295,12 +295,8 @@ describe('the load of a stage', () => {
   });
 
   test('a dead release yields failures without a time', async () => {
-    const dead = createServer();
-    dead.listen(0, '127.0.0.1');
-    await once(dead, 'listening');
-    const { port: free } = dead.address() as AddressInfo;
-    dead.close();
-    begin({}, free).want(3);
+    // Nothing listens on the discard port.
+    begin({}, 9).want(3);
     await until(() => samples.length === 3);
     for (const sample of samples) expect(sample).toMatchObject({ good: false, seconds: null, why: /ECONNREFUSED/ });
   });
