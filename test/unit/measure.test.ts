@@ -26,9 +26,11 @@ describe('a line of a log', () => {
   });
 
   it('is cut off rather than read for ever', () => {
+    const line = `ERROR ${'connection to server '.repeat(500_000)}`;
     const began = performance.now();
-    meaningOf(`ERROR ${'connection to server '.repeat(500_000)}`);
-    expect(performance.now() - began).toBeLessThan(200);
+    meaningOf(line);
+    // Each of half a million beginnings looks for its end: that takes hours.
+    expect(performance.now() - began).toBeLessThan(5_000);
   });
 });
 
