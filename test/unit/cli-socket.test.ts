@@ -177,7 +177,8 @@ describe('an answer that takes long', () => {
   });
 });
 
-describe('an agent that is stopped, not dead', () => {
+// Silence is waited for, of a process that has to start first: on a busy machine that takes long.
+describe('an agent that is stopped, not dead', { timeout: 60_000 }, () => {
   const patience = { ...usualPatience, tick: 100, askAfter: 5, giveUpAfter: 30 };
   let agent: ChildProcess | undefined;
   afterEach(async () => {

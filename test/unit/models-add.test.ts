@@ -293,7 +293,8 @@ describe('what cannot become a version is refused in one message', () => {
 
   it('a file that grows while it is copied', async () => {
     await writeModel(source, { files: { 'log.joblib': Buffer.alloc(48 * 2 ** 20) } });
-    const growing = setInterval(() => void appendFile(join(source, 'log.joblib'), 'x'), 1);
+    const written: Promise<void>[] = [];
+    const growing = setInterval(() => written.push(appendFile(join(source, 'log.joblib'), 'x')), 1);
     try {
       expect(await refusal()).toEqual({
         code: 'model_invalid',
@@ -301,6 +302,7 @@ describe('what cannot become a version is refused in one message', () => {
       });
     } finally {
       clearInterval(growing);
+      await Promise.all(written);
     }
   });
 
