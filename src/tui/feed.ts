@@ -184,10 +184,12 @@ class Refresher {
   /** @throws ApplianceError when the agent is gone; what it cannot answer is shown instead */
   async refresh(signal: AbortSignal): Promise<void> {
     this.#asked = this.#clock.monotonic();
+    const before = this.#store.get().operation;
     try {
       const status = await this.#client.ask('status', {}, signal);
       const known = this.#store.get().operation;
-      const operation = fromStatus(status.operation, known);
+      // What has begun or ended meanwhile was heard, and the answer may be older than that.
+      const operation = known?.id === before?.id ? fromStatus(status.operation, known) : known;
       const now = this.#clock.now();
       const series = withReadings(this.#store.get().series, status.services, now);
       const requests = withRequests(this.#store.get().requests, status.requests, now);

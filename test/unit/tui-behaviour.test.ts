@@ -302,6 +302,42 @@ describe('the feed', () => {
     await running;
   });
 
+  it('believes what it has heard, not the answer to a question that is older', async () => {
+    const status = { services: [], requests: null, release: null, operation: null };
+    const late = { ...status };
+    const [asked, heard] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const answers = [
+      async () => status,
+      async () => {
+        asked.resolve();
+        await heard.promise;
+        return late;
+      },
+    ];
+    const client = {
+      access: 'operator',
+      ask: async (name: string) => {
+        if (name !== 'status') return [];
+        return answers.shift()?.() ?? new Promise(() => undefined);
+      },
+      async *stream(_: string, __: unknown, signal: AbortSignal) {
+        await asked.promise;
+        const actor = { uid: 0, user: 'anna', ssh: null };
+        const about = { time: '2030-01-01T00:00:00.000Z', kind: 'deploy', target: 'v1.1', actor, steps: [] };
+        yield { event: 'operation-started', operation: 'deploy-1', ...about };
+        heard.resolve();
+        await systemClock.sleep(60_000, signal).catch(() => undefined);
+      },
+      close: async () => undefined,
+    } as unknown as Client;
+    const store = new Store<State>(initialState(Date.now()));
+    const feed = new Feed(store, async () => client, systemClock);
+    closing.push(() => feed.close());
+    void feed.run();
+    await expect.poll(() => store.get().status).toBe(late);
+    expect(store.get().operation?.title).toBe('deploy v1.1');
+  });
+
   it('ends when it is closed', async () => {
     const { feed, running, until } = open();
     await until(({ link }) => link.kind === 'absent');
