@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type Duplex, type Readable, Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { StringDecoder } from 'node:string_decoder';
+import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { z } from 'zod';
 import { ApplianceError } from '../lib/errors.ts';
@@ -29,6 +30,8 @@ export interface ExecStreamResult {
 const kept = 256 * 1024;
 /** Milliseconds for what is still under way when a program has ended. */
 const grace = 10_000;
+/** Milliseconds within which the engine tells how a program has ended whose streams it has closed, however busy it is. */
+const settling = 60_000;
 /** Bytes before each frame. */
 const header = 8;
 const exitSchema = z.object({ ExitCode: z.number().nullable() });
@@ -112,13 +115,19 @@ export async function execFed(
   await fed;
   clearTimeout(timer);
   outer?.throwIfAborted();
-  if (limit.aborted)
-    throw new ApplianceError(
-      'timeout',
-      `${argv[0] ?? 'exec'} in the container took longer than ${request.timeout / 1_000} s`,
-    );
+  if (limit.aborted) throw tooLong(argv, request.timeout);
   if (failed !== undefined) throw failed;
-  return { exitCode: await ended(exec), stdout: stdout.text, stderr: stderr.text };
+  const exitCode = await exitStatus(exec, argv, {
+    timeout: request.timeout,
+    limit,
+    ...(outer ? { signal: outer } : {}),
+  });
+  return { exitCode, stdout: stdout.text, stderr: stderr.text };
+}
+
+/** The error of a program that is no longer awaited. @param timeout milliseconds */
+export function tooLong(argv: readonly string[], timeout: number): ApplianceError {
+  return new ApplianceError('timeout', `${argv[0] ?? 'exec'} in the container took longer than ${timeout / 1_000} s`);
 }
 
 /**
@@ -181,14 +190,32 @@ async function demultiplex(
   await finished(to.stdout, { readable: false });
 }
 
-/** The engine closes the stream a moment before it knows the exit status. */
-async function ended(exec: Docker.Exec): Promise<number> {
-  for (let tries = 0; tries < 50; tries += 1) {
+/**
+ * How a program has ended whose streams are closed. The engine closes them a moment before it knows that; on a busy machine
+ * the moment is seconds long.
+ * @param about.limit aborted when the program is no longer awaited, after `timeout` milliseconds
+ * @throws ApplianceError `timeout`; `engine_unreachable` when the engine does not know it after a minute; the signal's reason
+ */
+export async function exitStatus(
+  exec: Docker.Exec,
+  argv: readonly string[],
+  about: { readonly limit: AbortSignal; readonly timeout: number; readonly signal?: AbortSignal },
+): Promise<number> {
+  const { limit, timeout, signal } = about;
+  const until = performance.now() + settling;
+  for (let pause = 10; ; pause = Math.min(2 * pause, 250)) {
     const { ExitCode } = exitSchema.parse(await guard('exec', () => exec.inspect()));
     if (ExitCode !== null) return ExitCode;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    signal?.throwIfAborted();
+    if (limit.aborted) throw tooLong(argv, timeout);
+    if (performance.now() > until)
+      throw new ApplianceError(
+        'engine_unreachable',
+        `the Docker Engine does not tell how ${argv[0] ?? 'exec'} in the container has ended`,
+        { hint: 'look at its log: journalctl -u docker; then run the command again' },
+      );
+    await delay(pause);
   }
-  return -1;
 }
 
 /** The end of what was printed, and its first line. */

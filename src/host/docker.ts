@@ -5,8 +5,15 @@ import { pipeline } from 'node:stream/promises';
 import { StringDecoder } from 'node:string_decoder';
 import Docker from 'dockerode';
 import { z } from 'zod';
-import { ApplianceError } from '../lib/errors.ts';
-import { type ExecStream, type ExecStreamResult, execStream, notRunning, runsInside } from './docker-exec.ts';
+import {
+  type ExecStream,
+  type ExecStreamResult,
+  execStream,
+  exitStatus,
+  notRunning,
+  runsInside,
+  tooLong,
+} from './docker-exec.ts';
 import { guard, orAbsent, orStopped, tolerate } from './docker-failures.ts';
 import { type ExecFile, execFrom, execInto } from './docker-files.ts';
 import { readFrames } from './docker-frames.ts';
@@ -334,7 +341,8 @@ export class Engine {
     argv: readonly string[],
     options: { readonly signal?: AbortSignal; readonly timeout: number },
   ): Promise<ExecResult> {
-    const signal = AbortSignal.any([AbortSignal.timeout(options.timeout), ...(options.signal ? [options.signal] : [])]);
+    const limit = AbortSignal.timeout(options.timeout);
+    const signal = AbortSignal.any([limit, ...(options.signal ? [options.signal] : [])]);
     const create = { Cmd: [...argv], AttachStdout: true, AttachStderr: true, abortSignal: signal };
     const exec = await orStopped(() => guard('exec', () => this.#docker.getContainer(id).exec(create)));
     const stream = exec && (await orStopped(() => guard('exec', () => exec.start({ hijack: true, stdin: false }))));
@@ -346,12 +354,7 @@ export class Engine {
     await new Promise<void>((resolve, reject) => {
       const onAbort = (): void => {
         stream.destroy();
-        reject(
-          new ApplianceError(
-            'timeout',
-            `${argv[0] ?? 'exec'} in the container took longer than ${options.timeout / 1_000} s`,
-          ),
-        );
+        reject(tooLong(argv, options.timeout));
       };
       signal.addEventListener('abort', onAbort, { once: true });
       stream.once('end', resolve);
@@ -360,8 +363,7 @@ export class Engine {
     });
     stdout.end();
     stderr.end();
-    const { ExitCode } = z.object({ ExitCode: z.number().nullable() }).parse(await guard('exec', () => exec.inspect()));
-    return { exitCode: ExitCode ?? -1, stdout: await out, stderr: await err };
+    return { exitCode: await exitStatus(exec, argv, { ...options, limit }), stdout: await out, stderr: await err };
   }
 
   /** Runs a program inside a container with streams of any length. See `execStream`. */
