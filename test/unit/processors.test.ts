@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { availableParallelism, cpus } from 'node:os';
 import { expect, it } from 'vitest';
 import { lastOf, lastProcessors } from '../../src/host/processors.ts';
 
@@ -15,6 +15,7 @@ it.each([
 });
 
 it('asks the kernel', async () => {
-  expect(await lastProcessors(availableParallelism())).toBeUndefined();
+  // A process may have the time of two of them, and be let on all eight.
+  expect(await lastProcessors(cpus().length)).toBeUndefined();
   if (availableParallelism() > 1) expect(await lastProcessors(1)).toMatch(/^\d+$/);
 });
