@@ -135,7 +135,7 @@ describe('a nightly run (S1-46)', { timeout: 240_000 }, () => {
   });
 });
 
-describe('what happens to hosts', () => {
+describe('what happens to hosts', { timeout: 120_000 }, () => {
   const zone = 'Europe/Berlin';
   const job = { schedule: nightly, zone, seed: 'test' };
   const monday = Date.UTC(2026, 10, 16, 12);
