@@ -30,7 +30,7 @@ export class ContainerWatch {
   readonly #watched = new Map<string, Watched>();
   readonly #known = Promise.withResolvers<void>();
   /** The last look at each container that was begun: an answer to an earlier one tells of the past. */
-  readonly #looks = new Map<string, symbol>();
+  readonly #looks = new Map<string, Promise<void>>();
   /** The look that an event has led to, while it lasts. */
   #looking: Promise<void> | undefined;
   #problem: ApplianceError | undefined = new ApplianceError(
@@ -180,12 +180,18 @@ export class ContainerWatch {
     this.#looks.delete(id);
   }
 
-  async #look(id: string): Promise<void> {
-    const look = Symbol(id);
+  #look(id: string): Promise<void> {
+    const look: Promise<void> = this.#engine.inspect(id).then((detail) => {
+      const last = this.#looks.get(id);
+      // Somebody has begun to look since, and will know; or was told that it is gone.
+      if (last !== look) return last;
+      return this.#see(id, detail);
+    });
     this.#looks.set(id, look);
-    const detail = await this.#engine.inspect(id);
-    // Somebody has looked since, or was told that it is gone.
-    if (this.#looks.get(id) !== look) return;
+    return look;
+  }
+
+  #see(id: string, detail: ContainerDetail | undefined): void {
     if (!detail) {
       this.#forget(id);
       return;

@@ -113,6 +113,24 @@ it('does not go back to what it was told before by an answer that comes late', a
   expect(states()).toEqual({ a: 'running' });
 });
 
+it('has every container in view for each of two who ask at once', async () => {
+  const engine = new SlowEngine();
+  const watch = new ContainerWatch({
+    engine: engine as Partial<Engine> as Engine,
+    clock: systemClock,
+    name: 'shop',
+    live: () => null,
+  });
+  const seen = [0, 1].map(() => watch.refresh().then(() => watch.details().map(({ id }) => id)));
+  for (const { resolve } of engine.lists) resolve([{ id: 'a' } as ContainerSummary]);
+  await nextTurn();
+  for (const { id, answer } of engine.looks) {
+    answer(detail(id, 'running'));
+    await nextTurn();
+  }
+  expect(await Promise.all(seen)).toEqual([['a'], ['a']]);
+});
+
 it('knows no container that was removed while it looked, and every one that came while it listed', async () => {
   const { engine, watch, states } = await watching('a');
   const refreshed = watch.refresh();
