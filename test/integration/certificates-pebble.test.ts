@@ -1,7 +1,8 @@
 import { X509Certificate } from 'node:crypto';
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Stored } from '../../src/capabilities/certificates/store.ts';
 import { context, IssuingLab, setOf } from '../support/issuing.ts';
 import { hostAddress, Pebble } from '../support/pebble.ts';
 
@@ -66,6 +67,21 @@ describe('a real ACME authority (S1-29, S1-49)', () => {
       expect((await stat(join(lab.root, 'certificates/account', account, 'key.pem'))).mode & 0o777).toBe(0o600);
     }),
   );
+
+  test('renews what another account has got, and what another authority has', () =>
+    withPebble({}, async (pebble) => {
+      const issue = ({ directory, root }: Pebble, replaced?: Stored) => {
+        const issuer = lab.issuer({ directory, root, email: 'ops@shop.example' });
+        return issuer.issue(setOf(['shop.example']), { replaced: replaced && { ...replaced, directory } }, context());
+      };
+      const first = await issue(pebble);
+      await rm(join(lab.root, 'certificates/account'), { recursive: true });
+      const second = await issue(pebble, first);
+      expect(second.serial).not.toBe(first.serial);
+      await withPebble({}, async (another) => {
+        expect((await issue(another, second)).serial).not.toBe(second.serial);
+      });
+    }));
 
   test('keeps a pinned key, of any type that is asked for, and says that there are no profiles', () =>
     withPebble({ lifetime: 6 * 86_400 }, async (pebble) => {

@@ -85,9 +85,9 @@ async function begin(
     profile: state.profile ?? undefined,
   };
   const order = await server.newOrder({ ...about, replaces }, signal).catch((error: unknown) => {
-    // A certificate may be replaced once (RFC 9773 §5), and whether that was done is the authority's word alone.
-    const known = error instanceof AcmeError && /:(alreadyReplaced|malformed|conflict)$/.test(error.type ?? '');
-    if (replaces === undefined || !known) throw error;
+    // What is replaced only helps the authority (RFC 9773 §5): it may be replaced already, unknown to it, or another account's.
+    const answered = error instanceof AcmeError && error.type !== undefined && error.failure !== 'limited';
+    if (replaces === undefined || !answered) throw error;
     return server.newOrder(about, signal);
   });
   const placed = { ...state, url: order.url };
