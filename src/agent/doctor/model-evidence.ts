@@ -102,20 +102,29 @@ async function trainingOf(a: Appliance, asker: Asker, signal: AbortSignal): Prom
   const trainer = a.config.models?.trainer;
   const service = a.modelService;
   if (!trainer || !service) return null;
-  const [replica] = await service.replicas();
+  const replicas = await service.replicas();
+  const [replica] = replicas;
   if (!replica) throw new Error('no process runs that could train');
   const said = await service.ask(replica, trainer.status, undefined, signal).then(
     ({ status, text }) => statusSchema.safeParse(status === 200 ? parsed(text) : undefined).data,
     () => undefined,
   );
   const directory = dirname(trainer.versions);
-  const inside = async (...test: string[]): Promise<boolean | null> => {
-    const { exitCode } = await a.engine.exec(replica.id, ['test', ...test], { timeout: answerWithin, signal });
-    return exitCode === 0 ? true : exitCode === 1 ? false : null;
-  };
-  const [request, writable] = await Promise.all([
-    inside('-e', `${directory}/training_request.json`).catch(() => null),
-    inside('-w', directory).catch(() => null),
+  // Any of them may be asked to train.
+  const inside = async (...test: string[]): Promise<(boolean | null)[]> =>
+    Promise.all(
+      replicas.map(async ({ id }) => {
+        const done = a.engine.exec(id, ['test', ...test], { timeout: answerWithin, signal });
+        const exitCode = await done.then(
+          (result) => result.exitCode,
+          () => null,
+        );
+        return exitCode === 0 ? true : exitCode === 1 ? false : null;
+      }),
+    );
+  const [requests, writables] = await Promise.all([
+    inside('-e', `${directory}/training_request.json`),
+    inside('-w', directory),
   ]);
   const operation = a.journal.recent(200).find(({ kind }) => kind === 'model-retrain');
   return {
@@ -123,8 +132,8 @@ async function trainingOf(a: Appliance, asker: Asker, signal: AbortSignal): Prom
     detail: said?.run?.detail ?? null,
     run: said?.run?.run_id ?? null,
     trial: await trialOf(a, asker, trainer.run, replica, signal),
-    request,
-    writable,
+    request: requests.includes(true) || (requests.includes(null) ? null : false),
+    writable: !writables.includes(false) && (writables.includes(null) ? null : true),
     operation: operation ? { result: operation.result, error: operation.error?.message ?? null } : null,
   };
 }

@@ -142,7 +142,7 @@ export interface EvidenceTypes {
     readonly run: string | null;
     /** How a run without consequences is answered: 202 where one could begin (S1-35). */
     readonly trial: AnswerSeen & { readonly said: string };
-    /** Whether the request of the last run lies in its directory, and whether the directory can be written. */
+    /** Whether the request of the last run lies in the directory of any process, and whether all can write there. */
     readonly request: boolean | null;
     readonly writable: boolean | null;
     /** How the last `models retrain` ended. */
