@@ -136,7 +136,7 @@ describe('configuring the edge', () => {
 
   test('a worker of the old configuration that still takes requests is waited for', async () => {
     const inside = (script: string) => docker('exec', lab.container, 'sh', '-c', script);
-    const worker = await inside("grep -lzxs 'nginx: worker process' /proc/[0-9]*/cmdline | head -n 1 | tr -dc 0-9");
+    const worker = await inside("grep -lzxs 'nginx[:] worker process' /proc/[0-9]*/cmdline | head -n 1 | tr -dc 0-9");
     await inside(`kill -STOP ${worker}`);
     let done = false;
     const configured = lab.configure(only('v7')).finally(() => {

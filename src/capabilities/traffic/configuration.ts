@@ -11,8 +11,12 @@ import { servedSets } from './tls.ts';
 const nginxTimeout = 20_000;
 /** Milliseconds within which a reloaded nginx must answer with its new configuration. */
 const reloadTimeout = 15_000;
-/** Lists the workers that take requests, as files of /proc. One that only ends what it has begun bears another title. */
-const listWorkers = ['sh', '-c', "grep -lzxs 'nginx: worker process' /proc/[0-9]*/cmdline"];
+/** Lists processes as files of /proc, by a pattern for their titles that does not fit itself. */
+const titled = (pattern: string) => ['sh', '-c', `grep -lzxs '${pattern}' /proc/[0-9]*/cmdline`];
+/** The workers that take requests. One that only ends what it has begun bears another title. */
+const workers = titled('nginx[:] worker process');
+/** Whatever there is of nginx: a worker bears the title of its master at first. */
+const processes = titled('nginx[:] .*');
 /** Consecutive answers of the new generation, each on a connection of its own, and the pause between them in ms. */
 const steadyAnswers = 8;
 const steadyPause = 25;
@@ -136,7 +140,7 @@ interface AskedReload {
   /**
    * Waits until no worker from before takes requests any more. nginx lets old and new ones accept side by side for
    * 100 ms, and for as long as it takes on a busy machine.
-   * @throws ApplianceError `edge_refused` when one of them goes on
+   * @throws ApplianceError `edge_refused` when one of them goes on; `edge_unreachable` when no worker is seen
    */
   handedOver(): Promise<void>;
 }
@@ -149,7 +153,8 @@ export async function askReload(parts: TrafficParts, signal: AbortSignal): Promi
   const { clock } = parts;
   const log = async () => (await readIfPresent(parts.files.errorLog)) ?? '';
   const logged = (await log()).length;
-  const before = new Set(await workers(parts, signal));
+  const { found: before, failure } = await look(parts, processes, signal);
+  if (before.length === 0) throw failure;
   const { exitCode, stdout, stderr } = await parts.exec(['nginx', '-s', 'reload'], { signal, timeout: nginxTimeout });
   if (exitCode !== 0) {
     const line = complaint(`${stderr}\n${stdout}`);
@@ -160,10 +165,13 @@ export async function askReload(parts: TrafficParts, signal: AbortSignal): Promi
   return {
     complaint: said,
     handedOver: async () => {
-      while ((await workers(parts, signal)).some((worker) => before.has(worker))) {
+      for (;;) {
+        const { found, failure: none } = await look(parts, workers, signal);
+        // None at all: the new ones have no title yet, or nobody could look.
+        if (found.length > 0 && !found.some((worker) => before.includes(worker))) return;
         if (clock.monotonic() > deadline) {
           const stuck = `after ${reloadTimeout / 1_000} s its old workers still take requests`;
-          throw refusedOnReload((await said()) ?? stuck);
+          throw found.length === 0 ? none : refusedOnReload((await said()) ?? stuck);
         }
         await clock.sleep(steadyPause, signal);
       }
@@ -171,9 +179,15 @@ export async function askReload(parts: TrafficParts, signal: AbortSignal): Promi
   };
 }
 
-async function workers(parts: TrafficParts, signal: AbortSignal): Promise<string[]> {
-  const { stdout } = await parts.exec(listWorkers, { signal, timeout: nginxTimeout });
-  return stdout.split('\n').filter((line) => line.startsWith('/proc/'));
+/** @returns the processes of a list, and the error that it is when there are none */
+async function look(
+  parts: TrafficParts,
+  list: readonly string[],
+  signal: AbortSignal,
+): Promise<{ readonly found: readonly string[]; readonly failure: ApplianceError }> {
+  const { exitCode, stdout, stderr } = await parts.exec(list, { signal, timeout: nginxTimeout });
+  const found = stdout.split('\n').filter((line) => line.startsWith('/proc/'));
+  return { found, failure: notRunning(exitCode, `${stderr}${stdout}`) };
 }
 
 /**
