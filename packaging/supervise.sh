@@ -50,12 +50,19 @@ held() {
   ! (flock --shared --nonblock 9) 9<"$pidfile" 2>/dev/null
 }
 
-# read_pids: sets supervisor and command_pid. The holder writes the file right after it has taken the lock.
+# Whether the pidfile names a supervisor that lives. Only of use for a pidfile that is locked.
+names_supervisor() {
+  local pid
+  read -r pid <"$pidfile" && [[ $pid =~ ^[0-9]+$ ]] && grep -aqF supervise.sh "/proc/$pid/cmdline" 2>/dev/null
+}
+
+# read_pids: sets supervisor and command_pid. The holder writes the file right after it has taken the lock; until then it
+# may name one that was killed.
 read_pids() {
   local attempt
   for attempt in {1..50}; do
     held || return 1
-    { read -r supervisor && read -r command_pid; } <"$pidfile" && return 0
+    names_supervisor && { read -r supervisor && read -r command_pid; } <"$pidfile" && return 0
     sleep 0.1
   done
   printf 'supervise: %s is locked but names no process (attempt %d)\n' "$pidfile" "$attempt" >&2
@@ -73,20 +80,21 @@ birth() {
 
 # --- the supervisor ----------------------------------------------------------------------------------------------
 
-stopping='' again='' child='' nap=''
+# told: a signal came since this was last emptied.
+stopping='' again='' told='' child='' nap=''
 
 ask_child() { [[ -z $child ]] || kill -s "$1" "$child" 2>/dev/null; }
 
 # shellcheck disable=SC2317 # called by traps
 on_stop() {
-  stopping=yes
+  stopping=yes told=yes
   ask_child TERM
   [[ -z $nap ]] || kill "$nap" 2>/dev/null
 }
 
 # shellcheck disable=SC2317 # called by traps
 on_restart() {
-  again=yes
+  again=yes told=yes
   ask_child TERM
   [[ -z $nap ]] || kill "$nap" 2>/dev/null
 }
@@ -99,12 +107,14 @@ bound_log() {
   cp -f -- "$log" "$log.1" && : >"$log"
 }
 
-# rest MS: sleeps, but a signal or the end of the command ends it early.
+# rest MS: sleeps, but the end of the command or a signal ends it early, also one that has come since `told` was emptied.
 rest() {
-  sleep "$(seconds "$1")" 9>&- &
+  sleep "$(seconds "$1")" 8>&- 9>&- &
   nap=$!
+  # Before the number was known, the traps could not end it.
+  [[ -z $told ]] || kill "$nap" 2>/dev/null
   # The shell reports a killed command on stderr; note() says it better.
-  if [[ -n $child ]]; then wait -n "$child" "$nap" 2>/dev/null; else wait "$nap"; fi
+  if [[ -n $child ]]; then wait -n "$child" "$nap" 2>/dev/null; else wait "$nap" 2>/dev/null; fi
   kill "$nap" 2>/dev/null
   wait "$nap" 2>/dev/null
   nap=''
@@ -114,6 +124,7 @@ rest() {
 watch_child() {
   local asked=''
   while kill -0 "$child" 2>/dev/null; do
+    told=''
     if [[ -n $stopping || -n $again ]]; then
       if [[ -z $asked ]]; then
         asked=$(monotonic)
@@ -132,21 +143,19 @@ watch_child() {
 
 supervise() {
   local pause=$first_pause begun lived status
-  trap on_stop TERM INT
-  trap on_restart USR1
-  trap '' HUP
   while [[ -z $stopping ]]; do
     again=''
     # A command that ends at once is not watched for long enough.
     bound_log
     begun=$(monotonic)
-    "$@" >>"$log" 2>&1 </dev/null 9>&- &
+    "$@" >>"$log" 2>&1 </dev/null 8>&- 9>&- &
     child=$!
     printf '%d\n%d\n%s\n' "$$" "$child" "$(birth "$child")" >"$pidfile"
+    tell_start
     watch_child
     wait "$child" 2>/dev/null
     status=$?
-    child=''
+    child='' told=''
     [[ -n $stopping ]] && break
     if [[ -n $again ]]; then
       note 'restarting as asked'
@@ -163,10 +172,10 @@ supervise() {
   note 'stopped'
 }
 
-# Whether the pidfile names a supervisor that lives. Only of use for a pidfile that is locked.
-names_supervisor() {
-  local pid
-  read -r pid <"$pidfile" && [[ $pid =~ ^[0-9]+$ ]] && grep -aqF supervise.sh "/proc/$pid/cmdline" 2>/dev/null
+# Says once that the command was started, to the `start` that waits at the other end of pipe 8, if one does.
+tell_start() {
+  (trap '' PIPE; printf 'started\n' >&8) 2>/dev/null
+  exec 8>&-
 }
 
 # Takes the lock. A reader's lock lasts an instant and is waited for. A supervisor's is not: whoever waited for it would
@@ -183,9 +192,10 @@ take_lock() {
 }
 
 # end_orphan PID BIRTH: ends a command that goes on although its supervisor was killed. Two of it would be in each
-# other's way, and nobody would start this one again.
+# other's way, and nobody would start this one again. Until it has ended, the pidfile goes on naming it.
 end_orphan() {
   [[ $1 =~ ^[0-9]+$ && -n $2 && $(birth "$1") == "$2" ]] || return 0
+  printf '%d\n%d\n%s\n' "$$" "$1" "$2" >"$pidfile"
   note "ending the command ($1) of a supervisor that was killed"
   kill -TERM "$1"
   local limit=$(($(monotonic) + patience))
@@ -198,6 +208,9 @@ end_orphan() {
 run() {
   exec 9>>"$pidfile" || exit 1
   take_lock || exit
+  trap on_stop TERM INT
+  trap on_restart USR1
+  trap '' HUP
   local orphan=() line
   while IFS= read -r line; do orphan+=("$line"); done <"$pidfile"
   : >"$pidfile"
@@ -214,19 +227,31 @@ start() {
     return "$busy"
   fi
   (umask 027 && : >>"$log") || return 1
-  setsid --fork "$BASH" "${BASH_SOURCE[0]}" run "${arguments[@]}" </dev/null >>"$log" 2>&1
+  # Its supervisor says that the command was started, or closes the pipe where another one was first. Whoever went away
+  # before that would leave one behind that comes late and starts the command although it has been stopped meanwhile.
   # A command that is left from before may take its time to end.
-  local limit=$(($(monotonic) + patience + 10000))
-  while (($(monotonic) < limit)); do
-    held && [[ -s $pidfile ]] && read_pids && return 0
-    sleep 0.1
-  done
-  printf 'supervise: not started within %s s; see %s\n' "$(seconds $((patience + 10000)))" "$log" >&2
+  local said='' limit
+  limit=$(seconds $((patience + 10000)))
+  read -r -t "$limit" said < <(
+    setsid --fork "$BASH" "${BASH_SOURCE[0]}" run "${arguments[@]}" 8>&1 </dev/null >>"$log" 2>&1
+  )
+  local status=$?
+  [[ $said != started ]] || return 0
+  if ((status > 128)); then
+    printf 'supervise: not started within %s s; see %s\n' "$limit" "$log" >&2
+    return 1
+  fi
+  if held; then
+    printf 'supervise: already running: %s\n' "$(status)" >&2
+    return "$busy"
+  fi
+  printf 'supervise: not started; see %s\n' "$log" >&2
   return 1
 }
 
 stop() {
-  read_pids || return 0
+  # One that holds the lock and names no process has not been stopped.
+  read_pids || { ! held; return; }
   kill -TERM "$supervisor" 2>/dev/null
   local limit=$(($(monotonic) + patience + 5000)) holder
   while held; do
@@ -244,12 +269,13 @@ restart() {
   read_pids || { printf 'supervise: not running\n' >&2; return 3; }
   local before=$command_pid limit=$(($(monotonic) + patience + 5000))
   kill -USR1 "$supervisor"
-  while read_pids && [[ $command_pid == "$before" ]]; do
+  while [[ $command_pid == "$before" ]]; do
     if (($(monotonic) > limit)); then
       printf 'supervise: process %s was not replaced\n' "$before" >&2
       return 1
     fi
     sleep 0.1
+    read_pids || { printf 'supervise: stopped meanwhile\n' >&2; return 1; }
   done
 }
 

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -17,24 +17,32 @@ beforeEach(async () => {
   log = join(scratch, 'log');
 });
 afterEach(async () => {
-  await supervise(['stop', '--pidfile', pidfile, '--patience', '1000']);
+  await supervise(['stop', '--pidfile', pidfile]);
   await rm(scratch, { recursive: true, force: true });
 });
 
-const supervise = async (args: readonly string[]) => {
+const supervise = async (args: readonly string[], env: Readonly<Record<string, string>> = {}) => {
   const { exitCode, stdout, stderr } = await execa(supervisor, args, {
     reject: false,
     stdin: 'ignore',
+    env,
     timeout: 60_000,
   });
   return { exit: exitCode, stdout, stderr };
 };
-const start = (command: readonly string[], options: readonly string[] = []) =>
-  supervise(['start', '--pidfile', pidfile, '--log', log, ...options, '--', ...command]);
+const start = (
+  command: readonly string[],
+  options: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+) => supervise(['start', '--pidfile', pidfile, '--log', log, ...options, '--', ...command], env);
 const status = () => supervise(['status', '--pidfile', pidfile]);
+/** The numbers in the pidfile, which is empty for a moment when the supervisor writes others. */
 const pids = async () => {
-  const [supervisorPid, command] = (await readFile(pidfile, 'utf8')).split('\n').map(Number);
-  return { supervisor: supervisorPid ?? 0, command: command ?? 0 };
+  for (;;) {
+    const [supervisorPid = 0, command = 0] = (await readFile(pidfile, 'utf8')).split('\n').map(Number);
+    if (supervisorPid > 0 && command > 0) return { supervisor: supervisorPid, command };
+    await delay(20);
+  }
 };
 const alive = (pid: number) => {
   try {
@@ -44,6 +52,8 @@ const alive = (pid: number) => {
   }
 };
 const logText = () => readFile(log, 'utf8');
+/** Milliseconds for something that a busy machine may take its time for. */
+const timeout = 30_000;
 
 describe('supervise.sh', () => {
   it('starts a command, says so, and stops it cleanly', async () => {
@@ -58,10 +68,10 @@ describe('supervise.sh', () => {
       stdout: `running, supervisor ${parent}, command ${command}`,
       stderr: '',
     });
-    await expect.poll(logText).toContain('ready');
+    await expect.poll(logText, { timeout }).toContain('ready');
     expect(await supervise(['stop', '--pidfile', pidfile])).toMatchObject({ exit: 0 });
     // Gone at once, but counted among the living until process 1 has collected it.
-    await expect.poll(() => [alive(parent), alive(command)], { timeout: 5_000 }).toEqual([false, false]);
+    await expect.poll(() => [alive(parent), alive(command)], { timeout }).toEqual([false, false]);
     expect(await logText()).toContain('goodbye');
     expect(await status()).toMatchObject({ exit: 3, stdout: 'not running' });
   });
@@ -78,7 +88,7 @@ describe('supervise.sh', () => {
   it('lets one of two starts at the same time win', async () => {
     const exits = await Promise.all(Array.from({ length: 5 }, () => start(['sleep', '100'])));
     const supervisors = async () => (await execa('pgrep', ['--full', '--count', `run --pidfile ${pidfile}`])).stdout;
-    await expect.poll(supervisors, { timeout: 5_000 }).toBe('1');
+    await expect.poll(supervisors, { timeout }).toBe('1');
     expect(exits.filter(({ exit }) => exit !== 0 && exit !== 5)).toEqual([]);
     expect(exits.some(({ exit }) => exit === 0)).toBe(true);
   });
@@ -94,11 +104,27 @@ describe('supervise.sh', () => {
     expect(await status()).toMatchObject({ exit: 3 });
   });
 
+  it('is not told to start by a start that was slow, after a stop', async () => {
+    // Its supervisor comes late.
+    await mkdir(join(scratch, 'slow'));
+    const { stdout: setsid } = await execa('sh', ['-c', 'command -v setsid']);
+    const begun = join(scratch, 'begun');
+    const script = `#!/bin/sh\ntouch ${begun}\n{ sleep 2; exec ${setsid} "$@"; } &\n`;
+    await writeFile(join(scratch, 'slow/setsid'), script, { mode: 0o755 });
+    const slow = start(['sleep', '100'], [], { PATH: `${scratch}/slow:${process.env.PATH}` });
+    await expect.poll(() => existsSync(begun), { timeout }).toBe(true);
+    expect(await start(['sleep', '100'])).toMatchObject({ exit: 0 });
+    expect((await slow).exit).toBe(5);
+    expect(await supervise(['stop', '--pidfile', pidfile])).toMatchObject({ exit: 0 });
+    await delay(3_000);
+    expect(await status()).toMatchObject({ exit: 3 });
+  });
+
   it('starts a killed command again', async () => {
     await start(['sleep', '100'], ['--first-pause', '100']);
     const { supervisor: parent, command } = await pids();
     process.kill(command, 'SIGKILL');
-    await expect.poll(async () => (await pids()).command, { timeout: 10_000 }).not.toBe(command);
+    await expect.poll(async () => (await pids()).command, { timeout }).not.toBe(command);
     const after = await pids();
     expect(after.supervisor).toBe(parent);
     expect(alive(after.command)).toBe(true);
@@ -108,7 +134,7 @@ describe('supervise.sh', () => {
   it('waits twice as long each time, up to the limit', async () => {
     await start(['false'], ['--first-pause', '50', '--last-pause', '200']);
     const pauses = async () => [...(await logText()).matchAll(/again in ([0-9.]+) s/g)].map(([, pause]) => pause);
-    await expect.poll(async () => (await pauses()).length, { timeout: 20_000 }).toBeGreaterThanOrEqual(5);
+    await expect.poll(async () => (await pauses()).length, { timeout }).toBeGreaterThanOrEqual(5);
     expect((await pauses()).slice(0, 5)).toEqual(['0.050', '0.100', '0.200', '0.200', '0.200']);
   });
 
@@ -116,17 +142,33 @@ describe('supervise.sh', () => {
     await start(['sh', '-c', 'sleep 0.3; exit 4'], ['--first-pause', '50', '--steady', '200']);
     const pauses = async () =>
       [...(await logText()).matchAll(/status 4 .* again in ([0-9.]+) s/g)].map(([, pause]) => pause);
-    await expect.poll(async () => (await pauses()).length, { timeout: 20_000 }).toBeGreaterThanOrEqual(3);
+    await expect.poll(async () => (await pauses()).length, { timeout }).toBeGreaterThanOrEqual(3);
     expect(new Set(await pauses())).toEqual(new Set(['0.050']));
   });
 
   it('stops during a pause without starting once more', async () => {
     await start(['false'], ['--first-pause', '60000', '--last-pause', '60000']);
-    await expect.poll(logText, { timeout: 10_000 }).toContain('again in 60.000 s');
+    await expect.poll(logText, { timeout }).toContain('again in 60.000 s');
     const begun = performance.now();
     expect(await supervise(['stop', '--pidfile', pidfile])).toMatchObject({ exit: 0 });
-    expect(performance.now() - begun).toBeLessThan(5_000);
+    expect(performance.now() - begun).toBeLessThan(timeout);
     expect((await logText()).match(/ended with status/g)).toHaveLength(1);
+  });
+
+  it('stops also when it is asked to just before a pause', async () => {
+    // It writes the time before it rests.
+    await mkdir(join(scratch, 'slow'));
+    const { stdout: date } = await execa('sh', ['-c', 'command -v date']);
+    const begun = join(scratch, 'begun');
+    await writeFile(join(scratch, 'slow/date'), `#!/bin/sh\ntouch ${begun}\nsleep 1\nexec ${date} "$@"\n`, {
+      mode: 0o755,
+    });
+    await start(['false'], ['--first-pause', '60000', '--last-pause', '60000'], {
+      PATH: `${scratch}/slow:${process.env.PATH}`,
+    });
+    await expect.poll(() => existsSync(begun), { timeout }).toBe(true);
+    expect(await supervise(['stop', '--pidfile', pidfile])).toMatchObject({ exit: 0 });
+    expect(await status()).toMatchObject({ exit: 3 });
   });
 
   it('replaces the command on restart and keeps the supervisor', async () => {
@@ -142,8 +184,8 @@ describe('supervise.sh', () => {
   it('kills a command that ignores the request to stop', async () => {
     await start(['bash', '-c', 'trap "" TERM; echo deaf; while :; do sleep 0.2; done'], ['--patience', '400']);
     const { command } = await pids();
-    await expect.poll(logText).toContain('deaf');
-    expect(await supervise(['stop', '--pidfile', pidfile, '--patience', '400'])).toMatchObject({ exit: 0 });
+    await expect.poll(logText, { timeout }).toContain('deaf');
+    expect(await supervise(['stop', '--pidfile', pidfile])).toMatchObject({ exit: 0 });
     expect(alive(command)).toBe(false);
     expect(await logText()).toContain('killing it');
   });
@@ -160,11 +202,37 @@ describe('supervise.sh', () => {
     await start(['sleep', '100']);
     const { supervisor: parent, command } = await pids();
     process.kill(parent, 'SIGKILL');
-    await expect.poll(status, { timeout: 10_000 }).toMatchObject({ exit: 3 });
+    await expect.poll(status, { timeout }).toMatchObject({ exit: 3 });
     expect(await start(['sleep', '100'])).toMatchObject({ exit: 0 });
     expect((await pids()).supervisor).not.toBe(parent);
     expect(alive(command)).toBe(false);
     expect(await logText()).toContain(`ending the command (${command}) of a supervisor that was killed`);
+  });
+
+  it('tells nobody the numbers of one that was killed for its own', async () => {
+    const other = execa('sleep', ['100'], { reject: false });
+    // So long that it takes a while to read after the lock was taken.
+    await writeFile(pidfile, `${other.pid}\n${other.pid}\n`);
+    await appendFile(pidfile, 'x\n'.repeat(200_000));
+    expect(await start(['sleep', '100'])).toMatchObject({ exit: 0 });
+    expect((await pids()).supervisor).not.toBe(other.pid);
+    expect(alive(other.pid ?? 0)).toBe(true);
+    other.kill();
+    await other;
+  });
+
+  it('is stopped while it still waits for the end of a command from before', async () => {
+    await start(['sh', '-c', 'trap "" TERM; echo deaf; while :; do sleep 0.1; done']);
+    const before = await pids();
+    await expect.poll(logText, { timeout }).toContain('deaf');
+    process.kill(before.supervisor, 'SIGKILL');
+    await expect.poll(status, { timeout }).toMatchObject({ exit: 3 });
+    const starting = start(['sleep', '100'], ['--patience', '3000']);
+    await expect.poll(logText, { timeout }).toContain('ending the command');
+    expect(await supervise(['stop', '--pidfile', pidfile])).toMatchObject({ exit: 0 });
+    expect(alive(before.command)).toBe(false);
+    expect(await status()).toMatchObject({ exit: 3 });
+    expect((await starting).exit).toBe(1);
   });
 
   it('lets a process be that has the number of a command from before', async () => {
