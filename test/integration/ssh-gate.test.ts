@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { connectSocket } from '../../src/api/socket.ts';
 import { pathsFor } from '../../src/lib/paths.ts';
@@ -66,6 +66,8 @@ beforeAll(async () => {
   await writeFile(join(ssh, 'authorized_keys'), `${lines.join('\n')}\n`);
   await inside('cp', join(ssh, 'authorized_keys'), '/root/.ssh/authorized_keys');
   await inside('/usr/sbin/sshd', '-f', join(ssh, 'sshd_config'), '-E', '/var/log/sshd.log');
+  // It goes into the background first and listens then.
+  await vi.waitFor(() => inside('bash', '-c', ': </dev/tcp/127.0.0.1/22'), { timeout: 60_000, interval: 200 });
 }, timeout);
 afterAll(async () => {
   await execa('docker', ['rm', '--force', container], { reject: false });
