@@ -18,7 +18,8 @@ export interface HttpAnswer {
 }
 
 /**
- * One request over HTTP, redirects not followed. Node's own `fetch` would do the same, but it keeps a parser and a
+ * One request over HTTP on a connection of its own, redirects not followed: one that was kept may have been closed by a
+ * neighbour that was started anew, and nobody asks a second time. Node's own `fetch` would do the same, but it keeps a parser and a
  * decompressor of its own: measured, the agent held 15 MB more for asking two neighbours every few seconds.
  * @throws Error of the system, of the signal, or when the answer is too long
  */
@@ -31,7 +32,7 @@ export async function askHttp(url: string, question: HttpQuestion): Promise<Http
   };
   const request = url.startsWith('https:') ? (await import('node:https')).request : plainRequest;
   return new Promise((resolve, reject) => {
-    const outgoing = request(url, { method, headers, signal }, (incoming) => {
+    const outgoing = request(url, { method, headers, signal, agent: false }, (incoming) => {
       const { statusCode: status = 0 } = incoming;
       readBody(incoming, maxBytes).then((said) => resolve({ status, text: said }), reject);
     });
