@@ -14,6 +14,9 @@ const holderSchema = z.object({
 });
 export type Holder = z.output<typeof holderSchema>;
 
+/** Milliseconds that two who try at the same time take to see which of them has it; without them, neither may get it. */
+const contest = 250;
+
 export interface Exclusive {
   release(): void;
 }
@@ -26,7 +29,7 @@ export interface Exclusive {
  */
 export function acquireExclusive(path: string, holder: Holder): Exclusive | { readonly heldBy: Holder | null } {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  const database = new Sqlite(path, { timeout: 0 });
+  const database = new Sqlite(path, { timeout: contest });
   try {
     // Nothing is ever written, so no journal is needed on the disk, which may be full.
     database.pragma('journal_mode = MEMORY');

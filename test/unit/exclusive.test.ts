@@ -58,4 +58,32 @@ describe('the lock of the one writer', () => {
     child.kill('SIGKILL');
     await once(child, 'exit');
   });
+
+  it('is got although another process has just looked whether it is free', async () => {
+    const code = `const { default: Sqlite } = await import(${JSON.stringify(import.meta.resolve('better-sqlite3'))});
+      const database = new Sqlite(${JSON.stringify(path)});
+      const look = database.prepare('SELECT * FROM sqlite_schema');
+      process.on('message', () => {
+        database.exec('BEGIN'); look.all(); process.send('looking');
+        setTimeout(() => { database.exec('COMMIT'); process.send('over'); }, 20);
+      });
+      process.send('ready');`;
+    const child = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', code], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    await once(child, 'message');
+    const rounds: boolean[] = [];
+    // A process that is not let run looks for longer than anybody can wait for it; not every time.
+    for (let round = 0; round < 5; round += 1) {
+      child.send('look');
+      await once(child, 'message');
+      const got = acquireExclusive(path, me);
+      rounds.push('release' in got);
+      if ('release' in got) got.release();
+      await once(child, 'message');
+    }
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    expect(rounds).toContain(true);
+  });
 });
