@@ -11,16 +11,28 @@ const patience = 5_000;
  * @returns ids of the processes that were ended
  */
 export async function endOrphans(marks: readonly string[]): Promise<number[]> {
+  const ended = new Set<number>();
+  const deadline = performance.now() + patience;
+  // One that was killed may have started another a moment before: only a look that finds none says that there is none.
+  for (;;) {
+    const found = await processesWith(marks);
+    if (found.length === 0) return [...ended];
+    for (const pid of found) if (kill(pid)) ended.add(pid);
+    while ((await Promise.all(found.map(isRunning))).includes(true)) {
+      if (performance.now() >= deadline) return [...ended];
+      await delay(20);
+    }
+  }
+}
+
+async function processesWith(marks: readonly string[]): Promise<number[]> {
   const found: number[] = [];
   for (const entry of await readdir('/proc')) {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
     const argv = await argumentsOf(pid);
-    if (!marks.every((mark) => argv.includes(mark))) continue;
-    if (kill(pid)) found.push(pid);
+    if (marks.every((mark) => argv.includes(mark)) && (await isRunning(pid))) found.push(pid);
   }
-  const deadline = performance.now() + patience;
-  while ((await Promise.all(found.map(isRunning))).includes(true) && performance.now() < deadline) await delay(20);
   return found;
 }
 
