@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, readFileSync, rmSync, statSync, unlinkSync, utimesSy
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Hints } from '../../src/capabilities/models/cache/hints.ts';
 import type { ManifestCache } from '../../src/capabilities/models/cache/manifest-cache.ts';
 import { manifestDigest, parseManifest } from '../../src/capabilities/models/manifest.ts';
 import { manifest, replace, sha, WatchedModels } from '../support/watched-models.ts';
@@ -187,4 +188,18 @@ it('knows a manifest by the hash of its bytes', () => {
   const bytes = readFileSync(join(models, 'a/manifest.json'));
   expect(manifestDigest(bytes)).toBe(sha(bytes.toString()));
   expect(parseManifest(bytes).files['weights.json']?.bytes).toBe(7);
+});
+
+it('a hint that comes while nobody waits for one is not lost to who has stopped waiting', async () => {
+  const hints = new Hints(true);
+  try {
+    hints.watch([models, undefined]);
+    const given = hints.next();
+    writeFileSync(join(models, 'new'), '');
+    await given;
+    // The one above stands for a look that went on because its time was over, and read the directory a moment too early.
+    await hints.next();
+  } finally {
+    hints.close();
+  }
 });

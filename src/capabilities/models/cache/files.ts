@@ -22,6 +22,8 @@ export class CheckedFiles {
     const seen = new Set<string>();
     for (const [name, { sha256, bytes }] of Object.entries(manifest.files)) {
       const path = join(directory, name);
+      // Before the hash is made, which may take longer than a file is young.
+      const looked = Date.now();
       let stat: Awaited<ReturnType<typeof lstatBig>>;
       try {
         stat = await lstatBig(path);
@@ -35,7 +37,7 @@ export class CheckedFiles {
       const digest = this.#known.get(meta) ?? (await hashOf(path, signal));
       if (digest === undefined) return `${name} cannot be read`;
       if (digest !== sha256) return `${name} does not have the hash that the manifest names`;
-      if (Date.now() - Number(stat.ctimeMs) > youngest) this.#known.set(meta, digest);
+      if (looked - Number(stat.ctimeMs) > youngest) this.#known.set(meta, digest);
     }
     for (const meta of this.#known.keys()) if (!seen.has(meta) && this.#known.size > 256) this.#known.delete(meta);
     return null;

@@ -57,9 +57,9 @@ export class Hints {
   }
 
   #hint(): void {
-    if (this.#wake) {
-      this.#wake();
-      this.#wake = undefined;
-    } else this.#pending = true;
+    // Whoever was to be woken may have stopped waiting long ago: it counts for the next call as well.
+    this.#pending = true;
+    this.#wake?.();
+    this.#wake = undefined;
   }
 }
