@@ -31,7 +31,11 @@ export class EventHub {
     this.#listeners.add(listener);
     signal.addEventListener('abort', stop, { once: true });
     const listeners = this.#listeners;
-    return (async function* () {
+    const drop = (): void => {
+      listeners.delete(listener);
+      signal.removeEventListener('abort', stop);
+    };
+    const stream = (async function* (): AsyncGenerator<ApplianceEvent, void> {
       try {
         while (true) {
           const event = queue.shift();
@@ -43,9 +47,15 @@ export class EventHub {
             });
         }
       } finally {
-        listeners.delete(listener);
-        signal.removeEventListener('abort', stop);
+        drop();
       }
     })();
+    // A stream that nobody has begun to read ends without a word to what stands in it.
+    const end = stream.return.bind(stream);
+    stream.return = (value) => {
+      drop();
+      return end(value);
+    };
+    return stream;
   }
 }
