@@ -19,7 +19,7 @@ import type { Finding } from '../lib/verdict.ts';
 /** Milliseconds for the signal that makes Prometheus read its configuration. */
 const signalTimeout = 5_000;
 /** Milliseconds that Prometheus gets to say how it is. */
-const patience = 1_000;
+const patience = 3_000;
 
 export interface MonitoringDeps {
   readonly config: Config;

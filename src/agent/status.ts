@@ -19,8 +19,7 @@ export async function statusOf(a: Appliance, agent: Status['agent'], configProbl
   const rollout = a.rollouts.current();
   const live = a.store.live();
   const services = a.watch.services();
-  const weights = await a.traffic.weights();
-  const reachable = await edgeAnswers(a);
+  const [weights, reachable] = await Promise.all([a.traffic.weights(), edgeAnswers(a)]);
   const edge = edgeAddress(
     a.config.edge,
     a.watch.details().find(({ labels, running }) => running && labels[labelKeys.role] === 'edge'),

@@ -8,8 +8,8 @@ import { type Exchanges, type ExchangeWish, exchangesSchema } from './nginx-exch
 const maxAnswer = 64 * 1024;
 /** Most that it hands over at once of exchanges, in bytes. */
 const maxExchanges = 4 * 1024 * 1024;
-/** Milliseconds within which nginx answers on its own host. */
-const defaultTimeout = 2_000;
+/** Milliseconds within which nginx answers on its own host, however busy that is: what hangs on it asks once. */
+const defaultTimeout = 5_000;
 
 const share = z.int().min(0).max(100);
 /** Shares of two colours, whole numbers that add up to 100. */

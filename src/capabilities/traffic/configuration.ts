@@ -200,15 +200,29 @@ export async function reload(parts: TrafficParts, generation: string, signal: Ab
   await asked.handedOver();
   const deadline = clock.monotonic() + reloadTimeout;
   let steady = 0;
-  let seen: string | undefined;
   while (steady < steadyAnswers) {
-    seen = await runningGeneration(parts, signal);
+    const seen = await generationOrSilence(parts, signal);
     steady = seen === generation ? steady + 1 : 0;
     if (clock.monotonic() > deadline) {
+      if (seen instanceof ApplianceError) throw seen;
       const line = await asked.complaint();
       throw refusedOnReload(line ?? `after ${reloadTimeout / 1_000} s it still answers with ${seen ?? 'nothing'}`);
     }
     await clock.sleep(steadyPause, signal);
+  }
+}
+
+/** One answer may be late: workers that have just been started share the machine with those that end. */
+async function generationOrSilence(
+  parts: TrafficParts,
+  signal: AbortSignal,
+): Promise<string | undefined | ApplianceError> {
+  try {
+    return await runningGeneration(parts, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof ApplianceError && error.code === 'edge_unreachable') return error;
+    throw error;
   }
 }
 

@@ -27,7 +27,7 @@ export type Health =
 /** A crash loop is called one after this many restarts while it is watched. */
 const restartLimit = 3;
 /** Milliseconds for one probe or one healthcheck of ours. */
-const askTimeout = 2_000;
+const askTimeout = 5_000;
 
 /** What the state of a container alone says; undefined when it must be asked. Pure. */
 export function judgeState(
