@@ -156,8 +156,11 @@ async function nothingLeft(deps: StackDeps, wanted: readonly Colour[], id: strin
   };
 }
 
-/** Milliseconds after which a container that was being made when its maker was killed has appeared. */
-export const lateComers = 300;
+/**
+ * Milliseconds after which a container that was being made when its maker was killed has appeared. The engine says nothing of
+ * one until it is made, which takes a tenth of that where nobody else wants the disk.
+ */
+export const lateComers = 2_000;
 
 /**
  * Removes every container of a colour, also those that an interrupted start is about to make.
