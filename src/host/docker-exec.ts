@@ -66,7 +66,7 @@ export function execStream(docker: Docker, id: string, { stdin, ...request }: Ex
 }
 
 /** What is said in the place of a program that cannot be started. */
-export const notRunning: ExecStreamResult = { exitCode: -1, stdout: '', stderr: 'the container does not run' };
+const notRunning: ExecStreamResult = { exitCode: -1, stdout: '', stderr: 'the container does not run' };
 
 /**
  * Runs a program inside of a container.
@@ -83,10 +83,18 @@ export async function execFed(
   const limit = AbortSignal.timeout(request.timeout);
   const signal = AbortSignal.any([limit, ...(outer ? [outer] : [])]);
   const stdin = feed !== undefined;
-  const create = { Cmd: [...argv], AttachStdin: stdin, AttachStdout: true, AttachStderr: true };
-  const exec = await orStopped(() => guard('exec', () => docker.getContainer(id).exec(create)));
-  const connection = exec && (await orStopped(() => guard('exec', () => exec.start({ hijack: true, stdin }))));
-  if (!connection) {
+  const create = { Cmd: [...argv], AttachStdin: stdin, AttachStdout: true, AttachStderr: true, abortSignal: signal };
+  const start = { hijack: true, stdin, abortSignal: signal };
+  const begun = async () => {
+    const made = await orStopped(() => guard('exec', () => docker.getContainer(id).exec(create)));
+    return made && { exec: made, connection: await orStopped(() => guard('exec', () => made.start(start))) };
+  };
+  const { exec, connection } =
+    (await begun().catch((error: unknown) => {
+      outer?.throwIfAborted();
+      throw error;
+    })) ?? {};
+  if (!exec || !connection) {
     request.stdout?.end();
     return notRunning;
   }
@@ -98,7 +106,7 @@ export async function execFed(
   let failed: unknown;
   const running = { exec, connection, firstLine: stderr.firstLine, signal: AbortSignal.any([signal, late.signal]) };
   const fed = feed?.(running).catch((error: unknown) => {
-    failed = error;
+    failed ??= error;
     stop();
   });
   try {
@@ -126,7 +134,7 @@ export async function execFed(
 }
 
 /** The error of a program that is no longer awaited. @param timeout milliseconds */
-export function tooLong(argv: readonly string[], timeout: number): ApplianceError {
+function tooLong(argv: readonly string[], timeout: number): ApplianceError {
   return new ApplianceError('timeout', `${argv[0] ?? 'exec'} in the container took longer than ${timeout / 1_000} s`);
 }
 
@@ -179,7 +187,11 @@ async function demultiplex(
     }
   } catch (error) {
     // A connection that was cut by its own deadline is told by whoever has set it.
-    if (!signal.aborted) throw error;
+    if (!signal.aborted) {
+      // Whoever reads what was printed would wait for the rest of it for ever.
+      to.stdout.destroy();
+      throw error;
+    }
   }
   if (signal.aborted) {
     to.stdout.destroy();
@@ -194,9 +206,10 @@ async function demultiplex(
  * How a program has ended whose streams are closed. The engine closes them a moment before it knows that; on a busy machine
  * the moment is seconds long.
  * @param about.limit aborted when the program is no longer awaited, after `timeout` milliseconds
+ * @returns −1 where the container is gone, and the program with it
  * @throws ApplianceError `timeout`; `engine_unreachable` when the engine does not know it after a minute; the signal's reason
  */
-export async function exitStatus(
+async function exitStatus(
   exec: Docker.Exec,
   argv: readonly string[],
   about: { readonly limit: AbortSignal; readonly timeout: number; readonly signal?: AbortSignal },
@@ -204,7 +217,9 @@ export async function exitStatus(
   const { limit, timeout, signal } = about;
   const until = performance.now() + settling;
   for (let pause = 10; ; pause = Math.min(2 * pause, 250)) {
-    const { ExitCode } = exitSchema.parse(await guard('exec', () => exec.inspect()));
+    const found = await orAbsent(() => guard('exec', () => exec.inspect()));
+    if (found === undefined) return -1;
+    const { ExitCode } = exitSchema.parse(found);
     if (ExitCode !== null) return ExitCode;
     signal?.throwIfAborted();
     if (limit.aborted) throw tooLong(argv, timeout);
@@ -215,6 +230,29 @@ export async function exitStatus(
         { hint: 'look at its log: journalctl -u docker; then run the command again' },
       );
     await delay(pause);
+  }
+}
+
+/** The beginning of what was printed; the rest is dropped. */
+export class Head extends Writable {
+  readonly #most: number;
+  readonly #chunks: Buffer[] = [];
+  #size = 0;
+
+  /** @param most bytes */
+  constructor(most: number) {
+    super();
+    this.#most = most;
+  }
+
+  get text(): string {
+    return Buffer.concat(this.#chunks).toString('utf8');
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    if (this.#size < this.#most) this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    done();
   }
 }
 

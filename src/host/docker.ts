@@ -1,20 +1,12 @@
 import { createWriteStream } from 'node:fs';
 import { IncomingMessage } from 'node:http';
-import { PassThrough, type Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { StringDecoder } from 'node:string_decoder';
 import Docker from 'dockerode';
 import { z } from 'zod';
-import {
-  type ExecStream,
-  type ExecStreamResult,
-  execStream,
-  exitStatus,
-  notRunning,
-  runsInside,
-  tooLong,
-} from './docker-exec.ts';
-import { guard, orAbsent, orStopped, tolerate } from './docker-failures.ts';
+import { type ExecStream, type ExecStreamResult, execFed, execStream, Head, runsInside } from './docker-exec.ts';
+import { guard, orAbsent, tolerate } from './docker-failures.ts';
 import { type ExecFile, execFrom, execInto } from './docker-files.ts';
 import { readFrames } from './docker-frames.ts';
 import { loadImages, platformOf } from './docker-images.ts';
@@ -335,35 +327,16 @@ export class Engine {
    * Runs a program inside a container.
    * @returns `notRunning` where that container is stopped or gone
    * @param options.timeout milliseconds after which the answer is no longer awaited
+   * @throws as `execStream`
    */
   async exec(
     id: string,
     argv: readonly string[],
     options: { readonly signal?: AbortSignal; readonly timeout: number },
   ): Promise<ExecResult> {
-    const limit = AbortSignal.timeout(options.timeout);
-    const signal = AbortSignal.any([limit, ...(options.signal ? [options.signal] : [])]);
-    const create = { Cmd: [...argv], AttachStdout: true, AttachStderr: true, abortSignal: signal };
-    const exec = await orStopped(() => guard('exec', () => this.#docker.getContainer(id).exec(create)));
-    const stream = exec && (await orStopped(() => guard('exec', () => exec.start({ hijack: true, stdin: false }))));
-    if (!stream) return notRunning;
-    const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-    this.#docker.modem.demuxStream(stream, stdout, stderr);
-    const out = collect(stdout);
-    const err = collect(stderr);
-    await new Promise<void>((resolve, reject) => {
-      const onAbort = (): void => {
-        stream.destroy();
-        reject(tooLong(argv, options.timeout));
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
-      stream.once('end', resolve);
-      stream.once('close', resolve);
-      stream.once('error', reject);
-    });
-    stdout.end();
-    stderr.end();
-    return { exitCode: await exitStatus(exec, argv, { ...options, limit }), stdout: await out, stderr: await err };
+    const stdout = new Head(maxExecOutput);
+    const { exitCode, stderr } = await execFed(this.#docker, id, { argv, ...options, stdout });
+    return { exitCode, stdout: stdout.text, stderr };
   }
 
   /** Runs a program inside a container with streams of any length. See `execStream`. */
@@ -500,14 +473,4 @@ export class Engine {
       );
     });
   }
-}
-
-async function collect(stream: Readable): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of stream) {
-    if (size < maxExecOutput) chunks.push(chunk);
-    size += chunk.length;
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
