@@ -82,13 +82,18 @@ export async function runTask(docker: Docker, task: Task): Promise<TaskResult> {
     );
     const [out, err] = [new PassThrough(), new PassThrough()];
     docker.modem.demuxStream(stream, out, err);
-    const heard = Promise.withResolvers<void>();
-    const close = (): void => {
+    /** Whether all of its output has come. */
+    const heard = Promise.withResolvers<boolean>();
+    const close = (whole: boolean): void => {
       out.end();
       err.end();
-      heard.resolve();
+      heard.resolve(whole);
     };
-    stream.once('end', close).once('close', close).once('error', close);
+    const cut = (): void => close(false);
+    stream
+      .once('end', () => close(true))
+      .once('close', cut)
+      .once('error', cut);
     const written = task.stdout ? pipeline(out, task.stdout) : lines(out, task.onLine);
     // It is awaited below; until then a failure must not count as unhandled.
     written.catch(interrupt);
@@ -99,8 +104,8 @@ export async function runTask(docker: Docker, task: Task): Promise<TaskResult> {
     if (ended.aborted) interrupt();
     await guard('wait', () => ending(docker, container.id));
     // What it said last may still be under way; the engine ends the stream behind it.
-    await Promise.race([heard.promise, delay(lastWords, undefined, { ref: false })]);
-    close();
+    const whole = await Promise.race([heard.promise, delay(lastWords, false, { ref: false })]);
+    cut();
     await written;
     const stderr = await said;
     task.signal.throwIfAborted();
@@ -108,6 +113,12 @@ export async function runTask(docker: Docker, task: Task): Promise<TaskResult> {
       throw new ApplianceError('timeout', `${task.argv[0] ?? 'it'} was not done after ${task.timeout / 1_000} s`, {
         cause: stderr,
       });
+    if (!whole)
+      throw new ApplianceError(
+        'engine_unreachable',
+        `the Docker Engine has not passed on all that ${task.argv[0] ?? 'it'} printed`,
+        { hint: 'run the command again', cause: stderr },
+      );
     const { State } = stateSchema.parse(await guard('inspect', () => container.inspect()));
     return { exitCode: State.ExitCode, outOfMemory: State.OOMKilled, stderr };
   } finally {

@@ -3,12 +3,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Duplex, PassThrough } from 'node:stream';
+import { Duplex, PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import type Docker from 'dockerode';
+import Docker from 'dockerode';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/host/docker.ts';
 import { execFed } from '../../src/host/docker-exec.ts';
+import { runTask, type Task } from '../../src/host/docker-task.ts';
 
 /** A part of an output as the engine packs it: 1 is standard output, 2 standard error. */
 function frame(stream: 1 | 2, said: string): Buffer {
@@ -89,4 +90,32 @@ it('an engine that breaks off in the middle of an output leaves nobody waiting f
     await text(stdout);
   });
   await expect(running).rejects.toThrow('the engine was killed');
+});
+
+it('half of what a task has printed is not taken for all of it', async () => {
+  const stream = new PassThrough();
+  const lines: string[] = [];
+  const container = {
+    attach: async () => stream,
+    start: async () => {
+      stream.write(frame(1, 'the first line\n'));
+      setImmediate(() => stream.destroy(new Error('the engine was killed')));
+    },
+    inspect: async () => ({ State: { ExitCode: 0 } }),
+    remove: async () => undefined,
+  };
+  const docker = {
+    createContainer: async () => container,
+    modem: {
+      demuxStream: new Docker().modem.demuxStream,
+      dial: (_: unknown, done: (error: null, answer: Readable) => void) => done(null, Readable.from(['{}'])),
+    },
+  } as unknown as Docker;
+  const task: Task = {
+    ...{ name: 'task', image: 'image', argv: ['list'], mounts: [], network: 'none' as const, hostname: 'host' },
+    ...{ capabilities: [], cpus: 1, share: 'half' as const, memory: 1, labels: {}, timeout: 15_000 },
+    ...{ signal: new AbortController().signal, onLine: (line: string) => lines.push(line) },
+  };
+  await expect(runTask(docker, task)).rejects.toMatchObject({ code: 'engine_unreachable' });
+  expect(lines).toEqual(['the first line']);
 });
