@@ -65,7 +65,7 @@ export async function openStack(name: string, subnets: Subnets) {
     compose: composeHands,
     engine,
     modelDirectory: join(root, 'compose'),
-    timeouts: { build: 120_000, migrate: 20_000, core: 20_000, health: 10_000 },
+    timeouts: { build: 120_000, migrate: 120_000, core: 120_000, health: 120_000 },
     release,
     migrated: ({ id }) => void migrated.push(id),
     sealImages: async (id, images: BuiltImages) => {
