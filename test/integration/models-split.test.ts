@@ -80,7 +80,7 @@ beforeAll(async () => {
   const password = /^DEMO_PASSWORD=(.+)$/m.exec(await readFile(join(lab.root, 'etc/routing-ml.env'), 'utf8'))?.[1];
   const login = await post('/api/auth/login', { username: 'demo', password });
   token = z.object({ access_token: z.string() }).parse(await login.json()).access_token;
-});
+}, 400_000);
 afterAll(() => lab.destroy());
 
 describe('a split by weight (S3-25)', () => {
