@@ -70,7 +70,7 @@ async function startBackend(tag: string, health: number): Promise<string> {
   const up = await docker(tag, 'up', '-d', '--no-deps', '--scale', 'backend=1', 'backend');
   expect(up.exitCode, up.stderr).toBe(0);
   let base = '';
-  await until(`${tag} answers ${health}`, 20, async () => {
+  await until(`${tag} answers ${health}`, 90, async () => {
     base = await address(tag, 'backend', 8000);
     const answer = await fetch(`${base}/health`, { signal: AbortSignal.timeout(5_000) });
     return answer.status === health && release(answer) === tag;
@@ -118,7 +118,7 @@ beforeAll(async () => {
   const password = /^DEMO_PASSWORD=(.+)$/m.exec(await readFile(join(folder, '.env'), 'utf8'))?.[1];
   const login = await ask('/api/auth/login', { username: 'demo', password }, null);
   token = z.object({ access_token: z.string() }).parse(await login.json()).access_token;
-});
+}, 600_000);
 
 afterAll(async () => {
   const down = await docker('v1.0', 'down', '--volumes', '--remove-orphans', '--timeout', '5');
@@ -206,7 +206,7 @@ describe('the running release', () => {
     expect((await ask('/api/trainer/run', { dry_run: true })).status).toBe(202);
     expect(await status()).toEqual(expect.objectContaining({ state: 'idle', versions: [] }));
     expect((await ask('/api/trainer/run', {})).status).toBe(202);
-    await until('training ends', 20, async () => (await status()).state === 'succeeded');
+    await until('training ends', 90, async () => (await status()).state === 'succeeded');
     expect((await status()).versions).toHaveLength(1);
   });
 
@@ -248,7 +248,7 @@ describe('the running release', () => {
   });
 });
 
-describe('releases and schemas', () => {
+describe('releases and schemas', { timeout: 400_000 }, () => {
   test('S1-25: v1.0-p2 migrates to schema 2, with which v0.9 still works', async () => {
     expect((await docker('v1.0-p2', 'build', '--quiet')).exitCode).toBe(0);
     const migrate = await docker('v1.0-p2', 'run', '--rm', 'migrate');
@@ -278,7 +278,8 @@ describe('releases and schemas', () => {
     const statuses = (count: number) =>
       Promise.all(Array.from({ length: count }, async () => (await fetch(`${overload}/api/models/active`)).status));
     expect(await statuses(2)).toEqual([200, 200]);
-    const crowd = await statuses(40);
+    // It bears five in a second: so many that it meets more than that however long they take.
+    const crowd = await statuses(200);
     expect(crowd.filter((status) => status === 500).length).toBeGreaterThan(30);
     expect((await fetch(`${overload}/health`)).status).toBe(200);
     const slow = await startBackend('v1.3-slow', 200);
@@ -316,7 +317,7 @@ describe('releases and schemas', () => {
     expect((await docker('v1.1', 'build', '--quiet')).exitCode).toBe(0);
     const migrate = await docker('v1.1', 'run', '--rm', 'migrate');
     expect(migrate.stdout, migrate.stderr).toContain('schema 3, readable from 3');
-    await until('v0.9 is unhealthy', 10, async () => (await fetch(`${base}/health`)).status === 503);
+    await until('v0.9 is unhealthy', 60, async () => (await fetch(`${base}/health`)).status === 503);
     expect(await (await fetch(`${base}/health`)).json()).toMatchObject({ database: 'schema_mismatch' });
     const refused = await docker('v0.9', 'run', '--rm', 'migrate');
     expect(refused.exitCode).toBe(1);
