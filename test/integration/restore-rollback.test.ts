@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { operationResultSchema, planSchema } from '../../src/api/schema.ts';
@@ -89,8 +88,8 @@ describe('rollback TAG --restore-data', { timeout: 900_000 }, () => {
   it('serves the old release with its data; clients get the maintenance page meanwhile, and nothing else', async () => {
     const clients = new Load({ port, path: '/health', keepAlive: 4, fresh: 4, pause: 10 });
     const { exitCode, document } = await operate('rollback', 'v1.0', '--restore-data', snapshot);
-    // A moment of the old release, so that the end of the downtime is seen.
-    await delay(1_000);
+    // So that the end of the downtime is seen.
+    if (exitCode === 0) await expect.poll(() => [...clients.releases.keys()], { timeout: 60_000 }).toContain('v1.0');
     const { losses, releases, requests } = await clients.stop();
     expect({ exitCode, document }).toMatchObject({ exitCode: 0, document: done });
     const result = operationResultSchema.parse(document);

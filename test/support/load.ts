@@ -66,6 +66,11 @@ export class Load {
     return this.#requests;
   }
 
+  /** Releases that have answered so far, with how many answers each gave. */
+  get releases(): ReadonlyMap<string, number> {
+    return this.#releases;
+  }
+
   async stop(): Promise<LoadReport> {
     this.#stop.abort();
     await Promise.all(this.#clients);
