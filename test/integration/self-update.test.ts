@@ -205,14 +205,15 @@ describe.runIf(isRoot)('appliance self-update', () => {
   }, 300_000);
 
   it('waits for no operation unless it is told to', async () => {
+    const next = await makeVersion('1.4.0', migrates);
     const restarting = execa(command(), ['restart', 'backend'], { reject: false, stdin: 'ignore' });
     await expect
-      .poll(async () => (await json('status')).operation?.kind, { timeout: 30_000, interval: 100 })
+      .poll(async () => (await json('status')).operation?.kind, { timeout: 60_000, interval: 50 })
       .toBe('restart');
-    const busy = await json('self-update', await makeVersion('1.4.0', migrates));
+    const busy = await json('self-update', next);
     expect(busy).toMatchObject({ exit: 5, error: { code: 'busy' } });
     expect(busy.error.message).toMatch(/^restart by root runs since /);
-    expect(await json('self-update', sourceOf('1.4.0'), '--wait', '5m')).toMatchObject({ exit: 0, result: 'done' });
+    expect(await json('self-update', next, '--wait', '5m')).toMatchObject({ exit: 0, result: 'done' });
     expect((await restarting).exitCode).toBe(0);
   }, 300_000);
 
