@@ -27,7 +27,7 @@ beforeAll(async () => {
   await succeed('deploy', 'v1', '--yes');
   await edit('backend', 'api');
   for (const tag of ['v2', 'v3', 'v4']) await lab.release(tag, { schema: 1, service: 'api' });
-});
+}, 400_000);
 afterAll(() => lab.destroy());
 
 it('a deploy that renames a service loses nothing, nor does the warm rollback: the edge is not even reloaded', async () => {

@@ -19,7 +19,7 @@ beforeAll(async () => {
     const { exitCode, stdout } = await lab.run(['deploy', tag, '--yes', '--json']);
     expect(exitCode, stdout).toBe(0);
   }
-});
+}, 400_000);
 afterAll(() => lab?.destroy());
 
 const up = async (...more: string[]) => {
@@ -35,7 +35,7 @@ const served = async (at = port): Promise<string | undefined> => {
   return answer?.headers.get('x-appliance-release') ?? undefined;
 };
 
-describe('up after a hand has been at the containers', () => {
+describe('up after a hand has been at the containers', { timeout: 400_000 }, () => {
   it('lets go on what somebody has paused', async () => {
     const paused = [`${name}-core-edge-1`, `${name}-core-store-1`, `${name}-green-backend-2-1`];
     for (const container of paused) await pause(container);
@@ -78,7 +78,7 @@ describe('up after a hand has been at the containers', () => {
   });
 });
 
-describe('status', () => {
+describe('status', { timeout: 400_000 }, () => {
   it('misses a replica and a core service that were removed by hand', async () => {
     await docker('rm', '--force', `${name}-green-backend-2-1`);
     const seen = await status();
@@ -115,7 +115,7 @@ describe('status', () => {
   });
 });
 
-describe('another name in appliance.yaml under the same root, while no agent runs', () => {
+describe('another name in appliance.yaml under the same root, while no agent runs', { timeout: 400_000 }, () => {
   it('is refused (exit 2), and nothing is touched', async () => {
     const good = await readFile(lab.config, 'utf8');
     const containers = () => docker('ps', '--all', '--no-trunc', '--quiet', '--filter', `label=appliance.name=${name}`);
@@ -146,7 +146,7 @@ describe('another name in appliance.yaml under the same root, while no agent run
   });
 });
 
-describe('a deploy that takes the place of a warm release', () => {
+describe('a deploy that takes the place of a warm release', { timeout: 400_000 }, () => {
   it('says before and after what that costs, and releases tells the truth', async () => {
     await lab.release('sick', { schema: 1, sick: true });
     const plan = planSchema.parse(JSON.parse((await lab.run(['plan', 'sick', '--json'])).stdout));
@@ -165,7 +165,7 @@ describe('a deploy that takes the place of a warm release', () => {
   });
 });
 
-describe('two releases of one tag', () => {
+describe('two releases of one tag', { timeout: 400_000 }, () => {
   it('can be told apart and addressed', async () => {
     const file = lab.config;
     const good = await readFile(file, 'utf8');
