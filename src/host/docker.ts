@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { StringDecoder } from 'node:string_decoder';
 import Docker from 'dockerode';
 import { z } from 'zod';
+import { WholeAnswers } from './docker-answers.ts';
 import { type ExecStream, type ExecStreamResult, execFed, execStream, Head, runsInside } from './docker-exec.ts';
 import { guard, orAbsent, tolerate } from './docker-failures.ts';
 import { type ExecFile, execFrom, execInto } from './docker-files.ts';
@@ -79,6 +80,7 @@ export class Engine {
   /** @param socketPath the engine's socket; default: what DOCKER_HOST says, else /var/run/docker.sock */
   constructor(socketPath?: string) {
     this.#docker = socketPath ? new Docker({ socketPath }) : new Docker();
+    Object.assign(this.#docker.modem, { agent: new WholeAnswers() });
   }
 
   /** @throws ApplianceError `engine_unreachable` */
