@@ -73,7 +73,11 @@ log_tail() { [[ -z $LOG_FILE ]] || tail -n "${1:-12}" "$LOG_FILE" | sed 's/^/   
 report_end() {
   local status=$?
   trap - EXIT INT TERM
-  if [[ -n ${RUNNING:-} ]]; then kill -TERM "$RUNNING" 2>/dev/null; fi
+  if [[ -n ${RUNNING:-} ]]; then
+    kill -TERM "$RUNNING" 2>/dev/null
+    # Else it would go on writing below what is removed here.
+    wait "$RUNNING" 2>/dev/null
+  fi
   if [[ -n ${WORK:-} ]]; then rm -rf -- "$WORK"; fi
   ((status == 0)) && exit 0
   if [[ -z ${FAILURE_SAID:-} ]]; then printf '\ninstall.sh: stopped (status %d) at: %s\n' "$status" "$STEP" >&2; fi
