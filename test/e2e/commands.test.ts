@@ -7,8 +7,10 @@ import { temporaryRoot } from './stage/face.ts';
 import { TestTerminal } from './terminal.ts';
 
 const place = temporaryRoot();
+/** Where a step takes so long that whoever is late still finds it. */
+const slow = temporaryRoot();
 let program: string;
-let stage: ChildProcess;
+const stages: ChildProcess[] = [];
 const opened: TestTerminal[] = [];
 
 /** Stands in for docker(1): says which words it was given and whether it has a terminal, and ends as it is told. */
@@ -20,7 +22,7 @@ exit 42
 
 beforeAll(async () => {
   program = buildProgram(place.root);
-  stage = await playStage(place.root, 300);
+  stages.push(await playStage(place.root, 300), await playStage(slow.root, 3_000));
   mkdirSync(join(place.root, 'bin'));
   writeFileSync(join(place.root, 'bin/docker'), docker);
   chmodSync(join(place.root, 'bin/docker'), 0o755);
@@ -29,28 +31,29 @@ afterEach(() => {
   for (const terminal of opened.splice(0)) terminal.hangUp();
 });
 afterAll(async () => {
-  await end(stage);
+  for (const stage of stages) await end(stage);
   place.remove();
+  slow.remove();
 });
 
-const environment = () => ({
+const environment = (root: string) => ({
   ...process.env,
-  APPLIANCE_ROOT: place.root,
+  APPLIANCE_ROOT: root,
   TERM: 'xterm-256color',
   LANG: 'C.UTF-8',
   PATH: `${join(place.root, 'bin')}:${process.env.PATH}`,
 });
 
-function open(command: string): TestTerminal {
-  const terminal = new TestTerminal(command, place.root, { columns: 80, rows: 24 }, environment());
+function open(command: string, { root } = place): TestTerminal {
+  const terminal = new TestTerminal(command, place.root, { columns: 80, rows: 24 }, environment(root));
   opened.push(terminal);
   return terminal;
 }
 
 /** Runs a line of sh(1) without a terminal, with `appliance` in it. */
-async function shell(line: string, input?: string): Promise<{ exit: number | null; stdout: string; stderr: string }> {
+async function shell(line: string, { root } = place): Promise<{ exit: number | null; stdout: string; stderr: string }> {
   const child = spawn('sh', ['-c', `appliance() { ${process.execPath} ${program} "$@"; }\n${line}`], {
-    env: environment(),
+    env: environment(root),
   });
   const written = { stdout: '', stderr: '' };
   child.stdout.on('data', (data: Buffer) => {
@@ -59,7 +62,7 @@ async function shell(line: string, input?: string): Promise<{ exit: number | nul
   child.stderr.on('data', (data: Buffer) => {
     written.stderr += data;
   });
-  child.stdin.end(input);
+  child.stdin.end();
   const exit = await new Promise<number | null>((resolve) => child.once('close', resolve));
   return { exit, ...written };
 }
@@ -119,7 +122,7 @@ describe('exec', () => {
 
 describe('on a terminal', () => {
   it('a deploy shows a live line and leaves finished ones', async () => {
-    const terminal = open(`${process.execPath} ${program} deploy v1.2`);
+    const terminal = open(`${process.execPath} ${program} deploy v1.2`, slow);
     await terminal.shows(/⠋|⠙|⠹|⠸|⠼|⠴|⠦|⠧|⠇|⠏/);
     await terminal.shows(/✓ check the host +100 ms/);
     expect(await terminal.ended()).toBe(0);
@@ -131,12 +134,12 @@ describe('on a terminal', () => {
   });
 
   it('Ctrl-C detaches, and the message tells how to go on', async () => {
-    const terminal = open(`${process.execPath} ${program} deploy v1.3`);
+    const terminal = open(`${process.execPath} ${program} deploy v1.3`, slow);
     await terminal.shows(/✓ check the host/);
     terminal.type('\u0003');
     expect(await terminal.ended()).toBe(130);
     await terminal.shows(/deploy v1\.3 goes on in the agent/);
-    const { exit, stdout } = await shell('appliance follow');
+    const { exit, stdout } = await shell('appliance follow', slow);
     expect(exit).toBe(0);
     expect(stdout).toContain('v1.3 is live');
   });

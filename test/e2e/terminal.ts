@@ -54,7 +54,10 @@ export class TestTerminal {
       });
     });
     this.#child.stdin.on('error', () => undefined);
-    this.#ended = new Promise((resolve) => this.#child.once('exit', (code) => resolve(code ?? -1)));
+    // Not before all that it has said is read and stands on the screen.
+    this.#ended = new Promise((resolve) =>
+      this.#child.once('close', (code) => this.#screen.write('', () => resolve(code ?? -1))),
+    );
   }
 
   /** What is on the screen, without blanks at the ends of lines. */
@@ -136,6 +139,13 @@ export class TestTerminal {
     this.#child.stdin.write(keys);
   }
 
+  /** Types something in two pieces, as a slow line hands it over. Nothing of this process comes in between. */
+  typeTorn(piece: string, rest: string): void {
+    this.type(piece);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3);
+    this.type(rest);
+  }
+
   /** Changes the size as a window does; the program gets SIGWINCH. */
   resize(columns: number, rows: number): void {
     this.#screen.resize(columns, rows);
@@ -161,7 +171,7 @@ export class TestTerminal {
     this.#child.kill('SIGKILL');
   }
 
-  /** Exit status of the program. */
+  /** Exit status of the program, once its last words are on the screen. */
   ended(): Promise<number> {
     return this.#ended;
   }
