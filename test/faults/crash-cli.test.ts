@@ -42,10 +42,7 @@ describe('a command that is killed while it deploys by itself', () => {
     const tag = await nextVersion();
     const clients = startTraffic(lab);
     try {
-      const killed = await lab.followCli(['deploy', tag, '--yes'], (name, now, kill) => {
-        if (name === step && now === state) kill();
-      });
-      expect(killed.signal).toBe('SIGKILL');
+      expect(await lab.dieAt(['deploy', tag, '--yes'], step, state)).toBe('SIGKILL');
       live = pivoted ? tag : before;
 
       const next = await lab.run(['up', '--json']);

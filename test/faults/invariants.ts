@@ -61,12 +61,12 @@ async function expectAnswers({ options: { port } }: FaultLab, tag: string): Prom
 /** Status and release, which is what the application says of itself. */
 function ask(port: number): Promise<string> {
   return new Promise((resolve, reject) => {
-    const asked = request({ host: '127.0.0.1', port, path: '/health', agent: false, timeout: 5_000 }, (answer) => {
+    const asked = request({ host: '127.0.0.1', port, path: '/health', agent: false, timeout: 15_000 }, (answer) => {
       answer.resume();
       answer.once('end', () => resolve(`${answer.statusCode} ${String(answer.headers['x-appliance-release'])}`));
       answer.once('error', reject);
     });
-    asked.once('timeout', () => asked.destroy(new Error('no answer in 5 s')));
+    asked.once('timeout', () => asked.destroy(new Error('no answer in 15 s')));
     asked.once('error', reject);
     asked.end();
   });
@@ -172,7 +172,7 @@ async function expectFiles({ root }: FaultLab): Promise<void> {
 }
 
 /** Milliseconds within which a child of a killed agent must have ended. */
-const lastBreath = 3_000;
+const lastBreath = 30_000;
 
 async function expectNoProcesses({ root }: FaultLab): Promise<void> {
   const deadline = Date.now() + lastBreath;

@@ -21,10 +21,21 @@ const app = join(import.meta.dirname, 'app');
 const agentEntry = join(import.meta.dirname, 'agent.ts');
 const cliEntry = join(import.meta.dirname, '../../src/main.ts');
 
+/** What makes the command line end itself at a step: arguments of Node.js, and the environment. @param at `STEP STATE [MILLISECONDS]` */
+export function dyingAt(at: string): { readonly execArgv: string[]; readonly env: Readonly<Record<string, string>> } {
+  return {
+    execArgv: ['--import', join(import.meta.dirname, 'dying-cli.ts')],
+    env: { APPLIANCE_TEST_DIES_AT: at },
+  };
+}
+
 const engine = new Engine();
 
 /** Milliseconds within which an agent must have settled what was open. */
-const settleTimeout = 60_000;
+const settleTimeout = 180_000;
+
+/** Milliseconds that a process which was killed may take to be gone. */
+const lastBreath = 30_000;
 
 const stepEventSchema = z.object({ event: z.literal('step'), name: z.string(), state: z.string() });
 
@@ -137,36 +148,42 @@ export class FaultLab {
   }
 
   /** Begins to run the command line. */
-  spawnCli(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    return execa(process.execPath, ['--no-warnings', cliEntry, ...args], {
+  spawnCli(args: readonly string[], env: Readonly<Record<string, string>> = {}, execArgv: readonly string[] = []) {
+    return execa(process.execPath, ['--no-warnings', ...execArgv, cliEntry, ...args], {
       reject: false,
       stdin: 'ignore',
       env: { APPLIANCE_ROOT: this.root, ...env },
-      timeout: 120_000,
+      timeout: 300_000,
     });
+  }
+
+  /** Runs a command with --json that ends itself when it has told that a step has come to a state. @returns its signal */
+  async dieAt(args: readonly string[], step: string, state: string): Promise<string | undefined> {
+    const { env, execArgv } = dyingAt(`${step} ${state}`);
+    return (await this.spawnCli([...args, '--json'], env, execArgv)).signal;
   }
 
   /** Begins a command with --json, and tells of each step that it reports. */
   async followCli(
     args: readonly string[],
-    onStep: (name: string, state: string, kill: () => void) => void,
+    onStep: (name: string, state: string) => void,
     env: Readonly<Record<string, string>> = {},
-  ): Promise<Answer & { readonly signal: string | undefined }> {
+  ): Promise<Answer> {
     const command = this.spawnCli([...args, '--json'], env);
     const lines: string[] = [];
     for await (const line of command) {
       lines.push(line);
       const event = stepEventSchema.safeParse(JSON.parse(line));
-      if (event.success) onStep(event.data.name, event.data.state, () => command.kill('SIGKILL'));
+      if (event.success) onStep(event.data.name, event.data.state);
     }
-    const { exitCode, stderr, signal } = await command;
-    return { exitCode: exitCode ?? -1, stdout: lines.join('\n'), stderr, signal };
+    const { exitCode, stderr } = await command;
+    return { exitCode: exitCode ?? -1, stdout: lines.join('\n'), stderr };
   }
 
   /** Starts the agent and waits until it listens. @param env added to the environment */
   async startAgent(env: Readonly<Record<string, string>> = {}): Promise<void> {
     const agent = this.#spawnAgent(env);
-    for (let tries = 0; tries < 1_000; tries += 1) {
+    for (let tries = 0; tries < 3_000; tries += 1) {
       const client = await connectSocket(pathsFor(this.root));
       if (client) return client.close();
       if (agent.exitCode !== null || agent.signalCode !== null) break;
@@ -235,20 +252,20 @@ export class FaultLab {
     return engine.containers([`appliance.name=${this.options.name}`, `appliance.colour=${colour}`]);
   }
 
-  /** Waits until nothing runs any more. */
+  /** Waits until nothing runs any more, and the agent knows what does. */
   async settled(): Promise<Status> {
     const deadline = Date.now() + settleTimeout;
     for (;;) {
-      const status = await this.status();
-      if (status.operation === null) return status;
-      if (Date.now() > deadline) throw new Error(`not settled: ${JSON.stringify(status.operation)}`);
+      const { operation, findings, ...status } = await this.status();
+      if (operation === null && findings.every(({ id }) => id !== 'engine')) return { operation, findings, ...status };
+      if (Date.now() > deadline) throw new Error(`not settled: ${JSON.stringify({ operation, findings })}`);
       await delay(50);
     }
   }
 
   /** Waits until the status is a pass again: the agent looks for a lost engine once a second. */
   async recovered(): Promise<void> {
-    const deadline = Date.now() + 10_000;
+    const deadline = Date.now() + 60_000;
     while ((await this.status()).verdict !== 'pass' && Date.now() < deadline) await delay(100);
   }
 
@@ -273,7 +290,8 @@ export class FaultLab {
     const agent = this.#agent;
     const told = await ended;
     // Its death ends the stream a moment before the process is gone.
-    for (let tries = 0; tries < 100 && agent?.signalCode === null; tries += 1) await delay(10);
+    if (agent?.exitCode === null && agent.signalCode === null)
+      await Promise.race([once(agent, 'exit'), delay(lastBreath, undefined, { ref: false })]);
     if (agent?.signalCode !== 'SIGKILL') throw new Error('the agent outlived its kill order', { cause: told });
     this.#agent = undefined;
   }
