@@ -151,7 +151,7 @@ describe('an engine that does not answer', () => {
       const { exitCode, stdout } = await lab.run([...args, '--json'], { DOCKER_HOST: proxy.host });
       expect(exitCode, stdout).toBe(8);
       expect(stdout).toContain('engine_unreachable');
-      expect(Date.now() - begun).toBeLessThan(20_000);
+      expect(Date.now() - begun).toBeLessThan(60_000);
     },
   );
 

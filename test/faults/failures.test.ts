@@ -122,16 +122,25 @@ describe('a deploy that fails leaves production untouched', () => {
   });
 });
 
+/** What a version does whose deploy lasts until `letGo`. */
+const held = (schema: number): Version => ({
+  schema,
+  migration: `until [ -e /data/go-${schema} ]; do sleep 0.1; done; echo ${schema} >>/data/schema`,
+});
+const letGo = (schema: number) =>
+  execa('docker', ['exec', `${lab.options.name}-core-store-1`, 'touch', `/data/go-${schema}`]);
+
 describe('two at once', () => {
   it('the second is told who holds the lock (exit 5); with --wait it takes its turn', async () => {
-    await lab.release('f3', { schema: 1 });
-    await lab.release('f4', { schema: 1 });
+    await lab.release('f3', held(2));
+    await lab.release('f4', { schema: 2 });
     const first = deploy('f3');
     while ((await lab.status()).operation === null) await delay(20);
     const busy = await lab.run(['deploy', 'f4', '--yes', '--json']);
     expect(busy.exitCode).toBe(5);
     expect(busy.stdout).toMatch(/"code":"busy".*deploy f3 is running: begun by \w+/);
-    const second = deploy('f4', '--wait', '60s');
+    const second = deploy('f4', '--wait', '4m');
+    await letGo(2);
     expect(await first).toMatchObject({ exitCode: 0, result: { to: 'f3', result: 'done' } });
     expect(await second).toMatchObject({ exitCode: 0, result: { from: 'f3', to: 'f4', result: 'done' } });
     await expectConsistent(lab, { tag: 'f4' });
@@ -139,11 +148,12 @@ describe('two at once', () => {
 
   it('without an agent too', async () => {
     await lab.stopAgent();
-    await lab.release('f5', { schema: 1 });
+    await lab.release('f5', held(3));
     const others: ReturnType<FaultLab['run']>[] = [];
     const first = await lab.followCli(['deploy', 'f5', '--yes'], (name, state) => {
       if (name !== 'build-images' || state !== 'running') return;
-      others.push(lab.run(['rollback', 'f3', '--json']), lab.run(['rollback', 'f3', '--json', '--wait', '60s']));
+      const busy = lab.run(['rollback', 'f3', '--json']).finally(() => letGo(3));
+      others.push(busy, lab.run(['rollback', 'f3', '--json', '--wait', '4m']));
     });
     expect(first.exitCode, first.stdout).toBe(0);
     const [busy, waiting] = await Promise.all(others);

@@ -124,7 +124,10 @@ describe('an add that is killed', () => {
   });
 
   it('is taken back when it is interrupted', async () => {
-    await writeModel(source, { files: { 'large.joblib': randomBytes(96 * mebibyte) } });
+    // So large that nobody is late; it is not read to its end, where its sum would be looked at.
+    const bytes = 1_024 * mebibyte;
+    await writeModel(source, { manifest: { files: { 'large.joblib': { sha256: '0'.repeat(64), bytes } } } });
+    await execa('fallocate', ['--length', String(bytes), join(source, 'large.joblib')]);
     const child = spawn(process.execPath, argv('models', 'add', source), { stdio: 'ignore' });
     const staging = join(models(), '.staging');
     while (!existsSync(staging)) await delay(1);

@@ -114,7 +114,7 @@ export class RolloutLab {
 
   /** Waits until the running rollout is as it should be. */
   async until(what: (rollout: Rollout) => boolean): Promise<Rollout> {
-    for (let last: unknown, deadline = Date.now() + 60_000; ; ) {
+    for (let last: unknown, deadline = Date.now() + 180_000; ; ) {
       const { rollout } = await this.lab.status();
       if (rollout && what(rollout)) return rollout;
       last = rollout ?? last;
