@@ -8,20 +8,25 @@ import { port } from './edge-lab.ts';
 export interface Backend {
   /** Requests that reached it, by method and path. */
   readonly seen: string[];
+  /** Lets whoever waits at `/held` and between two parts of `/parts` go on. */
+  goOn(): void;
   close(): Promise<void>;
 }
 
 /**
- * Answers: `/echo` what it was sent, `/stream` three chunks 200 ms apart, `/status/<n>` that status, `/policy` its own
- * content policy, `/cors/echo` and `/cors/all` what any page may read, `/hang-up` nothing at all, `/slow/<n>` its release after n milliseconds, `/endless` without an end, anything else its release. Upgrades to `echo`: sends back what it gets.
+ * Answers: `/echo` what it was sent, `/stream` three chunks 200 ms apart, `/parts` three of which each waits until the one
+ * before is known to have come, `/status/<n>` that status, `/policy` its own content policy, `/cors/echo` and `/cors/all` what
+ * any page may read, `/hang-up` nothing at all, `/slow/<n>` its release after n milliseconds, `/held` its release when it may,
+ * `/endless` without an end, anything else its release. Upgrades to `echo`: sends back what it gets.
  */
 export async function startBackend(release: string, address: string): Promise<Backend> {
   const seen: string[] = [];
   const upgraded = new Set<Duplex>();
+  let held = Promise.withResolvers<void>();
   const server = createServer((incoming, outgoing) => {
     seen.push(`${incoming.method} ${incoming.url}`);
     outgoing.setHeader('x-appliance-release', release);
-    void answer(incoming, outgoing, release);
+    void answer(incoming, outgoing, release, () => held.promise);
   });
   server.on('upgrade', (incoming, socket) => {
     seen.push(`UPGRADE ${incoming.url}`);
@@ -38,16 +43,35 @@ export async function startBackend(release: string, address: string): Promise<Ba
     for (const socket of upgraded) socket.destroy();
     await closeAll(server);
   };
-  return { seen, close };
+  const goOn = () => {
+    held.resolve();
+    held = Promise.withResolvers();
+  };
+  return { seen, goOn, close };
 }
 
-async function answer(incoming: IncomingMessage, outgoing: ServerResponse, release: string): Promise<void> {
+async function answer(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  release: string,
+  told: () => Promise<void>,
+): Promise<void> {
   const path = (incoming.url ?? '/').split('?')[0] ?? '/';
   const status = /^\/status\/(\d{3})$/.exec(path)?.[1];
   const slow = /^\/slow\/(\d+)$/.exec(path)?.[1];
   if (slow) {
     await delay(Number(slow));
     outgoing.end(release);
+  } else if (path === '/held') {
+    await told();
+    outgoing.end(release);
+  } else if (path === '/parts') {
+    outgoing.writeHead(200, { 'content-type': 'text/event-stream' });
+    for (const part of ['one', 'two', 'three']) {
+      outgoing.write(part);
+      await told();
+    }
+    outgoing.end();
   } else if (path.startsWith('/cors/')) {
     outgoing.setHeader('access-control-allow-origin', path === '/cors/all' ? '*' : (incoming.headers.origin ?? ''));
     outgoing.setHeader('access-control-allow-credentials', 'true');
