@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { renderEdge } from '../../src/capabilities/traffic/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { pause } from '../support/pause.ts';
 import { ask, startCrowd } from './edge-clients.ts';
-import { awaitEdge, context, docker, type EdgeLab, openLab, pause } from './edge-lab.ts';
+import { awaitEdge, context, docker, type EdgeLab, openLab } from './edge-lab.ts';
 
 describe('configuring the edge', () => {
   let lab: EdgeLab;

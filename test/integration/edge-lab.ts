@@ -21,16 +21,6 @@ export async function quietly(...args: string[]): Promise<RunResult> {
   return await run('docker', args, { timeout: 60_000 });
 }
 
-/** Pauses a container. On a busy machine the engine sometimes gives up freezing its processes ("unable to freeze"). */
-export async function pause(container: string): Promise<void> {
-  for (let tries = 1; ; tries += 1) {
-    const { exitCode, stderr } = await quietly('pause', container);
-    if (exitCode === 0) return;
-    if (tries === 5 || !stderr.includes('unable to freeze')) throw new Error(`docker pause ${container}: ${stderr}`);
-    await systemClock.sleep(1_000);
-  }
-}
-
 export interface LabOptions {
   /** Distinguishes labs that run at the same time; also their containers and networks. */
   readonly name: string;

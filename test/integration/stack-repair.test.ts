@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { logLineSchema, operationResultSchema, planSchema, releaseSchema, statusSchema } from '../../src/api/schema.ts';
 import { Engine } from '../../src/host/docker.ts';
 import { FaultLab } from '../faults/lab.ts';
-import { pause } from './edge-lab.ts';
+import { pause } from '../support/pause.ts';
 import { docker } from './stack-support.ts';
 
 // Somebody did something to the containers or to appliance.yaml by hand: `status` notices, `up` puts it right.

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { Alertmanager } from '../../src/host/alertmanager.ts';
+import { pause } from './pause.ts';
 
 /** A real Alertmanager of our image, on the network of this host. */
 export class RunningAlertmanager {
@@ -46,7 +47,7 @@ export class RunningAlertmanager {
 
   /** Stops answering, without ending. */
   async pause(): Promise<void> {
-    await execa('docker', ['pause', this.#container]);
+    await pause(this.#container);
   }
 
   async unpause(): Promise<void> {
