@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { renderEdge } from '../../src/capabilities/traffic/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { pause } from '../support/pause.ts';
@@ -177,25 +177,35 @@ describe('configuring the edge', () => {
 
   test('logs JSON without query strings, and rotates within its bounds without losing a line', async () => {
     const log = join(lab.paths.log, 'edge', 'access.log');
-    const rotate = (keep: number) => lab.traffic.rotateAccessLog({ maxBytes: 100, keep });
+    /** Asks until there is something to rotate. */
+    const rotated = async (keep: number) => {
+      const rotate = async () => {
+        await ask(`${lab.url}/`);
+        return lab.traffic.rotateAccessLog({ maxBytes: 100, keep });
+      };
+      await expect.poll(rotate, { timeout: 30_000, interval: 200 }).toContain(log);
+    };
     const ids = Array.from({ length: 40 }, (_, index) => `request-id-${index}`);
     for (const [index, id] of ids.entries()) {
       const odd = index % 2 === 0 ? '?token=hunter2' : '%22%0a%5c?password=hunter2';
       await ask(`${lab.url}/path${odd}`, { headers: { 'x-request-id': id } });
-      if (index === 10 || index === 20) {
-        await systemClock.sleep(1_200);
-        expect(await rotate(9)).toContain(log);
-      }
+      if (index === 10 || index === 20) await rotated(9);
     }
-    await systemClock.sleep(1_300);
-    const text = (await Promise.all([log, `${log}.1`, `${log}.2`].map((file) => readFile(file, 'utf8')))).join('');
+    // nginx keeps lines for a second.
+    const { text, lines } = await vi.waitFor(
+      async () => {
+        const found = await Promise.all([log, `${log}.1`, `${log}.2`].map((file) => readFile(file, 'utf8')));
+        const parsed = found
+          .flatMap((part) => part.split('\n'))
+          .filter((line) => line !== '')
+          .map((line): Record<string, unknown> => JSON.parse(line));
+        const seen = parsed.map(({ id }) => String(id)).filter((id) => ids.includes(id));
+        expect(seen.sort()).toEqual(ids.toSorted());
+        return { text: found.join(''), lines: parsed };
+      },
+      { timeout: 30_000, interval: 200 },
+    );
     expect(text).not.toContain('hunter2');
-    const lines = text
-      .trim()
-      .split('\n')
-      .map((line): Record<string, unknown> => JSON.parse(line));
-    const seen = new Set(lines.map((line) => line.id));
-    expect(ids.filter((id) => !seen.has(id))).toEqual([]);
     const line = lines.find((candidate) => candidate.id === 'request-id-0');
     expect(line).toMatchObject({
       method: 'GET',
@@ -210,12 +220,7 @@ describe('configuring the edge', () => {
     expect(line?.time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$/);
     expect(typeof line?.seconds).toBe('number');
     expect(typeof line?.bytes).toBe('number');
-    for (let turn = 0; turn < 3; turn += 1) {
-      await ask(`${lab.url}/`);
-      await ask(`${lab.url}/`);
-      await systemClock.sleep(1_200);
-      await rotate(2);
-    }
+    for (let turn = 0; turn < 3; turn += 1) await rotated(2);
     expect([1, 2, 3].map((index) => existsSync(`${log}.${index}`))).toEqual([true, true, false]);
   });
 });

@@ -8,6 +8,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import type { Colour } from '../../src/lib/colour.ts';
 import { type Paths, pathsFor } from '../../src/lib/paths.ts';
 import type { StepContext } from '../../src/operations/step.ts';
+import { ask } from './edge-clients.ts';
 
 /** Runs docker and fails loudly. @returns stdout without its last line end */
 export async function docker(...args: string[]): Promise<string> {
@@ -46,7 +47,7 @@ export interface EdgeLab {
   readonly secureUrl: string;
   /** Address in the network of a colour, for example `10.214.1.11`. */
   address(colour: Colour, last: number): string;
-  /** Starts a container that answers every request with its release, as body and header. */
+  /** Starts a container that answers every request with its release, as body and header. @returns when it answers */
   startRelease(colour: Colour, release: string, last: number): Promise<string>;
   topologies(releases: Partial<Record<Colour, { release: string; addresses: string[] }>>): Topologies;
   configure(topologies: Topologies): Promise<string>;
@@ -160,6 +161,7 @@ export async function openLab(options: LabOptions): Promise<EdgeLab> {
           'daemon off;',
         ],
       );
+      await awaitAnswer(`http://${subnet(colour)}.${last}:${port}/`);
       return id;
     },
     topologies: (releases) => {
@@ -185,13 +187,22 @@ export async function openLab(options: LabOptions): Promise<EdgeLab> {
 
 /** Waits until the edge answers on its control socket. */
 export async function awaitEdge(traffic: Traffic): Promise<void> {
-  for (let attempt = 0; ; attempt += 1) {
+  await patiently(() => traffic.status());
+}
+
+/** Waits until something answers there: a container that is started does not listen yet. */
+async function awaitAnswer(url: string): Promise<void> {
+  await patiently(() => ask(url, { timeout: 2_000 }));
+}
+
+/** Tries again for a minute. @throws what the last try threw */
+async function patiently(work: () => Promise<unknown>): Promise<void> {
+  for (const deadline = systemClock.monotonic() + 60_000; ; await systemClock.sleep(100)) {
     try {
-      await traffic.status();
+      await work();
       return;
     } catch (error) {
-      if (attempt > 100) throw error;
-      await systemClock.sleep(100);
+      if (systemClock.monotonic() > deadline) throw error;
     }
   }
 }
