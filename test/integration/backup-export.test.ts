@@ -9,6 +9,7 @@ import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { backupExportSchema } from '../../src/api/backups.ts';
+import { EngineProxy } from '../faults/engine-proxy.ts';
 import { BackupLab } from '../support/backup-lab.ts';
 import { unmount } from '../support/mounts.ts';
 
@@ -45,10 +46,15 @@ afterAll(async () => {
   await lab?.destroy();
 }, timeout);
 
-function begin(directory: string, snapshot = id) {
+function begin(directory: string, snapshot = id, env: Readonly<Record<string, string>> = {}) {
   const entry = resolve(import.meta.dirname, '../../src/main.ts');
   const words = ['--root', lab.root, 'backup', 'export', snapshot, directory, '--json'];
-  return execa('node', [entry, ...words], { reject: false, env: { NODE_NO_WARNINGS: '1' }, stdin: 'ignore', timeout });
+  return execa('node', [entry, ...words], {
+    reject: false,
+    env: { NODE_NO_WARNINGS: '1', ...env },
+    stdin: 'ignore',
+    timeout,
+  });
 }
 
 const last = (stdout: string): unknown => JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
@@ -177,8 +183,10 @@ describe('appliance backup export', { timeout }, () => {
   it('that is interrupted leaves nothing, and one that is killed leaves nothing to the next one', async () => {
     const cut = join(lab.root, 'cut');
     const written = () => existsSync(cut) && readdir(cut).then((names) => names.length > 0);
+    // Whatever it asks of the engine goes through this process: it cannot be done before we look.
+    const proxy = await EngineProxy.open(join(lab.root, 'engine.sock'));
     for (const signal of ['SIGINT', 'SIGKILL'] as const) {
-      const child = begin(cut);
+      const child = begin(cut, id, { DOCKER_HOST: proxy.host });
       await expect.poll(written, { timeout: 60_000, interval: 10 }).toBe(true);
       await delay(300);
       child.kill(signal);
@@ -190,6 +198,7 @@ describe('appliance backup export', { timeout }, () => {
         error: { code: 'interrupted', left: 'what was written is removed again' },
       });
     }
+    await proxy.cut();
     expect((await begin(cut)).exitCode).toBe(0);
     expect((await readdir(cut)).sort()).toEqual((await readdir(directory)).sort());
     await rm(cut, { recursive: true });

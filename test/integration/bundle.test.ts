@@ -3,6 +3,7 @@ import { copyFile, mkdir, open, readdir, readFile, stat, truncate, writeFile } f
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EngineProxy } from '../faults/engine-proxy.ts';
 import { type Answer, FaultLab } from '../faults/lab.ts';
 import { unmount } from '../support/mounts.ts';
 
@@ -20,6 +21,8 @@ let from: FaultLab;
 let to: FaultLab;
 let file: string;
 let images: { services: string[]; id: string }[];
+/** For what is to be interrupted: whatever it asks of the engine goes through this process, so it cannot be done before we look. */
+let engine: EngineProxy;
 const disks: string[] = [];
 
 const last = ({ stdout }: Answer): Record<string, unknown> => JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}');
@@ -42,9 +45,11 @@ beforeAll(async () => {
   await withEnvironment(to, 'TOKEN=another\n');
   await from.release(tag, { schema: 1, dockerfile });
   file = join(to.root, 'v0.9.bundle.tar');
+  engine = await EngineProxy.open(join(to.root, 'engine.sock'));
 });
 afterAll(async () => {
   for (const disk of disks) unmount(disk);
+  await engine?.cut();
   await from.destroy();
   await to.destroy();
 });
@@ -76,7 +81,8 @@ describe('bundle create', () => {
 
     const cut = join(from.root, 'cut');
     await mkdir(cut);
-    const child = from.spawnCli(['bundle', 'create', tag, '--output', join(cut, 'b.tar'), '--json']);
+    const words = ['bundle', 'create', tag, '--output', join(cut, 'b.tar'), '--json'];
+    const child = from.spawnCli(words, { DOCKER_HOST: engine.host });
     await expect.poll(() => readdir(cut), { timeout: 60_000, interval: 5 }).not.toEqual([]);
     child.kill('SIGINT');
     const { exitCode, stdout } = await child;
@@ -145,7 +151,7 @@ describe('bundle load', () => {
   });
 
   it('killed in the middle it is run again, and nothing half is taken for whole', async () => {
-    const child = to.spawnCli(['bundle', 'load', file]);
+    const child = to.spawnCli(['bundle', 'load', file], { DOCKER_HOST: engine.host });
     for await (const line of child.iterable({ from: 'stderr' })) {
       if (!line.includes('the engine has')) continue;
       child.kill('SIGKILL');
