@@ -20,6 +20,7 @@ let lab: BackupLab;
 
 beforeAll(async () => {
   lab = await BackupLab.make({ name, postgres: false, backups: { databases: { cache: commands } } });
+  await execa('docker', ['rm', '--force', '--volumes', container], { reject: false });
   const labels = [`appliance.name=${name}`, 'appliance.role=core', 'appliance.service=cache'];
   await execa('docker', [
     ...['run', '--detach', '--network', 'none', '--name', container],
@@ -200,12 +201,25 @@ describe('a restore of it (S1-63, S1-64)', { timeout }, () => {
     expect(await keys()).toBe('one three two');
   });
 
+  /** A module that kills its process some milliseconds after that has told that a step has begun: by itself, it cannot be late. */
+  const mortal = (step: string, after: number): string => {
+    const code = `
+      const write = process.stdout.write.bind(process.stdout);
+      const begins = (line) => line.includes('"name":"${step}"') && line.includes('"state":"running"');
+      const die = () => process.kill(process.pid, 'SIGKILL');
+      process.stdout.write = (text, ...rest) => {
+        if (String(text).split('\\n').some(begins)) ${after === 0 ? 'die()' : `setTimeout(die, ${after})`};
+        return write(text, ...rest);
+      };`;
+    return `data:text/javascript,${encodeURIComponent(code)}`;
+  };
+
   it.each([
-    ['rehearse-database', false],
-    ['keep-database', false],
-    ['replace-database', true],
-    ['finish-restore', true],
-  ])('killed in %s, the next process takes it back or finishes it', async (step, finished) => {
+    ['rehearse-database', 400, false],
+    ['keep-database', 20, false],
+    ['replace-database', 400, true],
+    ['finish-restore', 0, true],
+  ])('killed in %s, the next process takes it back or finishes it', async (step, after, finished) => {
     // Slow enough to die in.
     await reopen({ restore: ['sh', '-c', `sleep 1; ${commands.restore[2]}`] });
     await redis('set', 'today', 'is worth keeping');
@@ -214,12 +228,8 @@ describe('a restore of it (S1-63, S1-64)', { timeout }, () => {
     const options = { reject: false, env: { NODE_NO_WARNINGS: '1' } } as const;
     const entry = resolve(import.meta.dirname, '../../src/main.ts');
     const what = ['restore', snapshot, '--component', 'database', '--skip-safety', '--yes', '--json'];
-    const child = execa('node', [entry, ...words, ...what], { ...options, buffer: false });
-    // Leaving the loop would wait for its end.
-    for await (const line of child.iterable({ from: 'stdout' }))
-      if (line.includes(`"name":"${step}"`) && line.includes('"state":"running"'))
-        setTimeout(() => child.kill('SIGKILL'), ['rehearse-database', 'replace-database'].includes(step) ? 400 : 0);
-    expect((await child).signal).toBe('SIGKILL');
+    const killed = await execa('node', ['--import', mortal(step, after), entry, ...words, ...what], options);
+    expect(killed.signal, killed.stderr).toBe('SIGKILL');
     // What was open is brought to its end first.
     const again = await execa('node', [entry, ...words, 'now', '--json'], options);
     expect(again.stdout.split('\n').at(-1)).toContain('"result":"done"');
