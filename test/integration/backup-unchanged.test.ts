@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { BackupLab } from '../support/backup-lab.ts';
@@ -84,13 +85,13 @@ it('dumps anew when a file is not the one that was written, or what is known of 
 
 it('does not keep a dump that was made while a transaction was open that had written', async () => {
   await atRest();
-  const begun = join(scratch, 'begun');
-  const open = execa('docker', ['exec', '-i', lab.container, 'psql', '-Xq', '-U', 'app', '-d', 'app'], {
-    input: `BEGIN; INSERT INTO orders (text) VALUES ('open'); SELECT 'written'; SELECT pg_sleep(6); COMMIT;`,
-    stdout: { file: begun },
-  });
-  await expect.poll(() => lab.sql(`SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid'`)).not.toBe('0');
+  const input = new PassThrough();
+  const open = execa('docker', ['exec', '-i', lab.container, 'psql', '-Xq', '-U', 'app', '-d', 'app'], { input });
+  input.write(`BEGIN; INSERT INTO orders (text) VALUES ('open');\n`);
+  const written = () => lab.sql(`SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid'`);
+  await expect.poll(written, { timeout: 60_000, interval: 200 }).not.toBe('0');
   expect(await dumped()).toMatchObject({ anew: true, rows: 5_001 });
+  input.end('COMMIT;\n');
   await open;
   expect(await dumped()).toMatchObject({ anew: true, rows: 5_002 });
 });
