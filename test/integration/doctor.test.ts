@@ -87,8 +87,16 @@ describe('on a release that runs, without an agent', () => {
     'data-inconsistent',
     'third-party',
   ])('%s is ruled out', async (symptom) => {
-    const seen = await doctor(symptom);
-    expect(seen.symptoms.map(({ causes, unknown }) => ({ causes, unknown }))).toEqual([{ causes: [], unknown: [] }]);
+    // On a busy machine a look may come to its deadline, which is said.
+    const seen = await vi.waitFor(
+      async () => {
+        const found = await doctor(symptom);
+        expect(found.symptoms.flatMap(({ unknown }) => unknown)).toEqual([]);
+        return found;
+      },
+      { timeout: 60_000, interval: 500 },
+    );
+    expect(seen.symptoms.map(({ causes }) => causes)).toEqual([[]]);
     expect(seen.exitCode).toBe(0);
   });
   it('says that no agent runs', async () => {
@@ -275,8 +283,15 @@ describe('support-bundle', () => {
       own.map(([, value]) => `plain ${value} encoded ${Buffer.from(value).toString('base64')}\n`).join(''),
     );
 
-    const made = await bundle();
-    expect(missing(made).filter((path) => !path.startsWith('metrics/'))).toEqual([]);
+    // On a busy machine a part may come to its deadline, which is said.
+    const made = await vi.waitFor(
+      async () => {
+        const one = await bundle();
+        expect(missing(one).filter((path) => !path.startsWith('metrics/'))).toEqual([]);
+        return one;
+      },
+      { timeout: 90_000, interval: 500 },
+    );
     expect((await stat(made.file)).mode & 0o777).toBe(0o600);
     const text = await textOf(made.file);
     expect(text.length).toBeGreaterThan(20_000);
