@@ -226,7 +226,9 @@ describe('what an interrupted call leaves', () => {
     const foreign = pretend(`--project-name=${projectName}`, '--project-directory=/elsewhere');
     try {
       const ended = new Promise((resolve) => orphan.once('exit', (_, signal) => resolve(signal)));
-      await expect.poll(() => composeHands.endOrphans(projectName, directory)).toBe(1);
+      const endOrphans = () => composeHands.endOrphans(projectName, directory);
+      // Its arguments may not be known to the kernel yet.
+      await expect.poll(endOrphans, { timeout: 30_000 }).toBe(1);
       expect(await ended).toBe('SIGKILL');
       expect(foreign.exitCode).toBeNull();
       expect(foreign.signalCode).toBeNull();

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Engine } from '../../src/host/docker.ts';
 import { unmount } from '../support/mounts.ts';
 
@@ -33,7 +33,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-const timeout = 15_000;
+const timeout = 60_000;
 async function input(content: Buffer | string): Promise<string> {
   const file = join(folder, 'in');
   await writeFile(file, content);
@@ -49,8 +49,7 @@ const inside = async (): Promise<string[]> => {
 };
 /** Waits until nothing of ours runs inside. */
 const quiet = async (): Promise<void> => {
-  for (let tries = 0; tries < 50 && (await inside()).length > 0; tries += 1) await delay(100);
-  expect(await inside()).toEqual([]);
+  await vi.waitFor(async () => expect(await inside()).toEqual([]), { timeout: 30_000, interval: 100 });
 };
 
 describe('a program that reads a file of the host', () => {
@@ -109,10 +108,11 @@ describe('a program whose output becomes a file of the host', () => {
   });
 
   it('goes past the engine', async () => {
-    const slow = into(['sh', '-c', 'echo x; sleep 2']);
-    await delay(1_000);
-    expect((await execa('pgrep', ['--parent', String(process.pid), '--exact', 'cat'])).stdout).not.toBe('');
-    await slow;
+    const slow = into(['sh', '-c', 'echo x; until [ -e /tmp/seen ]; do sleep 0.1; done']);
+    const copying = () => execa('pgrep', ['--parent', String(process.pid), '--exact', 'cat']);
+    await vi.waitFor(copying, { timeout: 20_000, interval: 100 });
+    await execa('docker', ['exec', name, 'touch', '/tmp/seen']);
+    expect(await slow).toEqual({ exitCode: 0, stderr: '' });
   });
 
   it('comes through the engine where the container has another shell', async () => {
