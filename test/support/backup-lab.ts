@@ -128,8 +128,10 @@ export class BackupLab {
       ...labels.flatMap((label) => ['--label', label]),
       'appliance/postgres:17',
     ]);
-    for (let tries = 0; tries < 300 && (await this.sql('SELECT 1').catch(() => '')) !== '1'; tries += 1)
+    for (let tries = 0; (await this.sql('SELECT 1').catch((error) => String(error))) !== '1'; tries += 1) {
+      if (tries === 300) throw new Error(`PostgreSQL does not answer: ${await this.sql('SELECT 1').catch(String)}`);
       await delay(300);
+    }
   }
 
   async sql(text: string): Promise<string> {

@@ -100,6 +100,7 @@ export class Pebble {
           answer.resume();
           resolve(answer.statusCode);
         });
+        asked.on('timeout', () => asked.destroy());
         asked.on('error', () => resolve(undefined));
         asked.end();
       });
