@@ -37,6 +37,7 @@ export async function sign(about: {
           new x509.SubjectAlternativeNameExtension(domains.map((value) => ({ type: 'dns', value }))),
           // Where the certificate of its signer lies, as public authorities write it.
           new x509.AuthorityInfoAccessExtension({ caIssuers: ['http://ca.example/issuer.crt'] }),
+          await x509.AuthorityKeyIdentifierExtension.create((by?.keys ?? keys).publicKey),
         ]
       : [new x509.BasicConstraintsExtension(true, undefined, true)],
   });

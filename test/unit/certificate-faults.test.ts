@@ -164,6 +164,27 @@ describe('what an authority may do that no good one does', () => {
     await expect(server.renewalWindow('id', signal)).rejects.toMatchObject({ failure: 'unreachable' });
   });
 
+  // Pebble shows a certificate a moment before it knows the order of it.
+  test.each([
+    ['alreadyReplaced', 409],
+    ['serverInternal', 500],
+  ])('the order is placed without what it replaces where that is answered with %s', async (type, status) => {
+    const now = Date.now();
+    const span = { from: now - hour, until: now + day };
+    const by = await sign({ name: 'Root', ...span });
+    const leaf = await sign({ name: 'shop.example', by, domains: ['shop.example'], ...span });
+    const content = { key: leaf.key, chain: `${leaf.certificate}${by.certificate}` };
+    const meta = { kind: 'acme', source: null, directory } as const;
+    const replaced = await lab.store.add('edge', { ...content, meta }, ['shop.example'], now);
+    authority.fault = (_, answer, path) =>
+      path === '/order' && orders() === 1 && problem(answer, status, type, 'no order of that certificate');
+    // It issues nothing.
+    await expect(issuer().issue(setOf(['shop.example']), { replaced }, context())).rejects.toMatchObject({
+      code: 'certificate_limited',
+    });
+    expect(orders()).toBe(2);
+  });
+
   test('of several chains the one with the wanted issuer is taken, else the first', async () => {
     const now = Date.now();
     const span = { from: now, until: now + day };
