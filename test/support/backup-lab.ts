@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { type Appliance, openAppliance } from '../../src/agent/appliance.ts';
+import type { Prepared } from '../../src/agent/operations.ts';
 import { type RestoreComponent, RestorePlans } from '../../src/agent/restore-plans.ts';
 import { openState } from '../../src/agent/state.ts';
 import type { OperationResult } from '../../src/api/schema.ts';
@@ -103,18 +104,21 @@ export class BackupLab {
     component: RestoreComponent = 'database',
     more: { readonly skipSafety?: boolean } = {},
   ): Promise<OperationResult> {
-    const signal = AbortSignal.timeout(600_000);
     const input = { snapshot, component, skipSafety: more.skipSafety ?? false, wait: 0 };
-    const { phases } = await new RestorePlans(await this.appliance()).restore(input, signal);
-    return this.run('restore', [...((await phases[0]?.(signal)) ?? [])]);
+    const plans = new RestorePlans(await this.appliance());
+    return this.#operate('restore', (signal) => plans.restore(input, signal));
   }
 
-  async run(kind: string, steps: Awaited<ReturnType<Appliance['backups']['plan']>>['steps']): Promise<OperationResult> {
+  run(kind: string, steps: Awaited<ReturnType<Appliance['backups']['plan']>>['steps']): Promise<OperationResult> {
+    return this.#operate(kind, async () => ({ kind, target: null, origin: null, phases: [async () => steps] }));
+  }
+
+  /** As an agent does it: whoever comes second is refused before anything is planned. */
+  async #operate(kind: string, prepare: (signal: AbortSignal) => Promise<Prepared>): Promise<OperationResult> {
     const { operations } = await this.appliance();
-    const prepared = { kind, target: null, origin: null, phases: [async () => steps] };
     const signal = AbortSignal.timeout(600_000);
     const wish = { kind, input: {}, actor, wait: 0 };
-    for await (const event of operations.start(wish, async () => prepared, signal))
+    for await (const event of operations.start(wish, () => prepare(signal), signal))
       if (event.event === 'operation-ended') return event.result;
     throw new Error('the operation never ended');
   }
