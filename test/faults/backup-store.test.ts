@@ -6,6 +6,7 @@ import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BackupLab } from '../support/backup-lab.ts';
 import { unmount } from '../support/mounts.ts';
+import { dyingAt } from './lab.ts';
 
 // What can go wrong with a backup, on real components: nothing before it is lost, the message says what to do, and the
 // next run recovers by itself. The tests build on each other.
@@ -55,6 +56,23 @@ async function containerOfRestic(): Promise<string> {
   throw new Error('restic was never seen');
 }
 
+/** Kills each restic that runs, until the work has ended for which they run: one alone may have ended by itself just now. */
+async function killRestic(work: Promise<unknown>): Promise<void> {
+  let ended = false;
+  const end = (): void => {
+    ended = true;
+  };
+  work.then(end, end);
+  while (!ended) {
+    const { stdout } = await execa('docker', ['ps', '--quiet', '--filter', `label=appliance.backup=${name}`]);
+    const running = stdout.split('\n').filter(Boolean);
+    if (running.length > 0) await execa('docker', ['kill', '--signal', 'KILL', ...running], { reject: false });
+    await delay(20);
+  }
+}
+
+const locks = () => readdir(join(repository(), 'locks'));
+
 /** Files of a part of the repository, the largest first. */
 async function filesOf(part: string): Promise<string[]> {
   const { stdout } = await execa('find', [join(repository(), part), '-type', 'f', '-printf', '%s %p\n']);
@@ -79,6 +97,9 @@ describe('a backup survives', () => {
       ['exec', lab.container, 'psql', '-U', 'app', '-d', 'app', '-c', 'BEGIN; LOCK orders; SELECT pg_sleep(600)'],
       { reject: false },
     );
+    const held =
+      "SELECT count(*) FROM pg_locks WHERE relation = 'orders'::regclass AND mode = 'AccessExclusiveLock' AND granted";
+    await expect.poll(() => lab.sql(held), { timeout: 60_000 }).toBe('1');
     const failing = fails('backup_failed', /could not be dumped/);
     for (let tries = 0; tries < 500; tries += 1) {
       const killed = await execa(
@@ -124,24 +145,29 @@ describe('a backup survives', () => {
   it('kill -9 of restic, whose lock is known to be dead', async () => {
     await lab.addModel('2', randomBytes(4_000_000));
     const failing = fails('backup_failed', /killed/);
-    await execa('docker', ['kill', '--signal', 'KILL', await containerOfRestic()]);
+    await killRestic(failing);
     await failing;
     await works();
-    expect(await readdir(join(repository(), 'locks'))).toEqual([]);
+    expect(await locks()).toEqual([]);
   });
 
   it('a lock that a dead run of this host has left, and not one of somebody else', async () => {
     const { backups } = await lab.appliance();
-    const check = backups.check({ readData: 'all', signal });
-    check.catch(() => undefined);
-    const id = await containerOfRestic();
-    for (let tries = 0; tries < 500 && (await readdir(join(repository(), 'locks'))).length === 0; tries += 1)
-      await delay(20);
-    await execa('docker', ['kill', '--signal', 'KILL', id]);
-    await expect(check).rejects.toThrow(/killed/);
-    expect((await readdir(join(repository(), 'locks'))).length).toBe(1);
+    // One that was done before it could be killed has taken its lock away.
+    while ((await locks()).length === 0) {
+      const check = backups.check({ readData: 'all', signal });
+      let ended = false;
+      const end = (): void => {
+        ended = true;
+      };
+      check.then(end, end);
+      while (!ended && (await locks()).length === 0) await delay(1);
+      await killRestic(check);
+      await check.catch((error: Error) => expect(error.message).toMatch(/killed/));
+    }
+    expect(await locks()).toHaveLength(1);
     await works();
-    expect(await readdir(join(repository(), 'locks'))).toEqual([]);
+    expect(await locks()).toEqual([]);
   });
 
   it('a wrong key, which is told from a damaged repository', async () => {
@@ -246,11 +272,8 @@ describe('a backup survives', () => {
       'now',
       '--json',
     ];
-    const child = execa('node', arguments_, { reject: false, buffer: false });
-    // Leaving the loop would wait for its end.
-    for await (const line of child.iterable({ from: 'stdout' }))
-      if (line.includes(`"name":"${step}"`) && line.includes('"state":"running"')) child.kill('SIGKILL');
-    expect((await child).signal).toBe('SIGKILL');
+    const { execArgv, env } = dyingAt(`${step} running`);
+    expect((await execa('node', [...execArgv, ...arguments_], { reject: false, env })).signal).toBe('SIGKILL');
     // What was open is brought to its end first.
     const again = await execa('node', arguments_, { reject: false });
     expect(again.stdout.split('\n').at(-1)).toContain('"result":"done"');
