@@ -95,6 +95,16 @@ async function requests(colour: 'blue' | 'green'): Promise<string[][]> {
 }
 const sent = async (colour: 'blue' | 'green') => (await requests(colour)).flat().length;
 
+/** Waits until what was under way when the last request was sent has been written down. @returns how many there were */
+async function sentAtLast(colour: 'blue' | 'green'): Promise<number> {
+  for (let last = await sent(colour); ; ) {
+    await delay(1_000);
+    const now = await sent(colour);
+    if (now === last) return now;
+    last = now;
+  }
+}
+
 beforeAll(async () => {
   lab = await FaultLab.make({ name: 'synttest', port, pool: '10.244.0.0/16' });
   await writeFile(
@@ -171,25 +181,25 @@ describe('declared requests end', () => {
     // A million at twenty a second.
     expect(hint.waiting).toMatch(/needs (?:9\d{5}|1000000) more requests, about (?:9|1\d) h/);
     expect((await lab.run(['pause'])).exitCode).toBe(0);
-    await delay(500);
-    const paused = await sent(green);
+    await until(({ waiting }) => waiting?.startsWith('paused') ?? false);
+    const paused = await sentAtLast(green);
     expect(paused).toBeGreaterThan(0);
     await delay(1_500);
     expect(await sent(green)).toBe(paused);
     expect((await lab.run(['resume'])).exitCode).toBe(0);
     await until(() => true);
-    for (const late = Date.now() + 20_000; (await sent(green)) === paused; await delay(100))
+    for (const late = Date.now() + 60_000; (await sent(green)) === paused; await delay(100))
       expect(Date.now()).toBeLessThan(late);
     await lab.stopAgent('SIGTERM');
     await ended;
-    const stopped = await sent(green);
+    const stopped = await sentAtLast(green);
     await delay(1_000);
     expect(await sent(green)).toBe(stopped);
     await lab.startAgent();
-    for (const late = Date.now() + 30_000; (await sent(green)) === stopped; await delay(100))
+    for (const late = Date.now() + 60_000; (await sent(green)) === stopped; await delay(100))
       expect(Date.now()).toBeLessThan(late);
     expect((await lab.run(['abort'])).exitCode).toBe(0);
-    const after = await sent(green);
+    const after = await sentAtLast(green);
     await delay(1_000);
     expect(await sent(green)).toBe(after);
     await expectConsistent(lab, { tag: live, result: 'rolled_back' });
