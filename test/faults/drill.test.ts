@@ -94,7 +94,7 @@ describe('alerts drill', () => {
     await lab.stopAgent();
     await lab.startAgent();
     const cut = lab.run(['alerts', 'drill', 'backend', '--yes', '--json']);
-    await expect.poll(running, { timeout: 30_000 }).toBe(0);
+    await expect.poll(running, { timeout: 120_000 }).toBe(0);
     expect((await cut).exitCode).toBe(8);
     await lab.stopAgent('SIGKILL');
     expect(await running()).toBe(0);

@@ -83,9 +83,9 @@ describe('kill -9 of the agent', () => {
       const load = new Load({ port, path: '/health', keepAlive: 8, fresh: 2, pause: 5 });
       await agent.killedAt(order, () => lab.run(['models', 'promote', to, '--bake', '1s', '--accept-inconclusive']));
       if (pivoted) inForce = to;
-      await expect.poll(opinions, { timeout: 60_000, interval: 300 }).toEqual([inForce, inForce, inForce, inForce]);
+      await expect.poll(opinions, { timeout: 180_000, interval: 300 }).toEqual([inForce, inForce, inForce, inForce]);
       await expect
-        .poll(async () => (await lab.json(['status'])).document.operation, { timeout: 60_000, interval: 300 })
+        .poll(async () => (await lab.json(['status'])).document.operation, { timeout: 180_000, interval: 300 })
         .toBeNull();
       const { losses } = await load.stop();
       expect(losses).toEqual([]);

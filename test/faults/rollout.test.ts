@@ -113,7 +113,7 @@ function wayBack(lines: readonly string[]): number {
 
 /** Waits until the running rollout is as it should be. */
 async function until(what: (rollout: Rollout) => boolean): Promise<Rollout> {
-  for (let last: unknown, deadline = Date.now() + 60_000; ; ) {
+  for (let last: unknown, deadline = Date.now() + 180_000; ; ) {
     const { rollout } = await lab.status();
     if (rollout && what(rollout)) return rollout;
     last = rollout ?? last;

@@ -74,7 +74,7 @@ async function deploy(tag: string, policy: keyof typeof policies): Promise<{ exi
 }
 
 async function until(what: (rollout: Rollout) => boolean): Promise<Rollout> {
-  for (let last: unknown, deadline = Date.now() + 60_000; ; ) {
+  for (let last: unknown, deadline = Date.now() + 180_000; ; ) {
     const { rollout } = await lab.status();
     if (rollout && what(rollout)) return rollout;
     last = rollout ?? last;
@@ -168,7 +168,7 @@ describe('a rollout that no user sends anything to', () => {
     const { exit, result } = await deploy(await version(does), 'filled');
     expect(exit).toBe(1);
     expect(result).toMatchObject({ result: 'rolled_back', error: { code: 'rollout_failed' } });
-    expect(performance.now() - began).toBeLessThan(60_000);
+    expect(performance.now() - began).toBeLessThan(180_000);
     await expectConsistent(lab, { tag: live, result: 'rolled_back' });
   });
 });
