@@ -76,6 +76,8 @@ export class IssuingLab {
 
   async close(): Promise<void> {
     this.database.close();
+    // A connection that was never used would be waited for.
+    this.#server?.closeAllConnections();
     await new Promise((resolve) => (this.#server ? this.#server.close(resolve) : resolve(undefined)));
     await rm(this.root, { recursive: true, force: true });
   }
