@@ -19,7 +19,7 @@ beforeAll(async () => {
   lab = await Lab.make({
     name: 'approvals',
     port: 28_410,
-    pool: '10.241.0.0/16',
+    pool: '10.206.0.0/16',
     edit: (yaml) => yaml.replace(/^deploy:.*$/m, 'deploy: { policy: careful, drain: 5s }\nagent: { operators: root }'),
   });
   await chmod(lab.root, 0o755);

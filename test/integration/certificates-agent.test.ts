@@ -15,7 +15,7 @@ let lab: Lab;
 let pebble: Pebble;
 
 beforeAll(async () => {
-  lab = await Lab.make({ name, port, pool: '10.249.0.0/16' });
+  lab = await Lab.make({ name, port, pool: '10.207.0.0/16' });
   const up = await lab.run(['up']);
   expect(up.exitCode, up.stderr).toBe(0);
   const { stdout } = await execa('docker', [
