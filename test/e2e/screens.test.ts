@@ -487,10 +487,7 @@ describe('the terminal is given back', () => {
   ])('after a defect %s, with the reason', async (where, code) => {
     const preload = join(place.root, `defect ${where}.cjs`.replaceAll(' ', '-'));
     // By a signal that means nothing to the program: it comes when the screens are there.
-    writeFileSync(
-      preload,
-      `if (process.argv[1]?.endsWith('appliance.js')) process.on('SIGUSR2', () => { ${code} });`,
-    );
+    writeFileSync(preload, `if (process.argv[1]?.endsWith('appliance.js')) process.on('SIGUSR2', () => { ${code} });`);
     const terminal = open(80, 24, { env: { NODE_OPTIONS: `--require ${preload}` } });
     await terminal.shows((now) => now.alternate && /Release +v1/.test(now.text));
     for (const pid of terminal.processes(program)) process.kill(pid, 'SIGUSR2');
