@@ -161,7 +161,7 @@ function state(r) {
 
 /**
  * For the agent, on the Unix socket: GET /weights (what requests get), PUT /weights (sets the dictionary and answers
- * with what it holds), PUT /releases, GET /status.
+ * with what it holds), PUT /releases, PUT /uploads/COLOUR (answered where no other upload is under way), GET /status.
  */
 function control(r) {
   if (r.uri === '/weights' && r.method === 'PUT') {
@@ -189,6 +189,8 @@ function control(r) {
     }
     if (kept) answer(r, 200, releases());
     else answer(r, 400, { error: 'write {"blue":tag,"green":tag}: tags or null' });
+  } else if (r.uri.startsWith('/uploads/') && r.method === 'PUT') {
+    answer(r, 200, { uploading: false });
   } else if (r.uri === '/status' && r.method === 'GET') {
     answer(r, 200, state(r));
   } else {

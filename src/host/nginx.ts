@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import { z } from 'zod';
-import type { Weights } from '../lib/colour.ts';
+import type { Colour, Weights } from '../lib/colour.ts';
 import { ApplianceError, messageOf, systemCode } from '../lib/errors.ts';
 import { type Exchanges, type ExchangeWish, exchangesSchema } from './nginx-exchange.ts';
 
@@ -21,6 +21,8 @@ const releasesSchema = z.object({ blue: z.string().nullable(), green: z.string()
 /** Tags of the releases on both colours; null for a colour that is not there. */
 type EdgeReleases = z.output<typeof releasesSchema>;
 
+const uploadingSchema = z.object({ uploading: z.boolean() });
+
 const statusSchema = z.object({
   /** Which configuration answers. */
   generation: z.string(),
@@ -40,6 +42,8 @@ export interface EdgeControl {
   setWeights(weights: Weights, signal?: AbortSignal): Promise<Weights>;
   /** Says which release stands on which colour, for answers that do not say it themselves. */
   setReleases(releases: EdgeReleases, signal?: AbortSignal): Promise<EdgeReleases>;
+  /** Whether a client of a colour is still sending, or is answered what it has sent. An older configuration cannot say, and says no. */
+  uploading(colour: Colour, signal?: AbortSignal): Promise<boolean>;
   status(signal?: AbortSignal): Promise<EdgeStatus>;
   /** Says what is to be copied from now on, and takes what was. Only where the configuration has shadow traffic. */
   exchanges(wish: ExchangeWish, signal?: AbortSignal): Promise<Exchanges>;
@@ -76,6 +80,10 @@ export function edgeControl(socketPath: string, timeout = defaultTimeout): EdgeC
     setReleases: async (releases, signal) => {
       const { status, body } = await call('PUT', '/releases', releases, signal);
       return parse(releasesSchema, status, body);
+    },
+    uploading: async (colour, signal) => {
+      const { status, body } = await call('PUT', `/uploads/${colour}`, {}, signal);
+      return status !== 404 && status !== 409 ? parse(uploadingSchema, status, body).uploading : status === 409;
     },
     status: async (signal) => {
       const { status, body } = await call('GET', '/status', undefined, signal);

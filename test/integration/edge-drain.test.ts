@@ -1,5 +1,8 @@
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { edgeFiles } from '../../src/capabilities/traffic/files.ts';
+import { edgeControl } from '../../src/host/nginx.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import type { Colour } from '../../src/lib/colour.ts';
 import { type DrainReport, describeDrain } from '../../src/lib/drain.ts';
 import { type Backend, startBackend } from './edge-backend.ts';
@@ -71,6 +74,41 @@ async function inFlight(...requests: string[]): Promise<void> {
     interval: 20,
   });
 }
+
+/** What a client is answered that sends `12345`, waits, and sends `67890`. */
+async function uploadSlowly(meanwhile: () => Promise<void>): Promise<string> {
+  const socket = connect(lab.options.http, '127.0.0.1');
+  let said = '';
+  socket.on('data', (piece: Buffer) => {
+    said += piece.toString();
+  });
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.write('POST /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 10\r\n\r\n12345');
+  const { control } = edgeFiles(lab.paths);
+  await expect.poll(() => edgeControl(control).uploading('blue'), { timeout: 20_000 }).toBe(true);
+  await meanwhile();
+  socket.write('67890');
+  await closed;
+  return said;
+}
+
+test('a client that still sends is waited for: its request has its colour, and no connection there yet', async () => {
+  const { control } = edgeFiles(lab.paths);
+  let draining: ReturnType<typeof drainBlue> | undefined;
+  const said = await uploadSlowly(async () => {
+    await lab.shift('blue', 'green', 'v2');
+    expect(await edgeControl(control).uploading('green')).toBe(false);
+    let over = false;
+    draining = drainBlue(60_000).finally(() => {
+      over = true;
+    });
+    await systemClock.sleep(2_000);
+    expect(over).toBe(false);
+  });
+  expect(said).toMatch(/^HTTP\/1\.1 200[\s\S]*X-Appliance-Release: v1/i);
+  expect(await draining).toMatchObject({ open: 0, requests: [] });
+  expect(await edgeControl(control).uploading('blue')).toBe(false);
+});
 
 test('what is in flight finishes, new requests go to the other colour, and nobody is cut', async () => {
   const slow = ask(`${lab.url}/slow/2500?token=secret`);

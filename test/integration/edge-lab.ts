@@ -68,7 +68,8 @@ export function context(timeout = 60_000): StepContext {
 /** Builds the image where it is missing or old, and starts an edge. */
 export async function openLab(options: LabOptions): Promise<EdgeLab> {
   const { name, net } = options;
-  const built = await run(join(import.meta.dirname, '../../nginx/build.sh'), [], { timeout: 600_000 });
+  const env = { EDGE_IMAGE: edgeImage };
+  const built = await run(join(import.meta.dirname, '../../nginx/build.sh'), [], { env, timeout: 600_000 });
   if (built.exitCode !== 0) throw new Error(`the image of the edge could not be built: ${built.stderr}`);
   const root = await mkdtemp(join(tmpdir(), `edgetest-${name}-`));
   const paths = pathsFor(root);

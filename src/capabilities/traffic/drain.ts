@@ -70,9 +70,17 @@ async function weightOf(parts: TrafficParts, colour: Colour): Promise<number> {
   }
 }
 
-async function look(parts: TrafficParts, { addresses }: DrainWish, { signal }: StepContext): Promise<number | null> {
+/** @returns connections of the edge to a colour, or 1 where a client still sends what one will be opened for */
+async function look(
+  { exec, control }: TrafficParts,
+  { colour, addresses }: DrainWish,
+  { signal }: StepContext,
+): Promise<number | null> {
   try {
-    return await openConnections(parts.exec, addresses, signal);
+    const open = await openConnections(exec, addresses, signal);
+    if (open > 0) return open;
+    // An edge that does not answer takes nothing in.
+    return (await control.uploading(colour, signal).catch(() => false)) ? 1 : 0;
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof ApplianceError && error.code !== 'engine_unreachable') return null;

@@ -13,6 +13,7 @@ import { shadowLines } from './shadow/render.ts';
 import { targetsOf } from './targets.ts';
 import { tlsLines } from './tls.ts';
 import type { Topologies } from './topologies.ts';
+import { uploadLines } from './uploads.ts';
 
 const generationLine = /^# generation (\S+)$/m;
 /** The generation that a configuration carries, or undefined when the text is none of ours. */
@@ -76,6 +77,7 @@ function renderBody(config: Config, topologies: Topologies): string {
     edgeAccessLogFormat,
     accessLog,
     ...limits.http,
+    ...uploadLines,
     ...tlsLines(config),
     ...renderPools(targets),
     renderControlServer(shadow),

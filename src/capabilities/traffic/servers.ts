@@ -19,6 +19,7 @@ import { renderLocations } from './routes.ts';
 import type { ShadowLines } from './shadow/render.ts';
 import type { Targets } from './targets.ts';
 import { certificateLines, servedSets } from './tls.ts';
+import { uploadControl } from './uploads.ts';
 
 /** What all servers share. */
 export interface ServerParts {
@@ -37,6 +38,7 @@ export function renderControlServer(shadow: ShadowLines): string {
     'client_max_body_size 4k;',
     'client_body_buffer_size 4k;',
     'location = /health { return 200 "ok\\n"; }',
+    ...uploadControl,
     ...shadow.control,
     'location / { js_content edge.control; }',
   ]);
