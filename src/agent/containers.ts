@@ -107,7 +107,9 @@ export class ContainerWatch {
     signal.addEventListener('abort', () => clearInterval(sampler), { once: true });
     while (!signal.aborted) {
       try {
-        await this.#followOnce(signal, onStopped);
+        // Whatever ends this look at the engine ends its stream of events as well.
+        const over = new AbortController();
+        await this.#followOnce(AbortSignal.any([signal, over.signal]), onStopped).finally(() => over.abort());
       } catch (error) {
         if (signal.aborted) return;
         if (this.#reached) this.#ranBefore ??= this.#running();

@@ -83,7 +83,8 @@ export function edgeControl(socketPath: string, timeout = defaultTimeout): EdgeC
     },
     uploading: async (colour, signal) => {
       const { status, body } = await call('PUT', `/uploads/${colour}`, {}, signal);
-      return status !== 404 && status !== 409 ? parse(uploadingSchema, status, body).uploading : status === 409;
+      if (status === 404) return false;
+      return status === 409 || parse(uploadingSchema, status, body).uploading;
     },
     status: async (signal) => {
       const { status, body } = await call('GET', '/status', undefined, signal);

@@ -50,15 +50,18 @@ class SlowEngine {
   }
 }
 
-/** A watch that has seen these containers, and follows. */
-async function watching(...ids: readonly string[]) {
-  const engine = new SlowEngine();
-  const watch = new ContainerWatch({
+const watchOf = (engine: SlowEngine) =>
+  new ContainerWatch({
     engine: engine as Partial<Engine> as Engine,
     clock: systemClock,
     name: 'shop',
     live: () => null,
   });
+
+/** A watch that has seen these containers, and follows. */
+async function watching(...ids: readonly string[]) {
+  const engine = new SlowEngine();
+  const watch = watchOf(engine);
   const stop = new AbortController();
   onTestFinished(() => stop.abort());
   void watch.follow(stop.signal, () => undefined);
@@ -115,12 +118,7 @@ it('does not go back to what it was told before by an answer that comes late', a
 
 it('has every container in view for each of two who ask at once', async () => {
   const engine = new SlowEngine();
-  const watch = new ContainerWatch({
-    engine: engine as Partial<Engine> as Engine,
-    clock: systemClock,
-    name: 'shop',
-    live: () => null,
-  });
+  const watch = watchOf(engine);
   const seen = [0, 1].map(() => watch.refresh().then(() => watch.details().map(({ id }) => id)));
   for (const { resolve } of engine.lists) resolve([{ id: 'a' } as ContainerSummary]);
   await nextTurn();

@@ -79,8 +79,12 @@ async function look(
   try {
     const open = await openConnections(exec, addresses, signal);
     if (open > 0) return open;
-    // An edge that does not answer takes nothing in.
-    return (await control.uploading(colour, signal).catch(() => false)) ? 1 : 0;
+    const uploading = await control.uploading(colour, signal).catch(() => {
+      signal.throwIfAborted();
+      // An edge that does not answer takes nothing in.
+      return false;
+    });
+    return uploading ? 1 : 0;
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof ApplianceError && error.code !== 'engine_unreachable') return null;
