@@ -49,8 +49,8 @@ export interface ProcessesDeps {
   readonly environment: () => Promise<Readonly<Record<string, string>>>;
 }
 
-/** Milliseconds for one answer. */
-const answerTime = 2_000;
+/** Milliseconds for one answer. Work is begun before it is answered for, a password is slow to check on purpose. */
+const answerTime = { GET: 2_000, POST: 10_000 };
 const largestAnswer = 1_000_000;
 /** A token is asked for again after this, in milliseconds: tokens of an hour are the shortest in use. */
 const tokenLife = 600_000;
@@ -179,7 +179,7 @@ export class ModelProcesses {
     signal: AbortSignal,
   ): Promise<HttpAnswer> {
     if (address === undefined) throw new Error(`${name} has no address`);
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(answerTime)]);
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(answerTime[question.method])]);
     const url = `http://${address}:${this.#deps.config.port}${path}`;
     return askHttp(url, { ...question, maxBytes: largestAnswer, signal: limited });
   }
