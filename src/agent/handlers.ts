@@ -24,7 +24,7 @@ import { Plans } from './plans.ts';
 import { Previews } from './previews.ts';
 import { releaseReport } from './release-report.ts';
 import { RestorePlans } from './restore-plans.ts';
-import { detailOf, statusOf, summaryOf } from './status.ts';
+import { detailOf, statusOf, summariesOf, summaryOf } from './status.ts';
 import { version } from './version.ts';
 
 /** Milliseconds between two readings of `stats`. */
@@ -86,7 +86,7 @@ export function createHandlers(
     releases: async () => {
       // What was resolved but never served is no release that anybody knows.
       const known = a.store.all().filter(({ deployedAt, pinned }) => deployedAt !== null || pinned);
-      return Promise.all(known.map((release) => summaryOf(a, release)));
+      return summariesOf(a, known);
     },
     release: async ({ tag }) => {
       const release = a.store.find(tag);

@@ -21,6 +21,12 @@ export interface ObserverDeps {
   readonly release: (id: string) => Promise<StackRelease>;
 }
 
+/** What became of a release, and the colour that it runs on. */
+export interface Standing {
+  readonly state: ReleaseState;
+  readonly colour: Colour | null;
+}
+
 /** Looks at the machine for the planners. */
 export class Observer {
   readonly #deps: ObserverDeps;
@@ -84,20 +90,37 @@ export class Observer {
   }
 
   async imagesPresent(id: string): Promise<boolean> {
-    const images = await this.#deps.store.images(id);
-    if (!images) return false;
-    const ids = [...new Set(Object.values(images).map((image) => image.id))];
-    const found = await Promise.all(ids.map((image) => this.#deps.engine.image(image)));
-    return found.every((image) => image !== undefined);
+    return (await this.#complete([id])).has(id);
   }
 
   async stateOf(id: string): Promise<ReleaseState> {
-    const running = await this.runningReleases();
-    return releaseState(id, {
-      live: this.#deps.store.live()?.release ?? null,
-      running,
-      imagesPresent: await this.imagesPresent(id),
+    return (await this.standings([id]))(id).state;
+  }
+
+  /** What releases are. The engine is asked for all of them once, however many they are. */
+  async standings(ids: readonly string[]): Promise<(id: string) => Standing> {
+    const [occupants, complete] = await Promise.all([this.occupants(), this.#complete(ids)]);
+    const live = this.#deps.store.live()?.release ?? null;
+    return (id) => ({
+      state: releaseState(id, { live, running: occupants, imagesPresent: complete.has(id) }),
+      colour: occupants.get(id) ?? null,
     });
+  }
+
+  /** Releases of which every image is here. Each image is looked at once, one after the other: years leave many. */
+  async #complete(ids: readonly string[]): Promise<ReadonlySet<string>> {
+    const present = new Map<string, boolean>();
+    const complete = new Set<string>();
+    for (const id of ids) {
+      const sealed = await this.#deps.store.images(id);
+      if (!sealed) continue;
+      const images = Object.values(sealed).map((image) => image.id);
+      for (const image of images) {
+        if (!present.has(image)) present.set(image, (await this.#deps.engine.image(image)) !== undefined);
+      }
+      if (images.every((image) => present.get(image))) complete.add(id);
+    }
+    return complete;
   }
 
   /** Releases that containers run for right now, and the colour each stands on. */
@@ -109,10 +132,6 @@ export class Observer {
       if (state === 'running' && colour && release !== undefined) occupants.set(release, colour);
     }
     return occupants;
-  }
-
-  async runningReleases(): Promise<ReadonlySet<string>> {
-    return new Set((await this.occupants()).keys());
   }
 
   #containers(): Promise<ContainerSummary[]> {

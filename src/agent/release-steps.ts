@@ -97,7 +97,10 @@ export function releaseSteps(parts: ReleaseParts): Steps {
       engine,
       imagePattern: `appliance.local/${config.name}/*`,
       isBundled: (name, tag) => isBundled(name, config.name, tag),
-      stateOf: (id) => observer.stateOf(id),
+      statesOf: async (ids) => {
+        const standing = await observer.standings(ids);
+        return (id) => standing(id).state;
+      },
       limits: config.retention,
     }),
   };

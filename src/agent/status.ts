@@ -9,6 +9,7 @@ import type { Appliance } from './appliance.ts';
 import { backupStatus } from './backup-watch.ts';
 import { certificateFindings } from './certificate-status.ts';
 import { edgeAddress } from './edge-address.ts';
+import type { Standing } from './observer.ts';
 import { requestsNow } from './requests-now.ts';
 import { version } from './version.ts';
 
@@ -179,19 +180,23 @@ export async function wantedServices(a: Appliance, live: Live | null): Promise<s
   return [...core, ...services.filter(({ role }) => role === 'app').flatMap(containerNames)];
 }
 
+/** Releases in short, in the order in which they are given. */
+export async function summariesOf(a: Appliance, releases: readonly ReleaseRecord[]): Promise<ReleaseSummary[]> {
+  const standing = await a.observer.standings(releases.map(({ id }) => id));
+  return Promise.all(releases.map((release) => summaryWith(a, release, standing(release.id))));
+}
+
 export async function summaryOf(a: Appliance, release: ReleaseRecord): Promise<ReleaseSummary> {
-  const [images, manifest, state, occupants] = await Promise.all([
-    a.store.images(release.id),
-    a.store.manifest(release.id),
-    a.observer.stateOf(release.id),
-    a.observer.occupants(),
-  ]);
+  return summaryWith(a, release, (await a.observer.standings([release.id]))(release.id));
+}
+
+async function summaryWith(a: Appliance, release: ReleaseRecord, standing: Standing): Promise<ReleaseSummary> {
+  const [images, manifest] = await Promise.all([a.store.images(release.id), a.store.manifest(release.id)]);
   return {
     id: release.id,
     tag: release.tag,
     commit: release.commit,
-    state,
-    colour: occupants.get(release.id) ?? null,
+    ...standing,
     deployedAt: release.deployedAt === null ? null : timestamp(release.deployedAt),
     actor: release.actor,
     images: Object.entries(images ?? {}).map(([service, { ref, id }]) => ({ service, ref, digest: id })),

@@ -13,7 +13,8 @@ export interface RetainDeps {
   readonly imagePattern: string;
   /** Whether a bundle has brought the image of that name for a tag. */
   readonly isBundled: (name: string, tag: string) => boolean;
-  readonly stateOf: (id: string) => Promise<ReleaseState>;
+  /** What each of some releases is. */
+  readonly statesOf: (ids: readonly string[]) => Promise<(id: string) => ReleaseState>;
   readonly limits: { readonly releases: number; readonly bytes: number };
 }
 
@@ -44,13 +45,15 @@ export function retain(deps: RetainDeps) {
   });
 }
 
-async function candidates({ store, stateOf }: RetainDeps): Promise<RetentionCandidate[]> {
+async function candidates({ store, statesOf }: RetainDeps): Promise<RetentionCandidate[]> {
+  const releases = store.all();
+  const stateOf = await statesOf(releases.map(({ id }) => id));
   return Promise.all(
-    store.all().map(async ({ id, tag, pinned, deployedAt }) => {
+    releases.map(async ({ id, tag, pinned, deployedAt }) => {
       const images = (await store.images(id)) ?? {};
       const unique = new Map(Object.values(images).map((image) => [image.id, image.bytes]));
       const bytes = [...unique.values()].reduce((sum, size) => sum + size, 0);
-      return { id, tag, pinned, deployedAt, bytes, state: await stateOf(id) };
+      return { id, tag, pinned, deployedAt, bytes, state: stateOf(id) };
     }),
   );
 }
