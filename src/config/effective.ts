@@ -1,13 +1,12 @@
+import { hidden, maskUrls } from '../lib/urls.ts';
 import type { Config } from './schema.ts';
-
-const hidden = '***';
 
 /** The effective configuration for people and for `--json`: every default filled in, secrets masked. */
 export function effective(config: Config): Readonly<Record<string, unknown>> {
   const { synthetic } = config;
   return {
     ...config,
-    source: { ...config.source, repository: maskUrl(config.source.repository) },
+    source: { ...config.source, repository: maskUrls(config.source.repository) },
     ...(synthetic && {
       synthetic: {
         ...synthetic,
@@ -28,13 +27,4 @@ function masked(headers: Readonly<Record<string, string>>): Record<string, strin
       telling.test(name) && !/\$\{\w+\}/.test(value) ? hidden : value,
     ]),
   );
-}
-
-/** A URL without the password or token that stands in front of its host. */
-export function maskUrl(text: string): string {
-  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/)([^/@\s]+)@/i, (_, scheme: string, user: string) => {
-    // A name alone, as in ssh://git@host, is no secret; over HTTP it usually is a token.
-    const nameOnly = !user.includes(':') && !/^https?:/i.test(scheme);
-    return `${scheme}${nameOnly ? user : hidden}@`;
-  });
 }

@@ -1,5 +1,6 @@
 import { execa } from 'execa';
 import { messageOf } from '../lib/errors.ts';
+import { maskUrls } from '../lib/urls.ts';
 import { run } from './process.ts';
 
 /** A file as some commit holds it. */
@@ -32,7 +33,7 @@ export async function readGit(repository: string, args: readonly string[], signa
     ownGroup: true,
   });
   if (result.exitCode === 0) return result.stdout;
-  throw new Error(result.stderr.trim().split('\n')[0] ?? `git ended with ${result.exitCode}`);
+  throw new Error(maskUrls(result.stderr.trim().split('\n')[0] ?? `git ended with ${result.exitCode}`));
 }
 
 /** Every file that any commit of a repository holds: object id → first path that it was seen at. */

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { simpleGit } from 'simple-git';
 import { ApplianceError, asApplianceError, messageOf } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
+import { maskUrls } from '../lib/urls.ts';
 import { run } from './process.ts';
 
 /**
@@ -19,6 +20,9 @@ export function assertTag(tag: string): void {
   });
 }
 
+/** Milliseconds without a word of Git; it reports its progress several times a second. */
+const usualSilence = 60_000;
+
 /** Milliseconds that packing or unpacking the history of a tag may take. */
 const packTimeout = 10 * 60_000;
 
@@ -26,48 +30,53 @@ const packTimeout = 10 * 60_000;
 export class SourceRepository {
   readonly #url: string;
   readonly #mirror: string;
+  readonly #silence: number;
 
-  /** @param mirror directory of the mirror; created on the first fetch */
-  constructor(url: string, mirror: string) {
+  /**
+   * @param mirror directory of the mirror; created on the first fetch
+   * @param silence milliseconds after which a repository that says nothing is given up
+   */
+  constructor(url: string, mirror: string, silence = usualSilence) {
     this.#url = url;
     this.#mirror = mirror;
+    this.#silence = silence;
   }
 
   /**
    * Brings the mirror up to date.
-   * @returns false when the repository cannot be reached and an older mirror is used instead
+   * @returns why the repository cannot be read, where an older mirror is used instead
    * @throws ApplianceError `git_failed` when there is neither
    */
-  async fetch(signal?: AbortSignal): Promise<boolean> {
+  async fetch(signal?: AbortSignal): Promise<string | undefined> {
     try {
       await simpleGit().init(['--bare', '--quiet', this.#mirror]);
       const refs = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*'];
       await this.#git({}, signal).raw([
+        // However long it takes: only a repository that falls silent is given up. Unpacked, a large file says nothing.
+        ...['-c', 'fetch.unpackLimit=1'],
         'fetch',
-        '--quiet',
+        '--progress',
         '--force',
         '--prune',
         '--end-of-options',
         this.#url,
         ...refs,
       ]);
-      return true;
+      return undefined;
     } catch (error) {
       signal?.throwIfAborted();
       throwIfDiskFull(error);
-      if ((await this.tags()).length > 0) return false;
+      const why = this.#whyOf(error);
+      if ((await this.tags()).length > 0) return why;
+      const url = maskUrls(this.#url);
       const dubious = /dubious ownership/.test(messageOf(error));
-      throw new ApplianceError(
-        'git_failed',
-        `the repository ${this.#url} cannot be read: ${firstLine(messageOf(error))}`,
-        {
-          left: 'nothing was touched',
-          hint: dubious
-            ? `it belongs to another user; allow it: git config --global --add safe.directory ${this.#url}`
-            : 'check source.repository in appliance.yaml',
-          cause: error,
-        },
-      );
+      throw new ApplianceError('git_failed', `the repository ${url} cannot be read: ${why}`, {
+        left: 'nothing was touched',
+        hint: dubious
+          ? `it belongs to another user; allow it: git config --global --add safe.directory ${url}`
+          : 'check source.repository in appliance.yaml',
+        cause: error,
+      });
     }
   }
 
@@ -90,14 +99,19 @@ export class SourceRepository {
 
   /**
    * The commit that a tag names.
+   * @param unread why the repository could not be read just now
    * @throws ApplianceError `tag_invalid`, or `tag_not_found` with near matches
    */
-  async commitOf(tag: string): Promise<string> {
+  async commitOf(tag: string, unread?: string): Promise<string> {
     assertTag(tag);
     const commit = (await this.#commitAt(`refs/tags/${tag}`)) ?? (await this.bundled(tag));
     if (commit !== undefined) return commit;
     const known = await this.tags();
-    throw new ApplianceError('tag_not_found', `the repository has no tag ${tag}`, {
+    const where =
+      unread === undefined
+        ? 'the repository has'
+        : `the repository cannot be read (${unread}), and the copy of it on this host has`;
+    throw new ApplianceError('tag_not_found', `${where} no tag ${tag}`, {
       left: 'nothing was touched',
       hint:
         didYouMean(tag, known) ??
@@ -179,7 +193,7 @@ export class SourceRepository {
       throwIfDiskFull(error);
       throw new ApplianceError(
         'git_failed',
-        `commit ${commit.slice(0, 12)} cannot be checked out: ${firstLine(messageOf(error))}`,
+        `commit ${commit.slice(0, 12)} cannot be checked out: ${reasonIn(messageOf(error))}`,
         {
           cause: error,
         },
@@ -187,6 +201,11 @@ export class SourceRepository {
     } finally {
       await rm(index, { force: true });
     }
+  }
+
+  #whyOf(error: unknown): string {
+    if (!/block timeout reached/.test(messageOf(error))) return reasonIn(messageOf(error));
+    return `it said nothing for ${this.#silence / 1_000} s`;
   }
 
   /** @returns undefined where there is no such reference, or no mirror */
@@ -208,7 +227,7 @@ export class SourceRepository {
     });
     if (exitCode === 0) return stdout;
     throwIfDiskFull(new Error(stderr));
-    throw gitFailed(problem, firstLine(stderr));
+    throw gitFailed(problem, reasonIn(stderr));
   }
 
   #git(environment: Readonly<Record<string, string>> = {}, signal?: AbortSignal) {
@@ -216,7 +235,7 @@ export class SourceRepository {
       // --work-tree names a directory of our own making.
       unsafe: { allowUnsafeConfigPaths: true },
       baseDir: this.#mirror,
-      timeout: { block: 60_000 },
+      timeout: { block: this.#silence },
       allowEnvironment: ['GIT_INDEX_FILE', 'GIT_TERMINAL_PROMPT'],
       ...(signal ? { abort: signal } : {}),
     }).env({
@@ -238,6 +257,8 @@ function throwIfDiskFull(thrown: unknown): void {
   if (error.code === 'disk_full') throw error;
 }
 
-function firstLine(text: string): string {
-  return text.split('\n').find((line) => line.trim() !== '') ?? text;
+/** The line in which Git says why it failed; before it stands how far it was. */
+function reasonIn(text: string): string {
+  const lines = text.split(/[\r\n]+/).filter((line) => line.trim() !== '');
+  return maskUrls(lines.find((line) => /^(fatal|error): /.test(line)) ?? lines[0] ?? text);
 }

@@ -63,9 +63,9 @@ export async function commitOf(
   progress: (text: string) => void,
   signal: AbortSignal,
 ): Promise<string> {
-  if (!(await deps.repository.fetch(signal)))
-    progress('the repository does not answer; going on with the copy kept here');
-  const commit = await deps.repository.commitOf(tag);
+  const unread = await deps.repository.fetch(signal);
+  if (unread !== undefined) progress(`the repository cannot be read (${unread}); going on with the copy kept here`);
+  const commit = await deps.repository.commitOf(tag, unread);
   const bundled = await deps.repository.bundled(tag);
   if (bundled !== undefined && bundled !== commit && !acceptMovedTag) {
     throw new ApplianceError(

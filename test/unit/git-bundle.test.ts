@@ -50,7 +50,7 @@ describe('a tag that a bundle brings', () => {
     await there.pack('v1.0', commit, again, signal);
     const third = mirrorOf('nowhere', 'third');
     await third.adopt('v1.0', commit, again, signal);
-    expect(await third.fetch()).toBe(false);
+    expect(await third.fetch()).toContain('does not appear to be a git repository');
     expect(await third.commitOf('v1.0')).toBe(commit);
   });
 
