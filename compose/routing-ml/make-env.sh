@@ -12,7 +12,8 @@ die() {
   exit "${2:-1}"
 }
 
-# Hexadecimal, because a dollar sign or a quote would mean something to Compose.
+# Hexadecimal, because a dollar sign or a quote would mean something to Compose. Of 24 bytes or more: the backend refuses
+# what has fewer than eight different characters, as one of 1,800 secrets of 10 bytes has.
 secret() { head -c "$1" /dev/urandom | od -An -v -t x1 | tr -d ' \n'; }
 
 if [ $# -ne 1 ] || [ -z "$1" ] || [[ $1 == -* ]]; then die 'usage: make-env.sh FILE' 2; fi
@@ -41,7 +42,7 @@ JWT_SECRET=$(secret 32)
 JWT_TTL_SECONDS=3600
 AUTH_USERS=
 DEMO_USER=demo
-DEMO_PASSWORD=$(secret 10)
+DEMO_PASSWORD=$(secret 24)
 CORS_ORIGINS=
 MODEL_DIRECTORY=/app/models
 MODEL_REGISTRY_PATH=/app/models/registry.db
