@@ -97,10 +97,7 @@ export function releaseSteps(parts: ReleaseParts): Steps {
       engine,
       imagePattern: `appliance.local/${config.name}/*`,
       isBundled: (name, tag) => isBundled(name, config.name, tag),
-      statesOf: async (ids) => {
-        const standing = await observer.standings(ids);
-        return (id) => standing(id).state;
-      },
+      standings: (ids) => observer.standings(ids),
       limits: config.retention,
     }),
   };

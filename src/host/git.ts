@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { simpleGit } from 'simple-git';
+import { GitPluginError, simpleGit } from 'simple-git';
 import { ApplianceError, asApplianceError, messageOf } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
 import { maskUrls } from '../lib/urls.ts';
@@ -53,7 +53,8 @@ export class SourceRepository {
       const refs = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*'];
       await this.#git({}, signal).raw([
         // However long it takes: only a repository that falls silent is given up. Unpacked, a large file says nothing.
-        ...['-c', 'fetch.unpackLimit=1'],
+        '-c',
+        'fetch.unpackLimit=1',
         'fetch',
         '--progress',
         '--force',
@@ -204,8 +205,8 @@ export class SourceRepository {
   }
 
   #whyOf(error: unknown): string {
-    if (!/block timeout reached/.test(messageOf(error))) return reasonIn(messageOf(error));
-    return `it said nothing for ${this.#silence / 1_000} s`;
+    const silent = error instanceof GitPluginError && error.plugin === 'timeout';
+    return silent ? `it said nothing for ${this.#silence / 1_000} s` : reasonIn(messageOf(error));
   }
 
   /** @returns undefined where there is no such reference, or no mirror */

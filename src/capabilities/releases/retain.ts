@@ -14,7 +14,7 @@ export interface RetainDeps {
   /** Whether a bundle has brought the image of that name for a tag. */
   readonly isBundled: (name: string, tag: string) => boolean;
   /** What each of some releases is. */
-  readonly statesOf: (ids: readonly string[]) => Promise<(id: string) => ReleaseState>;
+  readonly standings: (ids: readonly string[]) => Promise<(id: string) => { readonly state: ReleaseState }>;
   readonly limits: { readonly releases: number; readonly bytes: number };
 }
 
@@ -45,15 +45,15 @@ export function retain(deps: RetainDeps) {
   });
 }
 
-async function candidates({ store, statesOf }: RetainDeps): Promise<RetentionCandidate[]> {
+async function candidates({ store, standings }: RetainDeps): Promise<RetentionCandidate[]> {
   const releases = store.all();
-  const stateOf = await statesOf(releases.map(({ id }) => id));
+  const standing = await standings(releases.map(({ id }) => id));
   return Promise.all(
     releases.map(async ({ id, tag, pinned, deployedAt }) => {
       const images = (await store.images(id)) ?? {};
       const unique = new Map(Object.values(images).map((image) => [image.id, image.bytes]));
       const bytes = [...unique.values()].reduce((sum, size) => sum + size, 0);
-      return { id, tag, pinned, deployedAt, bytes, state: stateOf(id) };
+      return { id, tag, pinned, deployedAt, bytes, state: standing(id).state };
     }),
   );
 }
