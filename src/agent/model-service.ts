@@ -20,7 +20,7 @@ import type { Paths } from '../lib/paths.ts';
 import type { Alerting } from './alerting.ts';
 import type { Compared } from './model-choice.ts';
 import { type JudgementDeps, ModelJudgement } from './model-judgement.ts';
-import { closesLoop, ModelWatch } from './model-watch.ts';
+import { ModelWatch } from './model-watch.ts';
 
 export interface ModelServiceDeps extends Omit<JudgementDeps, 'models' | 'directory'> {
   readonly registry: () => ModelRegistry;
@@ -62,7 +62,8 @@ export class ModelService {
       directory: this.directory,
       live: () => deps.store.live() !== null,
       scanOptions: (signal) => this.judgement.scanOptions(signal),
-      close: (sha256, signal) => this.close(sha256, signal),
+      // Beside an operation nothing is restarted: a deploy starts processes that load what is in force.
+      close: (sha256, signal) => this.#close(sha256, (inner) => this.#watch.operationEnds(() => true, inner), signal),
       loaded: async (signal) => (await this.#loaded(signal)).map(({ sha256 }) => sha256),
       confirm: models.confirm,
     });
@@ -78,8 +79,7 @@ export class ModelService {
     const { active } = this.#watch;
     if (active) return { name: active.manifest.name, version: active.manifest.version, sha256: active.digest };
     // Nobody watches yet, or this process only reads.
-    const pointed = join(this.directory, 'current');
-    const found = await readManifest(pointed).catch(() => readManifest(this.directory).catch(() => null));
+    const found = await this.#onDisk();
     return found && { name: found.manifest.name, version: found.manifest.version, sha256: found.digest };
   }
 
@@ -166,8 +166,18 @@ export class ModelService {
     return this.#models.split;
   }
 
-  /** Lets the running processes load a manifest and the candidate beside it, and proves both. */
-  async close(sha256: string, signal: AbortSignal, progress?: (text: string) => void): Promise<Closed> {
+  /** Lets the running processes load a manifest and the candidate beside it, and proves both. Part of an operation. */
+  close(sha256: string, signal: AbortSignal, progress?: (text: string) => void): Promise<Closed> {
+    return this.#close(sha256, async () => undefined, signal, progress);
+  }
+
+  /** @param wait resolves when a process may be restarted */
+  async #close(
+    sha256: string,
+    wait: (signal: AbortSignal) => Promise<void>,
+    signal: AbortSignal,
+    progress?: (text: string) => void,
+  ): Promise<Closed> {
     const { clock } = this.#deps;
     const expected: Expected = this.#models.split ? { sha256, candidate: await readSplit(this.directory) } : { sha256 };
     const loop = {
@@ -175,6 +185,10 @@ export class ModelService {
       clock,
       confirm: this.#models.confirm,
       touch: (inner: AbortSignal) => this.#touch(inner),
+      settled: async (inner: AbortSignal) => {
+        await wait(inner);
+        return (await this.#onDisk())?.digest ?? null;
+      },
       restart: (replica: Replica, inner: AbortSignal) => this.#restart(replica, inner),
     };
     return closeLoop(loop, expected, signal, progress);
@@ -248,9 +262,13 @@ export class ModelService {
 
   async #restart({ id }: Replica, signal: AbortSignal): Promise<void> {
     const { stack, config, clock } = this.#deps;
-    // Beside a deploy nothing is restarted: it starts processes that load what is in force.
-    await this.#watch.operationEnds((kind) => !closesLoop(kind), signal);
     await restartContainer(stack, id, config.deploy.healthTimeout, { ...quiet, signal, clock });
+  }
+
+  /** The manifest that a process would load which starts now; null: none that can be used. */
+  #onDisk() {
+    const pointed = join(this.directory, 'current');
+    return readManifest(pointed).catch(() => readManifest(this.directory).catch(() => null));
   }
 
   async #touch(signal: AbortSignal): Promise<void> {

@@ -127,6 +127,6 @@ export class ModelWatch {
 }
 
 /** Whether an operation of this kind lets processes load models by itself. */
-export function closesLoop(kind: string): boolean {
+function closesLoop(kind: string): boolean {
   return kind === 'restore' || kind.startsWith('model-');
 }

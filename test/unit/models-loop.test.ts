@@ -20,6 +20,8 @@ interface Behaviour {
   readonly problem?: string;
   /** Status that a request to load another model is answered with. */
   readonly answers?: number;
+  /** What comes to pass while nothing may be restarted yet: another manifest is put in force, or it is loaded after all. */
+  readonly meanwhile?: 'superseded' | 'loaded';
 }
 
 let servers: Server[] = [];
@@ -75,6 +77,10 @@ async function application(behaviour: Behaviour) {
     touch: async () => {
       touched = true;
     },
+    settled: async () => {
+      if (behaviour.meanwhile === 'loaded') loaded = 'new';
+      return behaviour.meanwhile === 'superseded' ? 'newer' : 'new';
+    },
     restart: async () => {
       restarted = true;
       if (behaviour.fails) throw new Error(behaviour.fails);
@@ -112,7 +118,7 @@ describe('closing the loop (S1-77)', () => {
       const { close, state } = await application({ loadsAfter: 'restart', answers });
       await expect(close()).rejects.toMatchObject({
         code: 'model_not_loaded',
-        message: expect.stringMatching(new RegExp(`none was restarted.*backend-1 answers ${answers}`)),
+        message: expect.stringMatching(new RegExp(`none restarted.*backend-1 answers ${answers}`)),
       });
       expect(state().restarted).toBe(false);
     });
@@ -129,6 +135,21 @@ describe('closing the loop (S1-77)', () => {
       ),
       hint: expect.stringContaining('appliance logs'),
     });
+  });
+
+  it('restarts nobody for a manifest that is no longer in force', async () => {
+    const { close, state } = await application({ loadsAfter: 'restart', meanwhile: 'superseded' });
+    await expect(close()).rejects.toMatchObject({
+      code: 'model_not_loaded',
+      message: expect.stringMatching(/none restarted: newer is in force by now.*backend-1: it has loaded old/),
+    });
+    expect(state().restarted).toBe(false);
+  });
+
+  it('restarts nobody who has it by the time that one may', async () => {
+    const { close, state } = await application({ loadsAfter: 'nothing', meanwhile: 'loaded' });
+    expect(await close()).toMatchObject({ by: 'touch', replicas: 1 });
+    expect(state().restarted).toBe(false);
   });
 
   it('restarts one that nobody may ask, because it watches by itself', async () => {

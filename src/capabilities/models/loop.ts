@@ -10,6 +10,8 @@ export interface LoopDeps {
   readonly confirm: number;
   /** Gives the manifest in force a newer time. */
   readonly touch: (signal: AbortSignal) => Promise<void>;
+  /** Waits until a process may be restarted. @returns the digest of the manifest in force by then; null: none can be used */
+  readonly settled: (signal: AbortSignal) => Promise<string | null>;
   /** Restarts one process and waits until it is healthy. */
   readonly restart: (replica: Replica, signal: AbortSignal) => Promise<void>;
 }
@@ -29,7 +31,8 @@ const pause = 40;
  * Closes the loop: asks the live processes to load what is in force, and believes only what they then report. If they
  * do not within a few seconds: a touch, then a restart of one after the other, so that the others go on serving (S1-77).
  * None is restarted once one has looked at the model and refused it, nor a second one when the first came back without
- * it: what they hold is good, and started anew they would have nothing.
+ * it: what they hold is good, and started anew they would have nothing. None either for a manifest that is no longer in
+ * force: somebody else has put another one there, and closes the loop for that.
  * @throws ApplianceError `model_not_loaded` with what each says; `not_deployed` when nothing runs that could load it
  */
 export async function closeLoop(
@@ -72,11 +75,7 @@ export async function closeLoop(
       },
     );
   };
-  const last = await processes.loaded(replicas, signal);
-  // A restart helps who did not notice. Whoever has the model in force, and only not the candidate, has noticed.
-  const unaware = answer.rejected ? [] : last.filter((one) => one.sha256 !== expected.sha256);
-  if (unaware.length === 0) throw failed('a second request (none was restarted: what it holds is good)', last);
-  for (const { replica } of unaware) {
+  const restart = async (replica: Replica): Promise<void> => {
     progress(`restarting ${replica.name}: it has not loaded the model`);
     try {
       await deps.restart(replica, signal);
@@ -91,10 +90,28 @@ export async function closeLoop(
     const again = (await processes.replicas()).filter(({ id, name }) => id === replica.id || name === replica.name);
     const back = await confirmed(deps, again, expected, confirm, signal);
     if (!agree(back, expected)) throw failed(`a restart of ${replica.name}, the others were left alone`, back);
+  };
+  // A restart helps who did not notice. Whoever has the model in force, and only not the candidate, has noticed.
+  const unaware = (one: Loaded): boolean => one.sha256 !== expected.sha256;
+  const last = await processes.loaded(replicas, signal);
+  if (answer.rejected || !last.some(unaware))
+    throw failed('a second request (none restarted: what it holds is good)', last);
+  const restarted = new Set<string>();
+  for (;;) {
+    const inForce = await deps.settled(signal);
+    // That may have taken hours, and a deploy has put other processes there.
+    const patience = restarted.size > 0 ? confirm : 0;
+    const all = await confirmed(deps, await processes.replicas(), expected, patience, signal);
+    if (agree(all, expected)) return closed(restarted.size > 0 ? 'restart' : 'touch', all);
+    if (inForce !== expected.sha256) {
+      const other = inForce === null ? 'nothing that can be used' : inForce.slice(0, 12);
+      throw failed(`a second request (${restarted.size || 'none'} restarted: ${other} is in force by now)`, all);
+    }
+    const next = all.find((one) => unaware(one) && !restarted.has(one.replica.id));
+    if (!next) throw failed('a restart', all);
+    await restart(next.replica);
+    restarted.add(next.replica.id);
   }
-  const all = await confirmed(deps, await processes.replicas(), expected, confirm, signal);
-  if (agree(all, expected)) return closed('restart', all);
-  throw failed('a restart', all);
 }
 
 const nameOf = ({ sha256, candidate }: Expected): string =>

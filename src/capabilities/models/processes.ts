@@ -3,6 +3,7 @@ import type { ModelsConfig } from '../../config/models.ts';
 import { askHttp, type HttpAnswer } from '../../host/http.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { ApplianceError, messageOf } from '../../lib/errors.ts';
+import { jsonText } from '../../lib/json.ts';
 
 /** A running process that has a model loaded. */
 export interface Replica {
@@ -67,7 +68,7 @@ const activeSchema = z.looseObject({
   candidate_problem: z.string().nullable().default(null),
   served: z.record(z.string(), servedSchema).catch({}).default({}),
 });
-const tokenSchema = z.looseObject({ access_token: z.string().min(1) });
+const tokenSchema = jsonText(z.looseObject({ access_token: z.string().min(1) }));
 
 /** Talks to the running processes of the application about their model. */
 export class ModelProcesses {
@@ -166,8 +167,8 @@ export class ModelProcesses {
     if (username === undefined || password === undefined) throw refused('the environment of the release names no user');
     const body = { username, password };
     const { status, text } = await this.#ask(replica, login?.path ?? '/', { method: 'POST', body }, signal);
-    const token = tokenSchema.safeParse(status === 200 ? JSON.parse(text) : undefined);
-    if (!token.success) throw refused(`it answers the login with ${status}`);
+    const token = tokenSchema.safeParse(text);
+    if (status !== 200 || !token.success) throw refused(`it answers the login with ${status}`);
     this.#token = { value: token.data.access_token, at: now };
     return this.#token.value;
   }

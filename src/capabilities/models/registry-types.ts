@@ -1,17 +1,10 @@
 import { z } from 'zod';
+import { jsonText } from '../../lib/json.ts';
 import { verdicts } from '../../lib/verdict.ts';
 
 /** States of a version, in the words of CONTRACT. Only one version of a model is `production`. */
 const modelStates = ['registered', 'validated', 'production', 'archived'] as const;
 export type ModelState = (typeof modelStates)[number];
-
-const json = <T>(schema: z.ZodType<T>) =>
-  z.string().transform((text, context) => {
-    const parsed = schema.safeParse(JSON.parse(text));
-    if (parsed.success) return parsed.data;
-    context.addIssue({ code: 'custom', message: parsed.error.message });
-    return z.NEVER;
-  });
 
 /** What a version says about itself beside numbers (S3-6). */
 const metadataSchema = z.object({
@@ -39,14 +32,14 @@ const versionRow = z.object({
   files: z.number(),
   bytes: z.number(),
   state: z.enum(modelStates),
-  metadata: json(metadataSchema),
+  metadata: jsonText(metadataSchema),
   source: z.string(),
   actor: z.string(),
   /** Milliseconds since 1970. */
   createdAt: z.number(),
   promotedAt: z.number().nullable(),
-  aliases: json(z.array(z.string())),
-  metrics: json(z.record(z.string(), z.number())),
+  aliases: jsonText(z.array(z.string())),
+  metrics: jsonText(z.record(z.string(), z.number())),
 });
 
 /** A registered version. */

@@ -3,7 +3,8 @@ import { dirname, join, normalize } from 'node:path';
 import { z } from 'zod';
 import type { ModelsConfig } from '../../config/models.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { ApplianceError } from '../../lib/errors.ts';
+import { ApplianceError, messageOf } from '../../lib/errors.ts';
+import { jsonText } from '../../lib/json.ts';
 import { formatDuration } from '../../lib/units.ts';
 import { defineStep } from '../../operations/step.ts';
 import type { ModelProcesses, Replica } from './processes.ts';
@@ -25,17 +26,25 @@ export interface TrainingDeps {
     about: { actor: string; source: string },
     signal: AbortSignal,
   ) => Promise<ModelVersion>;
+  /** Milliseconds between two questions about a run. Default: 1,000. */
+  readonly pause?: number;
+  /** Milliseconds without an answer after which a run is given up. Default: 60,000; whoever trains has little time for questions. */
+  readonly silence?: number;
 }
 
-/** Milliseconds between two questions about a run. */
-const pause = 1_000;
-const acceptedSchema = z.looseObject({ run_id: z.string() });
-const statusSchema = z.looseObject({
-  state: z.string(),
-  run: z
-    .looseObject({ run_id: z.string().nullish(), version: z.string().nullish(), detail: z.string().nullish() })
-    .nullish(),
-});
+const acceptedSchema = jsonText(z.looseObject({ run_id: z.string() }));
+const statusSchema = jsonText(
+  z.looseObject({
+    state: z.string(),
+    run: z
+      .looseObject({ run_id: z.string().nullish(), version: z.string().nullish(), detail: z.string().nullish() })
+      .nullish(),
+  }),
+);
+type Status = z.output<typeof statusSchema>;
+
+const failed = (message: string, hint = 'appliance logs shows why (S1-75)'): ApplianceError =>
+  new ApplianceError('training_failed', message, { left: 'the model in force stays as it is', hint });
 
 /** The step that has the application train, and registers what it makes (S3-26, S1-35). */
 export function trainModel(deps: TrainingDeps) {
@@ -46,10 +55,7 @@ export function trainModel(deps: TrainingDeps) {
       const { trainer } = deps.config;
       const [replica] = await deps.processes.replicas();
       if (!trainer || !replica)
-        throw new ApplianceError('training_failed', 'no process runs that could train', {
-          left: 'the model in force stays as it is',
-          hint: 'start the live release: appliance up',
-        });
+        throw failed('no process runs that could train', 'start the live release: appliance up');
       const run = await begin(deps, trainer.run, replica, context.signal);
       const version = await follow(deps, trainer.status, replica, run, context);
       const directory = await mkdtemp(join(deps.scratch, '.trained-'));
@@ -67,47 +73,75 @@ export function trainModel(deps: TrainingDeps) {
   });
 }
 
-async function begin(deps: TrainingDeps, path: string, replica: Replica, signal: AbortSignal): Promise<string> {
-  const { status, text } = await deps.processes.post(replica, path, {}, signal);
-  const accepted = acceptedSchema.safeParse(status === 202 ? JSON.parse(text) : undefined);
-  if (accepted.success) return accepted.data.run_id;
-  throw new ApplianceError(
-    'training_failed',
-    `${replica.name} answers the wish to train with ${status}: ${text.slice(0, 300)}`,
-    {
-      left: 'the model in force stays as it is',
-      hint: status === 409 ? 'wait for the run before it to end' : 'appliance logs shows why (S1-75)',
-    },
-  );
+async function begin(
+  { processes }: TrainingDeps,
+  path: string,
+  replica: Replica,
+  signal: AbortSignal,
+): Promise<string> {
+  const { status, text } = await processes.post(replica, path, {}, signal).catch((error: unknown) => {
+    signal.throwIfAborted();
+    if (error instanceof ApplianceError) throw error;
+    throw failed(`${replica.name} could not be asked to train: ${messageOf(error)}`);
+  });
+  const accepted = acceptedSchema.safeParse(text);
+  if (status === 202 && accepted.success) return accepted.data.run_id;
+  const hint = status === 409 ? 'wait for the run before it to end' : undefined;
+  throw failed(`${replica.name} answers the wish to train with ${status}: ${text.slice(0, 300)}`, hint);
 }
 
 /** @returns the version that a run has made */
 async function follow(
-  { processes, clock }: TrainingDeps,
+  { processes, clock, pause = 1_000, silence = 60_000 }: TrainingDeps,
   path: string,
   replica: Replica,
   run: string,
   { signal, progress }: { readonly signal: AbortSignal; progress(text: string): void },
 ): Promise<string> {
   const began = clock.monotonic();
+  let heard = began;
   for (;;) {
-    const { text } = await processes.get(replica, path, signal);
-    const { state, run: last } = statusSchema.parse(JSON.parse(text));
-    if (last?.run_id === run && state !== 'running') {
-      const { version } = last;
-      // It becomes part of a path inside of the container.
-      if (state === 'succeeded' && version && /^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/.test(version)) return version;
-      throw new ApplianceError(
-        'training_failed',
-        `the training run ${run} is ${state}: ${last.detail ?? 'no detail'}`,
-        {
-          left: 'the model in force stays as it is',
-          hint: 'appliance logs shows why (S1-75)',
-        },
-      );
+    const said = await ask(processes, path, replica, signal);
+    const now = clock.monotonic();
+    let news = '';
+    if (typeof said === 'string') {
+      if (now - heard >= silence)
+        throw failed(`nothing was heard of the training run ${run} for ${formatDuration(now - heard)}: ${said}`);
+      news = `; ${said}`;
+    } else {
+      heard = now;
+      const { state, run: last } = said;
+      if (last?.run_id === run && state !== 'running') return versionOf(state, last);
     }
-    progress(`training for ${formatDuration(clock.monotonic() - began)}`);
+    progress(`training for ${formatDuration(now - began)}${news}`);
     await clock.sleep(pause, signal);
+  }
+}
+
+/** @throws ApplianceError `training_failed` for a run that has made none */
+function versionOf(state: string, { run_id: run, version, detail }: NonNullable<Status['run']>): string {
+  // It becomes part of a path inside of the container.
+  if (state === 'succeeded' && version && /^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/.test(version)) return version;
+  throw failed(`the training run ${run} is ${state}: ${detail ?? 'no detail'}`);
+}
+
+/** @returns how the last run is; a text when there is no answer that says it */
+async function ask(
+  processes: ModelProcesses,
+  path: string,
+  replica: Replica,
+  signal: AbortSignal,
+): Promise<Status | string> {
+  try {
+    // A process that was started anew may have another address.
+    const now = (await processes.replicas()).find(({ id }) => id === replica.id) ?? replica;
+    const { status, text } = await processes.get(now, path, signal);
+    const parsed = statusSchema.safeParse(text);
+    if (status === 200 && parsed.success) return parsed.data;
+    return `${replica.name} answers ${path} with ${status}: ${text.slice(0, 300)}`;
+  } catch (error) {
+    signal.throwIfAborted();
+    return `${replica.name}: ${messageOf(error)}`;
   }
 }
 
