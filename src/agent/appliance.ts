@@ -66,6 +66,7 @@ import { Rollouts } from './rollouts.ts';
 import { ScheduleService } from './schedule.ts';
 import { SignOffs } from './sign-offs.ts';
 import { stackDepsOf } from './stack-deps.ts';
+import type { Turns } from './turns.ts';
 import { Upkeep } from './upkeep.ts';
 
 /** Everything that belongs to one appliance, put together. The only place where capabilities meet. */
@@ -113,6 +114,9 @@ export interface Appliance {
   readonly modelSteps: ModelSteps | undefined;
   readonly resolve: ResolveDeps;
   readonly steps: Steps;
+  /** Lets go of files that it alone holds. Other generations of it go on with the database. */
+  retire(): void;
+  /** Lets go of everything. */
   close(): void;
 }
 
@@ -123,6 +127,8 @@ export interface ApplianceOptions {
   readonly database: Database;
   /** Where events go; one of its own by default. */
   readonly hub?: EventHub;
+  /** Whose turn it is in this process; of its own by default. */
+  readonly turns?: Turns;
   /** Told of each transition after it stands in the journal and before the work goes on. */
   readonly onTransition?: (event: RunnerEvent) => void | Promise<void>;
   /** Told of what went wrong and cannot be written down. */
@@ -376,6 +382,7 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     hub,
     clock,
     runner,
+    turns: options.turns,
     urgentKinds,
     yieldingKinds,
     finishedKinds,
@@ -401,6 +408,11 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     }),
     onError,
   });
+  const retire = (): void => {
+    audit.settle();
+    void traffic.meter.close();
+    models.close();
+  };
   return {
     config,
     paths,
@@ -436,10 +448,9 @@ export async function openAppliance(options: ApplianceOptions): Promise<Applianc
     modelSteps,
     resolve,
     steps,
+    retire,
     close: () => {
-      audit.settle();
-      void traffic.meter.close();
-      models.close();
+      retire();
       database.close();
     },
   };

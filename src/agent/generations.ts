@@ -1,44 +1,57 @@
 import type { Handlers } from '../api/handlers.ts';
 import type { RouteName } from '../api/routes.ts';
 import { readIfPresent } from '../host/files.ts';
-import { type ApplianceError, asApplianceError } from '../lib/errors.ts';
+import type { Clock } from '../lib/clock.ts';
+import { ApplianceError, asApplianceError, type ErrorCode } from '../lib/errors.ts';
 import type { Appliance } from './appliance.ts';
+import type { Turns } from './turns.ts';
 
 /** An appliance as its configuration says, with whatever follows the engine for it. */
 export interface Generation {
   readonly appliance: Appliance;
   readonly handlers: Handlers;
-  /** Stops following. The database stays open: the next generation goes on with it. */
+  /** Stops following, and lets go of its files. The database stays open: the next generation goes on with it. */
   stop(): Promise<void>;
 }
 
 /** What must not go on with an older configuration than the one that stands on disk. */
 const needsCurrent: ReadonlySet<RouteName> = new Set(['deploy', 'plan']);
 
+/** What is wrong until somebody changes the file again. */
+const aboutTheFile: ReadonlySet<ErrorCode> = new Set(['config_invalid', 'config_missing']);
+
+export interface GenerationsDeps {
+  /** Where appliance.yaml stands. */
+  readonly path: string;
+  /** Reads it and puts an appliance together, which shares these turns. */
+  readonly open: () => Promise<Generation>;
+  readonly turns: Turns;
+  readonly clock: Clock;
+}
+
 /**
  * Follows appliance.yaml: each request is answered by the configuration as it stands on disk. A file with a mistake is
  * never used; deploys are refused until it is mended, everything else (a rollback above all) goes on with the last one
- * that was good.
+ * that was good. What runs ends with the configuration that it began with, and the next one takes over behind it.
  */
 export class Generations {
-  readonly #path: string;
-  readonly #open: () => Promise<Generation>;
+  readonly #deps: GenerationsDeps;
   #current: Generation;
+  /** What the current generation was made of, or could not be. */
   #text: string | undefined;
   #reopening: Promise<void> | undefined;
   #problem: ApplianceError | undefined;
 
-  private constructor(path: string, open: () => Promise<Generation>, first: Generation, text: string | undefined) {
-    this.#path = path;
-    this.#open = open;
+  private constructor(deps: GenerationsDeps, first: Generation, text: string | undefined) {
+    this.#deps = deps;
     this.#current = first;
     this.#text = text;
   }
 
-  /** @param open reads the configuration and puts an appliance together @throws ApplianceError as `open` does */
-  static async start(path: string, open: () => Promise<Generation>): Promise<Generations> {
-    const text = await readIfPresent(path);
-    return new Generations(path, open, await open(), text);
+  /** @throws ApplianceError as `open` does */
+  static async start(deps: GenerationsDeps): Promise<Generations> {
+    const text = await readIfPresent(deps.path);
+    return new Generations(deps, await deps.open(), text);
   }
 
   get current(): Generation {
@@ -50,20 +63,47 @@ export class Generations {
     return this.#problem;
   }
 
-  /** Who answers a request. @throws ApplianceError `config_invalid` for what needs the file as it stands on disk */
-  async handlersFor(name: RouteName): Promise<Handlers> {
+  /**
+   * Who answers a request.
+   * @param asked.wait milliseconds that the caller waits for what runs
+   * @throws ApplianceError for what needs the file as it stands on disk: `config_invalid`; `busy` while something runs with
+   *   an older one
+   */
+  async handlersFor(
+    name: RouteName,
+    asked: { readonly wait: number; readonly signal: AbortSignal },
+  ): Promise<Handlers> {
     // Whether the agent lives has nothing to do with its file.
     if (name === 'ping') return this.#current.handlers;
     await this.#follow();
-    if (this.#problem && needsCurrent.has(name)) throw this.#problem;
+    if (needsCurrent.has(name)) {
+      await this.#succession(name, this.#deps.clock.monotonic() + asked.wait, asked.signal);
+      if (this.#problem) throw this.#problem;
+    }
     return this.#current.handlers;
   }
 
+  /** Waits for what keeps the file on disk from being used. */
+  async #succession(name: RouteName, until: number, signal: AbortSignal): Promise<void> {
+    const { path, turns, clock } = this.#deps;
+    while ((await readIfPresent(path)) !== this.#text && turns.current) {
+      if (clock.monotonic() >= until) {
+        const { message, hint } = this.#current.appliance.operations.reports.busy(name);
+        throw new ApplianceError('busy', `${path} has changed, and is read when this has ended: ${message}`, {
+          left: 'it goes on; nothing was touched',
+          hint: name === 'plan' ? 'say it again when that has ended' : hint,
+        });
+      }
+      await turns.freed(until, signal);
+      await this.#follow();
+    }
+  }
+
   async #follow(): Promise<void> {
+    const { path, turns } = this.#deps;
     await this.#reopening;
-    const text = await readIfPresent(this.#path);
-    // An operation ends with the configuration that it began with.
-    if (text === this.#text || this.#current.appliance.operations.reports.running()) return;
+    const text = await readIfPresent(path);
+    if (text === this.#text || turns.current) return;
     this.#reopening ??= this.#reopen(text).finally(() => {
       this.#reopening = undefined;
     });
@@ -71,14 +111,18 @@ export class Generations {
   }
 
   async #reopen(text: string | undefined): Promise<void> {
-    this.#text = text;
     try {
-      const next = await this.#open();
-      await this.#current.stop();
+      const [before, next] = [this.#current, await this.#deps.open()];
+      // Something has begun meanwhile: this is done again behind it.
+      if (this.#deps.turns.current) return await next.stop();
       this.#current = next;
+      this.#text = text;
       this.#problem = undefined;
+      await before.stop();
     } catch (error) {
       this.#problem = asApplianceError(error);
+      // What else went wrong, such as a full disk, may be over when somebody asks again.
+      if (aboutTheFile.has(this.#problem.code)) this.#text = text;
     }
   }
 }

@@ -11,7 +11,7 @@ import { backupHandlers } from './backup-handlers.ts';
 import { bundleHandlers } from './bundles.ts';
 import { CertificatePlans } from './certificate-plans.ts';
 import { certificateStatus } from './certificate-status.ts';
-import { colourOf, serviceName } from './containers.ts';
+import { type ContainerWatch, colourOf, serviceName } from './containers.ts';
 import { doctorHandlers } from './doctor/index.ts';
 import { supportHandlers } from './doctor/support.ts';
 import { gateHandlers } from './gate.ts';
@@ -39,8 +39,11 @@ export function createHandlers(
     readonly fresh: () => Promise<void>;
     /** Why appliance.yaml as it stands on disk is not used. */
     readonly configProblem?: () => ApplianceError | undefined;
+    /** What runs, as whoever follows the engine now sees it: a stream outlives the configuration that it began with. */
+    readonly watch?: () => ContainerWatch;
   },
 ): Handlers {
+  const watching = host.watch ?? (() => a.watch);
   const plans = new Plans(a);
   const previews = new Previews(a, plans);
   const restores = new RestorePlans(a);
@@ -71,14 +74,14 @@ export function createHandlers(
       await a.watch.sample();
       do {
         await a.clock.sleep(statsPeriod, signal);
-        await a.watch.sample();
-        yield a.watch.stats();
+        await watching().sample();
+        yield watching().stats();
       } while (follow && !signal.aborted);
     },
     logs: async function* (input, { signal }) {
       await host.fresh();
       if (a.watch.problem) throw a.watch.problem;
-      yield* logLines(input, a, signal);
+      yield* logLines(input, { engine: a.engine, clock: a.clock, details: () => watching().details() }, signal);
     },
     events: (_, { signal }) => a.hub.subscribe(signal),
     follow: ({ operation }, { signal }) => a.operations.follow(operation, signal),

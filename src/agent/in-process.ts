@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Client } from '../api/client.ts';
 import { endpoints } from '../api/endpoints.ts';
 import type { Caller, Handlers } from '../api/handlers.ts';
-import { type Input, type Output, parseInput, type RouteName, routes } from '../api/routes.ts';
+import { type Input, type Output, parseInput, type RouteName, routes, waitOf } from '../api/routes.ts';
 import { dispatch, isStream } from '../api/server.ts';
 import { acquireExclusive, type Exclusive } from '../host/exclusive.ts';
 import { openDatabase } from '../host/sqlite.ts';
@@ -162,13 +162,6 @@ function assertNoRollout({ rollouts }: Appliance, name: string): void {
     left: 'it stays as it is; nothing was touched',
     hint: 'start the agent, which goes on with it, or take it back: appliance abort',
   });
-}
-
-/** Null for what knows no `--wait`. */
-function waitOf(input: unknown): number | null {
-  return typeof input === 'object' && input !== null && 'wait' in input && typeof input.wait === 'number'
-    ? input.wait
-    : null;
 }
 
 /** What a person types for a route: `backup restore` for `backupRestore`. */

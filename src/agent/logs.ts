@@ -4,7 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import { ApplianceError } from '../lib/errors.ts';
 import { didYouMean } from '../lib/near.ts';
 import { durationPattern, parseDuration } from '../lib/units.ts';
-import { type ContainerWatch, colourOf, serviceName } from './containers.ts';
+import { colourOf, serviceName } from './containers.ts';
 
 export interface LogWish {
   readonly services: readonly string[];
@@ -25,12 +25,12 @@ const longestQueue = 5_000;
  */
 export async function* logLines(
   wish: LogWish,
-  deps: { readonly engine: Engine; readonly watch: ContainerWatch; readonly clock: Clock },
+  deps: { readonly engine: Engine; readonly clock: Clock; readonly details: () => readonly ContainerDetail[] },
   signal: AbortSignal,
 ): AsyncGenerator<LogLine> {
   const since = parseSince(wish.since, deps.clock.now());
-  const wanted = (): ContainerDetail[] => deps.watch.details().filter((container) => matches(container, wish.services));
-  assertKnown(wish.services, deps.watch.details());
+  const wanted = (): ContainerDetail[] => deps.details().filter((container) => matches(container, wish.services));
+  assertKnown(wish.services, deps.details());
   const options = {
     ...(since === undefined ? {} : { since }),
     ...(wish.tail === undefined ? {} : { tail: wish.tail }),

@@ -24,6 +24,7 @@ import { Renewals } from './renewals.ts';
 import { openState } from './state.ts';
 import { everyMinute } from './ticker.ts';
 import { tidy } from './tidy.ts';
+import { Turns } from './turns.ts';
 
 /** How long an agent waits for a command that does its work, in milliseconds; the supervisor starts it again anyway. */
 const lockWait = 20_000;
@@ -68,6 +69,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   try {
     const database = openState(paths);
     const hub = new EventHub();
+    const turns = new Turns(clock);
     void giveBackAfterOperations(hub, stop.signal);
     const since = timestamp(clock.now());
     let tidied: Promise<void> | undefined;
@@ -77,6 +79,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
         clock,
         database,
         hub,
+        turns,
         onError: (error) => log.error({ error: error.message }, 'nobody waited for this'),
         ...(options.onTransition ? { onTransition: options.onTransition } : {}),
       });
@@ -109,6 +112,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
           await Promise.race([watch.caughtUp(), clock.sleep(longestLag)]);
         },
         configProblem: () => generations.problem,
+        watch: () => generations.current.appliance.watch,
       });
       return {
         appliance,
@@ -120,10 +124,11 @@ export async function runAgent(options: AgentOptions): Promise<number> {
           await models;
           await registry;
           await renewals;
+          appliance.retire();
         },
       };
     };
-    const generations: Generations = await Generations.start(paths.config, open);
+    const generations: Generations = await Generations.start({ path: paths.config, open, turns, clock });
     const { config, operations } = generations.current.appliance;
     new Reporter({
       hub,
@@ -135,7 +140,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     const settling = operations.recover(stop.signal);
     const close = await serve({
       paths,
-      handlersFor: (name) => generations.handlersFor(name),
+      handlersFor: (name, asked) => generations.handlersFor(name, asked),
       userName,
       loginOf: (pid, nonce) => loginOfCaller(pid, nonce),
       groups: { operators: groupId(config.agent.operators), viewers: groupId(config.agent.viewers) },
@@ -166,7 +171,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     }, upkeepPeriod);
     everyMinute(() => {
       // By the configuration as it stands on disk, like every request.
-      generations.handlersFor('schedule').then(
+      generations.handlersFor('schedule', { wait: 0, signal: stop.signal }).then(
         () => {
           sampleUsage(generations.current.appliance, log);
           generations.current.appliance.schedule.tick(stop.signal);
@@ -185,7 +190,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     await last.appliance.operations.idle();
     await close();
     await last.stop();
-    last.appliance.close();
+    database.close();
     return 0;
   } catch (error) {
     log.error({ error: asApplianceError(error).message }, 'agent ended');

@@ -25,6 +25,8 @@ export interface OperationDeps extends ReportDeps {
   readonly audit: AuditLog;
   readonly hub: EventHub;
   readonly runner: Runner;
+  /** Shared by all generations of one process; its own by default. */
+  readonly turns?: Turns | undefined;
   /** Kinds of operations that are finished rather than taken back when they were cut short. */
   readonly urgentKinds: ReadonlySet<string>;
   /** Kinds that are finished likewise, without being urgent: a night that was cut short goes on where it stopped. */
@@ -51,7 +53,7 @@ export class Operations {
   constructor(deps: OperationDeps) {
     this.#deps = deps;
     this.#recovery = { ...deps, urgentKinds: new Set([...deps.urgentKinds, ...(deps.finishedKinds ?? [])]) };
-    this.#turns = new Turns(deps.clock);
+    this.#turns = deps.turns ?? new Turns(deps.clock);
     this.reports = new OperationReports(deps, this.#turns);
   }
 

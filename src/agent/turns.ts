@@ -23,7 +23,7 @@ export interface Turn {
   readonly end: () => void;
 }
 
-/** One operation at a time. */
+/** One operation at a time, whichever generation of the configuration it began with. */
 export class Turns {
   readonly #clock: Clock;
   #current: Turn | undefined;
@@ -49,12 +49,23 @@ export class Turns {
   async next(id: string, wait: number, signal: AbortSignal, busy: () => Error, about: TurnOf): Promise<Turn> {
     const until = this.#clock.monotonic() + wait;
     while (this.#current) {
-      const left = until - this.#clock.monotonic();
-      if (left <= 0) throw busy();
-      await Promise.race([this.#current.done, this.#clock.sleep(left, signal)]);
-      signal.throwIfAborted();
+      if (this.#clock.monotonic() >= until) throw busy();
+      await this.freed(until, signal);
     }
     return this.take(id, this.#clock.monotonic(), about);
+  }
+
+  /**
+   * Waits until whose turn it is has ended.
+   * @param until at most, by the clock that is never set
+   * @throws the reason of the signal
+   */
+  async freed(until: number, signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const left = Math.max(0, until - this.#clock.monotonic());
+    await Promise.race([this.#current?.done, this.#clock.sleep(left, AbortSignal.any([signal, over.signal]))]);
+    over.abort();
+    signal.throwIfAborted();
   }
 
   /** Takes the turn; nothing else may run. */

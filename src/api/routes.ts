@@ -327,3 +327,10 @@ export function parseInput<Name extends RouteName>(name: Name, input: unknown): 
 export type Input<Name extends RouteName> = z.input<Routes[Name]['input']>;
 export type ParsedInput<Name extends RouteName> = z.output<Routes[Name]['input']>;
 export type Output<Name extends RouteName> = z.output<Routes[Name]['output']>;
+
+/** How long a caller waits for what runs, in milliseconds; null for what knows no `--wait`. */
+export function waitOf(input: unknown): number | null {
+  return typeof input === 'object' && input !== null && 'wait' in input && typeof input.wait === 'number'
+    ? input.wait
+    : null;
+}

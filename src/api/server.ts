@@ -8,7 +8,7 @@ import type { Paths } from '../lib/paths.ts';
 import { type Endpoint, type EndpointName, endpoints, nonceHeader, pidHeader, sshHeader } from './endpoints.ts';
 import type { Caller, Handlers } from './handlers.ts';
 import { noncePattern } from './nonce.ts';
-import { parseInput, routes } from './routes.ts';
+import { parseInput, routes, waitOf } from './routes.ts';
 import type { Actor } from './schema.ts';
 
 /** Longest request body, in bytes: requests are a few words. */
@@ -21,8 +21,11 @@ const lastWords = 500;
 
 export interface ServerDeps {
   readonly paths: Paths;
-  /** Who answers a request. */
-  readonly handlersFor: (name: EndpointName) => Promise<Handlers>;
+  /** Who answers a request. @param asked.wait milliseconds that the caller waits for what runs */
+  readonly handlersFor: (
+    name: EndpointName,
+    asked: { readonly wait: number; readonly signal: AbortSignal },
+  ) => Promise<Handlers>;
   /** Group ids that own the sockets; undefined leaves them to root. */
   readonly groups: { readonly operators: number | undefined; readonly viewers: number | undefined };
   /** Name of a user id on this host. */
@@ -110,7 +113,8 @@ async function answer(
     if (endpoint.access === 'operator') assertOperator(access, actor);
     const input = parseInput(name, endpoint.method === 'POST' ? parseBody(await readBody(request)) : {});
     const caller: Caller = { actor: actor ?? unknownActor, access, signal: gone.signal };
-    await respond(await deps.handlersFor(name), name, input, caller, response);
+    const handlers = await deps.handlersFor(name, { wait: waitOf(input) ?? 0, signal: gone.signal });
+    await respond(handlers, name, input, caller, response);
   } catch (thrown) {
     const error = asApplianceError(thrown);
     if (error.code === 'internal') deps.onError(thrown);

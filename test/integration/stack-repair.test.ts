@@ -203,6 +203,28 @@ describe('logs', () => {
     expect(new Set(services)).toContain('backend-1');
   });
 
+  it('followed over a change of appliance.yaml tell what starts after it', { timeout: 120_000 }, async () => {
+    await lab.startAgent();
+    const following = lab.spawnCli(['logs', '-f', '--tail', '0', '--json']);
+    try {
+      const lines: string[] = [];
+      following.stdout?.on('data', (chunk: Buffer) => lines.push(...chunk.toString().split('\n')));
+      const replica = `${name}-blue-backend-1-1`;
+      const heard = (text: string) =>
+        expect.poll(() => lines.filter((line) => line.includes(text)).length, { timeout: 30_000, interval: 200 });
+      await docker('exec', replica, 'sh', '-c', 'echo before the change >/proc/1/fd/1');
+      await heard('before the change').toBe(1);
+      await writeFile(lab.config, `${await readFile(lab.config, 'utf8')}\n# changed\n`);
+      expect((await lab.run(['restart', 'backend-1', '--yes'])).exitCode).toBe(0);
+      await docker('exec', replica, 'sh', '-c', 'echo after the change >/proc/1/fd/1');
+      await heard('after the change').toBe(1);
+    } finally {
+      following.kill('SIGINT');
+      await following.catch(() => undefined);
+      await lab.stopAgent();
+    }
+  });
+
   it('of megabytes are not collected before the first line', async () => {
     const container = `${name}-talker`;
     await docker('run', '--name', container, 'debian:trixie-slim', 'seq', '--format=%064.0f', '300000');

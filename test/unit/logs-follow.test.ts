@@ -1,5 +1,4 @@
 import { expect, it } from 'vitest';
-import type { ContainerWatch } from '../../src/agent/containers.ts';
 import { logLines } from '../../src/agent/logs.ts';
 import type { ContainerDetail, Engine } from '../../src/host/docker.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -27,14 +26,14 @@ it('goes on with every service after a slow reader has held all of them up', asy
       }
     },
   } as Partial<Engine> as Engine;
-  const watch = { details: () => containers } as Partial<ContainerWatch> as ContainerWatch;
+  const details = () => containers;
   const stop = new AbortController();
   const giveUp = setTimeout(() => stop.abort(), 10_000);
   const seen: Record<string, number> = {};
   let all = 0;
   for await (const { service } of logLines(
     { services: [], follow: true },
-    { engine, watch, clock: systemClock },
+    { engine, details, clock: systemClock },
     stop.signal,
   )) {
     seen[service] = (seen[service] ?? 0) + 1;
@@ -58,9 +57,9 @@ it('without follow, lines come in the order of their time, and no log is read ah
     },
   } as Partial<Engine> as Engine;
   const containers = ['a', 'b'].map(container);
-  const watch = { details: () => containers } as Partial<ContainerWatch> as ContainerWatch;
+  const details = () => containers;
   const times: (string | null)[] = [];
-  const deps = { engine, watch, clock: systemClock };
+  const deps = { engine, details, clock: systemClock };
   for await (const { time } of logLines({ services: [], follow: false }, deps, new AbortController().signal)) {
     times.push(time);
     expect(ahead.a + ahead.b).toBeLessThanOrEqual(times.length + 2);
