@@ -60,6 +60,22 @@ describe('what an authority may do that no good one does', () => {
     expect(Math.abs(retryAt - Date.now() - day)).toBeLessThan(hour);
   });
 
+  for (const [what, times, why] of [
+    ['twelve times', 12, 'the order is ready yet'],
+    ['for ever', Number.POSITIVE_INFINITY, 'nonce 21 is not known'],
+  ] as const)
+    test(`a nonce that is rejected ${what} is asked for anew, twenty times at most`, async () => {
+      let rejected = 0;
+      authority.fault = (_, answer, path) => {
+        if (path !== '/order' || rejected >= times) return false;
+        rejected += 1;
+        return problem(answer, 400, 'badNonce', `nonce ${rejected} is not known`);
+      };
+      // The faulty one never finishes an order; here it matters how far one comes.
+      await expect(issue()).rejects.toMatchObject({ message: expect.stringContaining(why) });
+      expect(rejected).toBe(Math.min(times, 21));
+    });
+
   test('503: later, by a date as well', async () => {
     const at = new Date(Date.now() + 2 * hour).toUTCString();
     authority.fault = (_, answer, path) => path === '/nonce' && plain(answer, 503, 'busy', { 'retry-after': at });
