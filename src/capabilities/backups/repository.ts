@@ -414,18 +414,18 @@ export class Repository {
     return sizeSchema.parse(JSON.parse(text)).total_size;
   }
 
-  /** Removes locks of runs that are over, if all that are there belong to such. @returns how many */
-  async unlockDead(signal: AbortSignal): Promise<number> {
+  /** Removes locks of runs that are over, if all that are there belong to such. @returns whether nothing is in the way */
+  async #unlockDead(signal: AbortSignal): Promise<boolean> {
     const { restic } = this.#deps;
     const ids = (await this.#text({ args: ['list', 'locks', '--quiet'], what: 'list locks', signal, readOnly: true }))
       .split('\n')
       .filter((line) => /^[0-9a-f]{64}$/.test(line));
     for (const id of ids) {
       const text = await this.#text({ args: ['cat', 'lock', id], what: 'read a lock', signal, readOnly: true });
-      if (!(await restic.isDead(lockSchema.parse(JSON.parse(text)).hostname))) return 0;
+      if (!(await restic.isDead(lockSchema.parse(JSON.parse(text)).hostname))) return false;
     }
     if (ids.length > 0) await this.#run({ args: ['unlock', '--remove-all'], what: 'remove dead locks', signal });
-    return ids.length;
+    return true;
   }
 
   async #tag(resticIds: readonly string[], change: readonly string[], signal: AbortSignal): Promise<void> {
@@ -447,7 +447,10 @@ export class Repository {
       return await run();
     } catch (error) {
       if (!(error instanceof ApplianceError) || error.code !== 'backup_locked') throw error;
-      if ((await this.unlockDead(request.signal)) === 0) throw error;
+      // Whoever held it may let go of it while its lock is being read.
+      const free = await this.#unlockDead(request.signal).catch(() => false);
+      request.signal.throwIfAborted();
+      if (!free) throw error;
       return run();
     }
   }
