@@ -209,13 +209,14 @@ describe('logs', () => {
     try {
       const lines: string[] = [];
       following.stdout?.on('data', (chunk: Buffer) => lines.push(...chunk.toString().split('\n')));
-      const replica = `${name}-blue-backend-1-1`;
+      const replica = `${name}-${(await status()).release?.colour}-backend-1-1`;
       const heard = (text: string) =>
         expect.poll(() => lines.filter((line) => line.includes(text)).length, { timeout: 30_000, interval: 200 });
       await docker('exec', replica, 'sh', '-c', 'echo before the change >/proc/1/fd/1');
       await heard('before the change').toBe(1);
       await writeFile(lab.config, `${await readFile(lab.config, 'utf8')}\n# changed\n`);
-      expect((await lab.run(['restart', 'backend-1', '--yes'])).exitCode).toBe(0);
+      const { exitCode, stdout } = await lab.run(['restart', 'backend', '--json']);
+      expect(exitCode, stdout).toBe(0);
       await docker('exec', replica, 'sh', '-c', 'echo after the change >/proc/1/fd/1');
       await heard('after the change').toBe(1);
     } finally {
