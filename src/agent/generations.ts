@@ -37,8 +37,8 @@ export interface GenerationsDeps {
 export class Generations {
   readonly #deps: GenerationsDeps;
   #current: Generation;
-  /** What the current generation was made of, or could not be. */
-  #text: string | undefined;
+  /** What the file said when it was last read, well or with a mistake; null: it has to be read again in any case. */
+  #text: string | undefined | null;
   #reopening: Promise<void> | undefined;
   #problem: ApplianceError | undefined;
 
@@ -122,7 +122,7 @@ export class Generations {
     } catch (error) {
       this.#problem = asApplianceError(error);
       // What else went wrong, such as a full disk, may be over when somebody asks again.
-      if (aboutTheFile.has(this.#problem.code)) this.#text = text;
+      this.#text = aboutTheFile.has(this.#problem.code) ? text : null;
     }
   }
 }

@@ -23,6 +23,9 @@ export interface ModelWatchDeps extends TakeoverDeps {
 /** Milliseconds between two looks at whether an operation has ended. */
 const turnPause = 500;
 
+/** How often it is looked, after a pause each, whether a process has loaded by itself what nobody has asked it to load. */
+const looks = 5;
+
 /** Notices what others do to the models directory, and closes the loop: processes load it, the registry says it. */
 export class ModelWatch {
   readonly #deps: ModelWatchDeps;
@@ -107,10 +110,14 @@ export class ModelWatch {
 
   /** Whether a running process has a model loaded that nobody here has asked it to load. */
   async #serves(digest: string, signal: AbortSignal): Promise<boolean> {
-    if (!this.#deps.live()) return true;
-    // Applications look by themselves, about once a second.
-    await this.#deps.clock.sleep(this.#deps.confirm, signal);
-    return (await this.#deps.loaded(signal)).includes(digest);
+    const { live, clock, confirm, loaded } = this.#deps;
+    if (!live()) return true;
+    // Applications look by themselves, about once a second; a busy host takes its time over it.
+    for (let look = 0; look < looks; look += 1) {
+      await clock.sleep(confirm, signal);
+      if ((await loaded(signal)).includes(digest)) return true;
+    }
+    return false;
   }
 
   #problem(why: string | null): void {

@@ -45,8 +45,10 @@ export class Turns {
    * Waits until nothing else runs, and takes the turn in that very instant.
    * @param wait milliseconds
    * @param busy what to throw when the time is up
+   * @throws the reason of the signal: nothing begins for a caller who has gone
    */
   async next(id: string, wait: number, signal: AbortSignal, busy: () => Error, about: TurnOf): Promise<Turn> {
+    signal.throwIfAborted();
     const until = this.#clock.monotonic() + wait;
     while (this.#current) {
       if (this.#clock.monotonic() >= until) throw busy();

@@ -208,4 +208,17 @@ describe('another appliance.yaml', () => {
     await generations.handlersFor('deploy', now);
     expect([generations.problem, asked(), made.length]).toEqual([undefined, 1, 2]);
   });
+
+  it('that is put back after such a failure leaves nothing of it behind', async () => {
+    let failure: ApplianceError | undefined = new ApplianceError('disk_full', 'no space');
+    const { generations } = await agent(async () => {
+      if (failure) throw failure;
+    });
+    writeFileSync(path, 'second');
+    await expect(generations.handlersFor('deploy', now)).rejects.toMatchObject({ code: 'disk_full' });
+    failure = undefined;
+    writeFileSync(path, 'first');
+    await generations.handlersFor('deploy', now);
+    expect(generations.problem).toBeUndefined();
+  });
 });
