@@ -15,6 +15,8 @@ export interface LogWish {
 
 /** How often new containers are looked for while following, in milliseconds. Their list is in memory. */
 const lookPeriod = 500;
+/** How long after its end a log is opened again, if its container still runs, in milliseconds. */
+const reopenPeriod = 2_000;
 /** Lines that may wait for a slow reader before the sources are paused. */
 const longestQueue = 5_000;
 
@@ -41,12 +43,15 @@ export async function* logLines(
     return;
   }
   yield* followAll(
-    wanted,
-    (container, fresh) =>
-      linesOf(container, deps.engine, {
-        ...(fresh ? { since: Date.parse(container.startedAt) / 1_000, signal } : options),
-        follow: true,
-      }),
+    {
+      wanted,
+      open: (container, from) =>
+        linesOf(container, deps.engine, {
+          ...(from === undefined ? options : { since: Date.parse(from) / 1_000, signal }),
+          follow: true,
+        }),
+      clock: deps.clock,
+    },
     signal,
   );
 }
@@ -118,14 +123,23 @@ async function* merged(sources: readonly AsyncGenerator<LogLine>[]): AsyncGenera
   }
 }
 
-/** Merges the logs of all wanted containers, those that start later included. A slow reader slows the sources down. */
-async function* followAll(
-  wanted: () => readonly ContainerDetail[],
-  open: (container: ContainerDetail, fresh: boolean) => AsyncGenerator<LogLine>,
-  signal: AbortSignal,
-): AsyncGenerator<LogLine> {
+interface Followed {
+  readonly wanted: () => readonly ContainerDetail[];
+  /** @param from only lines of that moment and later (RFC 3339); undefined: what was wished */
+  readonly open: (container: ContainerDetail, from: string | undefined) => AsyncGenerator<LogLine>;
+  readonly clock: Clock;
+}
+
+/**
+ * Merges the logs of all wanted containers, those that start later included; each goes on behind its last line when its
+ * stream breaks, as it does when the engine starts anew. A slow reader slows the sources down.
+ */
+async function* followAll({ wanted, open, clock }: Followed, signal: AbortSignal): AsyncGenerator<LogLine> {
   const queue: LogLine[] = [];
+  /** Container → the start of it that is followed. */
   const followed = new Map<string, string>();
+  /** Container → time of the last line that was read. */
+  const last = new Map<string, string>();
   let wake: () => void = () => undefined;
   // Every source that waits for room, not only the last one.
   let waiting: (() => void)[] = [];
@@ -134,8 +148,13 @@ async function* followAll(
     waiting = [];
     for (const resume of all) resume();
   };
-  const pump = async (container: ContainerDetail, fresh: boolean): Promise<void> => {
-    for await (const line of open(container, fresh)) {
+  const pump = async (container: ContainerDetail, from: string | undefined): Promise<void> => {
+    const known = last.get(container.id) ?? '';
+    for await (const line of open(container, from)) {
+      const time = line.time ?? '';
+      // The engine counts what is of that very moment as later.
+      if (time !== '' && time <= known) continue;
+      if (time !== '') last.set(container.id, time);
       queue.push(line);
       wake();
       if (queue.length >= longestQueue && !signal.aborted)
@@ -144,13 +163,19 @@ async function* followAll(
         });
     }
   };
+  const follow = async (container: ContainerDetail, from: string | undefined): Promise<void> => {
+    // A dead engine is seen by the watch.
+    await pump(container, from).catch(() => undefined);
+    await clock.sleep(reopenPeriod, signal);
+    if (followed.get(container.id) === container.startedAt) followed.delete(container.id);
+  };
   const attach = (fresh: boolean): void => {
     for (const container of wanted()) {
-      if (!container.running || followed.get(container.id) === container.startedAt) continue;
-      const restarted = followed.has(container.id);
-      followed.set(container.id, container.startedAt);
-      // The stream of a container that ends just ends; a dead engine is seen by the watch.
-      pump(container, fresh || restarted).catch(() => undefined);
+      const { id, running, startedAt } = container;
+      if (!running || followed.get(id) === startedAt) continue;
+      followed.set(id, startedAt);
+      // Rejects when nobody listens any more.
+      follow(container, last.get(id) ?? (fresh ? startedAt : undefined)).catch(() => undefined);
     }
   };
   attach(false);

@@ -67,3 +67,33 @@ it('without follow, lines come in the order of their time, and no log is read ah
   expect(times).toHaveLength(200);
   expect(times).toEqual([...times].sort());
 });
+
+it('goes on after a stream that broke, as when the engine starts anew and containers live on: each line once', async () => {
+  const line = (second: number) => ({
+    stream: 'stdout' as const,
+    text: `2026-01-01T00:00:0${second}.000000000Z line ${second}\n`,
+  });
+  const asked: (number | undefined)[] = [];
+  const engine = {
+    async *logs(_: unknown, { since }: { since?: number }) {
+      asked.push(since);
+      // Nobody answers at the second try; whoever asks for what came since gets the line of that moment again.
+      if (asked.length === 2) throw new Error('connect ECONNREFUSED');
+      for (const second of asked.length === 1 ? [1, 2] : [2, 3, 4]) yield line(second);
+      if (asked.length > 2) await new Promise(() => undefined);
+    },
+  } as Partial<Engine> as Engine;
+  const clock = { ...systemClock, sleep: () => systemClock.sleep(20) };
+  const signal = AbortSignal.timeout(10_000);
+  const seen: string[] = [];
+  for await (const { text } of logLines(
+    { services: [], follow: true },
+    { engine, details: () => [container('a')], clock },
+    signal,
+  )) {
+    seen.push(text);
+    if (text === 'line 4') break;
+  }
+  expect(seen).toEqual(['line 1', 'line 2', 'line 3', 'line 4']);
+  expect(asked).toEqual([undefined, Date.UTC(2026, 0, 1, 0, 0, 2) / 1_000, Date.UTC(2026, 0, 1, 0, 0, 2) / 1_000]);
+});
