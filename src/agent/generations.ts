@@ -75,18 +75,22 @@ export class Generations {
   ): Promise<Handlers> {
     // Whether the agent lives has nothing to do with its file.
     if (name === 'ping') return this.#current.handlers;
-    await this.#follow();
+    const held = await this.#follow();
     if (needsCurrent.has(name)) {
-      await this.#succession(name, this.#deps.clock.monotonic() + asked.wait, asked.signal);
+      if (held) await this.#succession(name, asked);
       if (this.#problem) throw this.#problem;
     }
     return this.#current.handlers;
   }
 
   /** Waits for what keeps the file on disk from being used. */
-  async #succession(name: RouteName, until: number, signal: AbortSignal): Promise<void> {
+  async #succession(
+    name: RouteName,
+    { wait, signal }: { readonly wait: number; readonly signal: AbortSignal },
+  ): Promise<void> {
     const { path, turns, clock } = this.#deps;
-    while ((await readIfPresent(path)) !== this.#text && turns.current) {
+    const until = clock.monotonic() + wait;
+    do {
       if (clock.monotonic() >= until) {
         const { message, hint } = this.#current.appliance.operations.reports.busy(name);
         throw new ApplianceError('busy', `${path} has changed, and is read when this has ended: ${message}`, {
@@ -95,19 +99,22 @@ export class Generations {
         });
       }
       await turns.freed(until, signal);
-      await this.#follow();
-    }
+    } while (await this.#follow());
   }
 
-  async #follow(): Promise<void> {
+  /** @returns whether something that runs keeps the file on disk from being used */
+  async #follow(): Promise<boolean> {
     const { path, turns } = this.#deps;
     await this.#reopening;
     const text = await readIfPresent(path);
-    if (text === this.#text || turns.current) return;
-    this.#reopening ??= this.#reopen(text).finally(() => {
-      this.#reopening = undefined;
-    });
-    await this.#reopening;
+    if (text === this.#text) return false;
+    if (!turns.current) {
+      this.#reopening ??= this.#reopen(text).finally(() => {
+        this.#reopening = undefined;
+      });
+      await this.#reopening;
+    }
+    return text !== this.#text && turns.current !== undefined;
   }
 
   async #reopen(text: string | undefined): Promise<void> {

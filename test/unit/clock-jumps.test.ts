@@ -4,17 +4,15 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { EventHub } from '../../src/agent/events.ts';
-import { Operations } from '../../src/agent/operations.ts';
 import type { ApplianceEvent } from '../../src/api/schema.ts';
 import { decideRetention } from '../../src/capabilities/releases/retention.ts';
 import { ReleaseStore, releaseMigrations } from '../../src/capabilities/releases/store.ts';
 import { type Database, openDatabase } from '../../src/host/sqlite.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
-import { AuditLog, auditMigrations } from '../../src/operations/audit.ts';
-import { Journal, journalMigrations } from '../../src/operations/journal.ts';
-import { Runner } from '../../src/operations/runner.ts';
+import { auditMigrations } from '../../src/operations/audit.ts';
+import { journalMigrations } from '../../src/operations/journal.ts';
 import { defineStep } from '../../src/operations/step.ts';
+import { operationsOf } from '../support/operations.ts';
 
 const day = 86_400_000;
 const actor = { uid: 0, user: 'root', ssh: null };
@@ -50,8 +48,6 @@ describe.each([
 ])('a wall clock that is set %s by a day', (_, jump) => {
   /** Operations of one step, the pivot, in whose middle the clock is set. */
   function open() {
-    const journal = new Journal(database);
-    const hub = new EventHub();
     const reached = Promise.withResolvers<void>();
     const proceed = Promise.withResolvers<void>();
     const step = defineStep({
@@ -65,26 +61,7 @@ describe.each([
         return 'noted';
       },
     });
-    const runner: Runner = new Runner({
-      journal,
-      clock,
-      steps: new Map([['note', step]]),
-      onEvent: (event) => operations.onRunnerEvent(event),
-    });
-    const operations: Operations = new Operations({
-      journal,
-      audit: new AuditLog(database),
-      hub,
-      clock,
-      runner,
-      urgentKinds: new Set(),
-      rollouts: { hasBegun: () => false },
-      verdictsOf: () => [],
-      makeRoom: () => undefined,
-      onError: (error) => {
-        throw error;
-      },
-    });
+    const { journal, operations } = operationsOf(database, { clock, step });
     const begin = (target: string, by: number) =>
       operations.start(
         { kind: 'deploy', input: {}, actor, wait: 0 },

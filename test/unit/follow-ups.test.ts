@@ -4,8 +4,6 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FollowUps } from '../../src/agent/checks/follow-ups.ts';
-import { EventHub } from '../../src/agent/events.ts';
-import { Operations } from '../../src/agent/operations.ts';
 import { ScheduleService } from '../../src/agent/schedule.ts';
 import type { AlertDraft } from '../../src/capabilities/alerts/index.ts';
 import { looksOf } from '../../src/capabilities/checks/post-deploy/looks.ts';
@@ -14,11 +12,11 @@ import { ReleaseStore, releaseMigrations } from '../../src/capabilities/releases
 import { type Database, openDatabase } from '../../src/host/sqlite.ts';
 import { type Clock, systemClock, timestamp } from '../../src/lib/clock.ts';
 import type { Finding } from '../../src/lib/verdict.ts';
-import { AuditLog, auditMigrations } from '../../src/operations/audit.ts';
-import { Journal, journalMigrations } from '../../src/operations/journal.ts';
+import { auditMigrations } from '../../src/operations/audit.ts';
+import { journalMigrations } from '../../src/operations/journal.ts';
 import { Reports, reportMigrations } from '../../src/operations/reports.ts';
-import { Runner } from '../../src/operations/runner.ts';
 import { scheduleMigrations } from '../../src/operations/schedule-store.ts';
+import { operationsOf } from '../support/operations.ts';
 
 const hour = 3_600_000;
 const day = 24 * hour;
@@ -59,7 +57,6 @@ function goLive(release: string): void {
 
 /** An agent that has just started on this state. */
 function agent(findings: (signal: AbortSignal) => readonly Finding[] | Promise<readonly Finding[]>) {
-  const journal = new Journal(database);
   const reports = new Reports(database);
   const raised: AlertDraft[] = [];
   const resolved: string[] = [];
@@ -75,23 +72,10 @@ function agent(findings: (signal: AbortSignal) => readonly Finding[] | Promise<r
     run: async (signal) => findings(signal),
   });
   const step = followUps.step();
-  const runner: Runner = new Runner({
-    journal,
+  const { journal, operations } = operationsOf(database, {
     clock,
-    steps: new Map([[step.action, step]]),
-    onEvent: (event) => operations.onRunnerEvent(event),
-  });
-  const operations: Operations = new Operations({
-    journal,
-    audit: new AuditLog(database),
-    hub: new EventHub(),
-    clock,
-    runner,
-    urgentKinds: new Set(),
+    step,
     yieldingKinds: new Set(['post-deploy']),
-    rollouts: { hasBegun: () => false },
-    verdictsOf: () => [],
-    makeRoom: () => undefined,
     onError: (error) => void problems.push(error.message),
   });
   const schedule = new ScheduleService({

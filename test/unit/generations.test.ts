@@ -3,17 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { EventHub } from '../../src/agent/events.ts';
 import { type Generation, Generations } from '../../src/agent/generations.ts';
-import { Operations } from '../../src/agent/operations.ts';
+import type { Operations } from '../../src/agent/operations.ts';
 import { Turns } from '../../src/agent/turns.ts';
 import { type Database, openDatabase } from '../../src/host/sqlite.ts';
 import { systemClock as clock } from '../../src/lib/clock.ts';
 import { ApplianceError } from '../../src/lib/errors.ts';
-import { AuditLog, auditMigrations } from '../../src/operations/audit.ts';
+import { auditMigrations } from '../../src/operations/audit.ts';
 import { Journal, journalMigrations } from '../../src/operations/journal.ts';
-import { Runner } from '../../src/operations/runner.ts';
 import { defineStep } from '../../src/operations/step.ts';
+import { operationsOf } from '../support/operations.ts';
 
 const person = { uid: 1000, user: 'ada', ssh: null };
 const never = new AbortController().signal;
@@ -52,25 +51,7 @@ async function agent(reading: () => Promise<void> = async () => undefined) {
   });
   const open = async (): Promise<Generation> => {
     if (made.length > 0) await reading();
-    const runner: Runner = new Runner({
-      journal,
-      clock,
-      steps: new Map([['note', step]]),
-      onEvent: (event) => operations.onRunnerEvent(event),
-    });
-    const operations: Operations = new Operations({
-      journal,
-      audit: new AuditLog(database),
-      hub: new EventHub(),
-      clock,
-      runner,
-      turns,
-      urgentKinds: new Set(['rollback']),
-      rollouts: { hasBegun: () => false },
-      verdictsOf: () => [],
-      makeRoom: () => undefined,
-      onError: () => undefined,
-    });
+    const { operations } = operationsOf(database, { clock, step, turns, urgent: ['rollback'] });
     const generation = {
       appliance: { operations },
       handlers: {},

@@ -1,16 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { EventHub } from '../../src/agent/events.ts';
-import { Operations } from '../../src/agent/operations.ts';
 import type { ApplianceEvent } from '../../src/api/schema.ts';
 import { type Database, openDatabase } from '../../src/host/sqlite.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { againHint, mendedHint } from '../../src/operations/again.ts';
-import { AuditLog, auditMigrations } from '../../src/operations/audit.ts';
-import { Journal, journalMigrations } from '../../src/operations/journal.ts';
-import { Runner } from '../../src/operations/runner.ts';
+import { auditMigrations } from '../../src/operations/audit.ts';
+import { journalMigrations } from '../../src/operations/journal.ts';
 import { defineStep } from '../../src/operations/step.ts';
+import { operationsOf } from '../support/operations.ts';
 
 let database: Database;
 beforeEach(() => {
@@ -20,7 +18,6 @@ afterEach(() => database.close());
 
 /** Operations of one step that goes on until it is stopped. */
 function open(urgent: readonly string[] = []) {
-  const journal = new Journal(database);
   const reached = Promise.withResolvers<void>();
   const endless = defineStep({
     action: 'endless',
@@ -31,26 +28,7 @@ function open(urgent: readonly string[] = []) {
       return '';
     },
   });
-  const runner: Runner = new Runner({
-    journal,
-    clock: systemClock,
-    steps: new Map([['endless', endless]]),
-    onEvent: (event) => operations.onRunnerEvent(event),
-  });
-  const operations: Operations = new Operations({
-    journal,
-    audit: new AuditLog(database),
-    hub: new EventHub(),
-    clock: systemClock,
-    runner,
-    urgentKinds: new Set(urgent),
-    rollouts: { hasBegun: () => false },
-    verdictsOf: () => [],
-    makeRoom: () => undefined,
-    onError: (error) => {
-      throw error;
-    },
-  });
+  const { journal, operations } = operationsOf(database, { clock: systemClock, step: endless, urgent });
   const events = operations.start(
     { kind: 'deploy', input: {}, actor: { uid: 0, user: 'root', ssh: null }, wait: 0 },
     () => ({

@@ -4,18 +4,16 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { EventHub } from '../../src/agent/events.ts';
-import { Operations } from '../../src/agent/operations.ts';
 import { type Job, ScheduleService } from '../../src/agent/schedule.ts';
 import { everyMinute } from '../../src/agent/ticker.ts';
 import { type Database, openDatabase } from '../../src/host/sqlite.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { ApplianceError } from '../../src/lib/errors.ts';
-import { AuditLog, auditMigrations } from '../../src/operations/audit.ts';
-import { Journal, journalMigrations } from '../../src/operations/journal.ts';
-import { Runner } from '../../src/operations/runner.ts';
+import { auditMigrations } from '../../src/operations/audit.ts';
+import { journalMigrations } from '../../src/operations/journal.ts';
 import { ScheduleStore, scheduleMigrations } from '../../src/operations/schedule-store.ts';
 import { defineStep } from '../../src/operations/step.ts';
+import { operationsOf } from '../support/operations.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -39,25 +37,12 @@ afterEach(() => {
 
 /** One job, at 02:00 UTC, whose step does what the test says; as many of it as there are processes and generations. */
 function open(work: () => Promise<string> = async () => 'noted', schedule = { at: [120] }) {
-  const journal = new Journal(database);
   const step = defineStep({ action: 'note', args: z.object({}), apply: work });
-  const runner: Runner = new Runner({
-    journal,
-    clock,
-    steps: new Map([['note', step]]),
-    onEvent: (event) => operations.onRunnerEvent(event),
-  });
   const problems: ApplianceError[] = [];
-  const operations: Operations = new Operations({
-    journal,
-    audit: new AuditLog(database),
-    hub: new EventHub(),
+  const { journal, operations } = operationsOf(database, {
     clock,
-    runner,
-    urgentKinds: new Set(['nightly']),
-    rollouts: { hasBegun: () => false },
-    verdictsOf: () => [],
-    makeRoom: () => undefined,
+    step,
+    urgent: ['nightly'],
     onError: (error) => void problems.push(error),
   });
   const prepared = (kind: string) => ({
