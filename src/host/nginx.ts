@@ -42,7 +42,10 @@ export interface EdgeControl {
   setWeights(weights: Weights, signal?: AbortSignal): Promise<Weights>;
   /** Says which release stands on which colour, for answers that do not say it themselves. */
   setReleases(releases: EdgeReleases, signal?: AbortSignal): Promise<EdgeReleases>;
-  /** Whether a client of a colour is still sending, or is answered what it has sent. An older configuration cannot say, and says no. */
+  /**
+   * Whether a client of a colour is still sending, or is answered what it has sent. An older configuration cannot say, and says no.
+   * The question counts itself until nginx has closed it, so one that follows at once may be answered yes: ask again.
+   */
   uploading(colour: Colour, signal?: AbortSignal): Promise<boolean>;
   status(signal?: AbortSignal): Promise<EdgeStatus>;
   /** Says what is to be copied from now on, and takes what was. Only where the configuration has shadow traffic. */
