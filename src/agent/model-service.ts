@@ -2,7 +2,7 @@ import { utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { addVersion } from '../capabilities/models/add.ts';
-import { type Closed, closeLoop } from '../capabilities/models/loop.ts';
+import { type Closed, closeLoop, closeLoopBeside, type LoopDeps } from '../capabilities/models/loop.ts';
 import { manifestName } from '../capabilities/models/manifest.ts';
 import { readManifest } from '../capabilities/models/manifest-file.ts';
 import { readPointer } from '../capabilities/models/pointer.ts';
@@ -20,7 +20,7 @@ import type { Paths } from '../lib/paths.ts';
 import type { Alerting } from './alerting.ts';
 import type { Compared } from './model-choice.ts';
 import { type JudgementDeps, ModelJudgement } from './model-judgement.ts';
-import { ModelWatch } from './model-watch.ts';
+import { closesLoop, ModelWatch } from './model-watch.ts';
 
 export interface ModelServiceDeps extends Omit<JudgementDeps, 'models' | 'directory'> {
   readonly registry: () => ModelRegistry;
@@ -62,8 +62,7 @@ export class ModelService {
       directory: this.directory,
       live: () => deps.store.live() !== null,
       scanOptions: (signal) => this.judgement.scanOptions(signal),
-      // Beside an operation nothing is restarted: a deploy starts processes that load what is in force.
-      close: (sha256, signal) => this.#close(sha256, (inner) => this.#watch.operationEnds(() => true, inner), signal),
+      close: (sha256, signal) => this.#closeBeside(sha256, signal),
       loaded: async (signal) => (await this.#loaded(signal)).map(({ sha256 }) => sha256),
       confirm: models.confirm,
     });
@@ -167,31 +166,38 @@ export class ModelService {
   }
 
   /** Lets the running processes load a manifest and the candidate beside it, and proves both. Part of an operation. */
-  close(sha256: string, signal: AbortSignal, progress?: (text: string) => void): Promise<Closed> {
-    return this.#close(sha256, async () => undefined, signal, progress);
+  async close(sha256: string, signal: AbortSignal, progress?: (text: string) => void): Promise<Closed> {
+    return closeLoop(this.#loop(), await this.#expected(sha256), signal, progress);
+  }
+
+  /** The same beside operations, whatever they do. */
+  #closeBeside(sha256: string, signal: AbortSignal): Promise<Closed> {
+    // Nothing is restarted beside one: a deploy starts processes that load what is in force.
+    const loop = this.#loop((inner) => this.#watch.operationEnds(() => true, inner));
+    const read = async (inner: AbortSignal): Promise<Expected> => {
+      await this.#watch.operationEnds(closesLoop, inner);
+      return this.#expected(sha256);
+    };
+    return closeLoopBeside(loop, read, signal);
+  }
+
+  async #expected(sha256: string): Promise<Expected> {
+    return this.#models.split ? { sha256, candidate: await readSplit(this.directory) } : { sha256 };
   }
 
   /** @param wait resolves when a process may be restarted */
-  async #close(
-    sha256: string,
-    wait: (signal: AbortSignal) => Promise<void>,
-    signal: AbortSignal,
-    progress?: (text: string) => void,
-  ): Promise<Closed> {
-    const { clock } = this.#deps;
-    const expected: Expected = this.#models.split ? { sha256, candidate: await readSplit(this.directory) } : { sha256 };
-    const loop = {
+  #loop(wait: (signal: AbortSignal) => Promise<void> = async () => undefined): LoopDeps {
+    return {
       processes: this.#processes,
-      clock,
+      clock: this.#deps.clock,
       confirm: this.#models.confirm,
-      touch: (inner: AbortSignal) => this.#touch(inner),
-      settled: async (inner: AbortSignal) => {
-        await wait(inner);
+      touch: (signal) => this.#touch(signal),
+      settled: async (signal) => {
+        await wait(signal);
         return (await this.#onDisk())?.digest ?? null;
       },
-      restart: (replica: Replica, inner: AbortSignal) => this.#restart(replica, inner),
+      restart: (replica, signal) => this.#restart(replica, signal),
     };
-    return closeLoop(loop, expected, signal, progress);
   }
 
   /**

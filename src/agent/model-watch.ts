@@ -134,6 +134,6 @@ export class ModelWatch {
 }
 
 /** Whether an operation of this kind lets processes load models by itself. */
-function closesLoop(kind: string): boolean {
+export function closesLoop(kind: string): boolean {
   return kind === 'restore' || kind.startsWith('model-');
 }

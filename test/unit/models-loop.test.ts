@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { judgeLibraries, judgeLimit } from '../../src/capabilities/models/gates/limits.ts';
 import { parseTrial } from '../../src/capabilities/models/gates/trial.ts';
-import { closeLoop } from '../../src/capabilities/models/loop.ts';
+import { closeLoop, closeLoopBeside } from '../../src/capabilities/models/loop.ts';
 import { type Expected, ModelProcesses } from '../../src/capabilities/models/processes.ts';
 import { commonGates } from '../../src/config/model-gates.ts';
 import { modelsSchema } from '../../src/config/models.ts';
@@ -94,6 +94,16 @@ async function application(behaviour: Behaviour) {
         { sha256: 'new', ...(candidate === undefined ? {} : { candidate }) },
         AbortSignal.timeout(10_000),
       ),
+    /** @param candidates what is read, one after the other; the last of them from then on */
+    beside: (candidates: NonNullable<Expected['candidate']>[]) =>
+      closeLoopBeside(
+        deps,
+        async () => ({
+          sha256: 'new',
+          candidate: (candidates.length > 1 ? candidates.shift() : candidates[0]) ?? null,
+        }),
+        AbortSignal.timeout(10_000),
+      ),
     seen,
     state: () => ({ touched, restarted }),
   };
@@ -175,6 +185,14 @@ describe('closing the loop (S1-77)', () => {
       });
       expect(state().restarted).toBe(false);
     });
+
+  it('is no failure beside an operation that changes the share meanwhile', async () => {
+    const { beside, state } = await application({ loadsAfter: 'reload', candidate: { sha256: 'second', weight: 0.2 } });
+    const share = (weight: number) => ({ sha256: 'second', weight });
+    expect(await beside([share(0.1), share(0.2)])).toMatchObject({ by: 'reload' });
+    await expect(beside([share(0.1), share(0.1)])).rejects.toMatchObject({ code: 'model_not_loaded' });
+    expect(state().restarted).toBe(false);
+  });
 
   it('fails with what each process says when nothing helps', async () => {
     const { close } = await application({ loadsAfter: 'nothing' });

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../lib/clock.ts';
 import { ApplianceError, messageOf } from '../../lib/errors.ts';
 import { formatDuration } from '../../lib/units.ts';
@@ -111,6 +112,30 @@ export async function closeLoop(
     if (!next) throw failed('a restart', all);
     await restart(next.replica);
     restarted.add(next.replica.id);
+  }
+}
+
+/**
+ * As `closeLoop`, for whoever looks on beside operations: one that gives a candidate its share or takes it while this asks
+ * proves that by itself, and what this has not found then is no news.
+ * @param read what is in force, once no operation is changing it
+ * @throws as `closeLoop`
+ */
+export async function closeLoopBeside(
+  deps: LoopDeps,
+  read: (signal: AbortSignal) => Promise<Expected>,
+  signal: AbortSignal,
+): Promise<Closed> {
+  let expected = await read(signal);
+  for (;;) {
+    try {
+      return await closeLoop(deps, expected, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const now = await read(signal);
+      if (isDeepStrictEqual(now, expected)) throw error;
+      expected = now;
+    }
   }
 }
 
