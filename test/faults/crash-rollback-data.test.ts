@@ -66,7 +66,7 @@ async function deployBreaking(): Promise<void> {
 beforeAll(async () => {
   lab = await FaultLab.make({ name, port: 28_328, pool: '10.196.0.0/16' });
   const config = await readFile(lab.config, 'utf8');
-  const backups = { beforeDeploy: 'never', at: farFromNow(), databases: { store: commands } };
+  const backups = { beforeDeploy: 'never', ...farFromNow(), databases: { store: commands } };
   const quick = config.replace('drain: 2s', 'drain: 1s');
   await writeFile(lab.config, quick.replace(/^backups: .*$/m, `backups: ${JSON.stringify(backups)}`));
   await lab.release('d1', { schema: 1 });

@@ -101,8 +101,8 @@ export class FaultLab {
       POOL: options.pool,
     };
     const config = fill(await readFile(join(app, 'appliance.yaml'), 'utf8'), values);
-    const beforeDeploy = options.backups ? '' : 'beforeDeploy: never, ';
-    await writeFile(lab.config, `${config}backups: { ${beforeDeploy}at: "${farFromNow()}" }\n`);
+    const backups = { ...(options.backups ? {} : { beforeDeploy: 'never' }), ...farFromNow() };
+    await writeFile(lab.config, `${config}backups: ${JSON.stringify(backups)}\n`);
     await lab.#git('init', '--quiet', '--initial-branch=main');
     return lab;
   }

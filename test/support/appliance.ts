@@ -63,7 +63,9 @@ export class Lab {
       .replace('@ENV_FILE@', join(etc, 'routing-ml.env'))
       .replace(/^edge: \{/m, `$& http: "127.0.0.1:${options.port}", https: "127.0.0.1:${options.port + 1}",`)
       .concat(`\nnetwork: { pool: ${options.pool} }\n`)
-      .concat(`backups: { ${options.backups ? '' : 'beforeDeploy: never, '}at: "${farFromNow()}" }\n`);
+      .concat(
+        `backups: ${JSON.stringify({ ...(options.backups ? {} : { beforeDeploy: 'never' }), ...farFromNow() })}\n`,
+      );
     await writeFile(lab.config, options.edit?.(yaml) ?? yaml);
     return lab;
   }

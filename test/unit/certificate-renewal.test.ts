@@ -117,6 +117,18 @@ describe('when certificates are looked at', () => {
     expect(runs).toHaveLength(1);
   });
 
+  test('by the clock where there is somebody to ask or files to prove: not one that signs itself', () => {
+    const enabled = (['acme', 'imported', 'self-signed'] as const).map((issuer) => {
+      const asked = certificateSets({
+        edge: { domains: ['shop.example'] },
+        certificates: certificatesSchema.parse({ issuer }),
+      });
+      const check = () => ({ kind: 'certs-check', target: 'edge', origin: null, phases: [] });
+      return certificateJobs({ sets: asked }, { check }, 'UTC').map((each) => each.enabled);
+    });
+    expect(enabled).toEqual([[true], [true], [false]]);
+  });
+
   test('one that fails keeps no other from being renewed: each has a job', () => {
     const two = certificateSets({
       edge: { domains: ['shop.example', 'shop.lan'] },
