@@ -66,10 +66,10 @@ export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
     projects: [
-      project('unit', 1, 20_000, { maxWorkers: 3, env }),
-      project('integration', 2, 180_000, { maxWorkers: 3, env }),
+      project('unit', 1, 60_000, { maxWorkers: 3, env }),
+      project('integration', 2, 600_000, { maxWorkers: 3, env }),
       project('faults', 3, 900_000, { maxWorkers: 4, env }),
-      project('e2e', 4, 180_000, { maxWorkers: 1 }),
+      project('e2e', 4, 600_000, { maxWorkers: 1 }),
     ],
   },
 });

@@ -212,8 +212,16 @@ describe('logs', () => {
       const replica = `${name}-${(await status()).release?.colour}-backend-1-1`;
       const heard = (text: string) =>
         expect.poll(() => lines.filter((line) => line.includes(text)).length, { timeout: 30_000, interval: 200 });
-      await docker('exec', replica, 'sh', '-c', 'echo before the change >/proc/1/fd/1');
-      await heard('before the change').toBe(1);
+      // What was said before it listened is not told: --tail 0.
+      await expect
+        .poll(
+          async () => {
+            await docker('exec', replica, 'sh', '-c', 'echo before the change >/proc/1/fd/1');
+            return lines.some((line) => line.includes('before the change'));
+          },
+          { timeout: 60_000, interval: 500 },
+        )
+        .toBe(true);
       await writeFile(lab.config, `${await readFile(lab.config, 'utf8')}\n# changed\n`);
       const { exitCode, stdout } = await lab.run(['restart', 'backend', '--json']);
       expect(exitCode, stdout).toBe(0);

@@ -158,9 +158,13 @@ describe('what cannot be used', () => {
     await look(3);
     expect(changes).toHaveLength(1);
     writeFileSync(join(models, 'a/weights.json'), 'weights');
-    await delay(250);
-    await look();
-    expect(changes.at(-1)?.now.manifest.version).toBe('00000005');
+    // The pause until the next try is the longer, the oftener it was refused.
+    await expect
+      .poll(async () => {
+        await look();
+        return changes.at(-1)?.now.manifest.version;
+      })
+      .toBe('00000005');
   });
 });
 

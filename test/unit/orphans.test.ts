@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { afterEach, expect, it } from 'vitest';
 import { endOrphans } from '../../src/host/orphans.ts';
 
@@ -23,6 +24,8 @@ it('ends what a process has started in the moment in which it was killed', async
     late = sleeper(mark);
   });
   await once(first, 'spawn');
+  // Node tells of it before the kernel knows its arguments.
+  await expect.poll(() => readFile(`/proc/${first.pid}/cmdline`, 'utf8')).toContain(mark);
   const ended = await endOrphans([mark]);
   expect(late?.pid).toBeDefined();
   expect(ended).toEqual([first.pid, late?.pid]);
