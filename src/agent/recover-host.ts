@@ -17,10 +17,12 @@ import { Restic } from '../host/restic.ts';
 import { ApplianceError, messageOf } from '../lib/errors.ts';
 import { type Paths, pathsFor } from '../lib/paths.ts';
 import { formatBytes } from '../lib/units.ts';
+import { Journal, type OperationRecord } from '../operations/journal.ts';
 import { hostToken } from './backup-deps.ts';
 import { takeWriterLock } from './in-process.ts';
 import { placeHost } from './recover-files.ts';
 import { recoveryPaths } from './recovery-paths.ts';
+import { openStateForReading } from './state.ts';
 import { version } from './version.ts';
 
 const noteSchema = z.object({ id: z.string(), name: z.string(), placed: z.boolean() });
@@ -35,7 +37,8 @@ const limits = { cpus: 2, memory: 2 * 2 ** 30, timeout: 86_400_000 } as const;
  */
 export async function recoverHost(options: RecoverOptions): Promise<Recovered> {
   const paths = pathsFor(options.root);
-  await assertFree(paths);
+  const ended = await endedBefore(paths, options.snapshot);
+  if (ended) return ended;
   const lock = await takeWriterLock(paths, 'appliance backup recover', null);
   try {
     return await bringFiles(options, paths);
@@ -48,7 +51,8 @@ async function bringFiles(options: RecoverOptions, paths: Paths): Promise<Recove
   const { signal, onProgress } = options;
   const { note, directory } = recoveryPaths(paths);
   // Of two that began at the same time, the other may be done by now.
-  await assertFree(paths);
+  const ended = await endedBefore(paths, options.snapshot);
+  if (ended) return ended;
   const restic = resticOf(paths);
   await restic.sweep();
   const known = await readJson(note, noteSchema);
@@ -77,14 +81,32 @@ async function bringFiles(options: RecoverOptions, paths: Paths): Promise<Recove
   return { name, id: manifest.id, notes: await notesOf(paths) };
 }
 
-/** @throws ApplianceError `usage` where an appliance is that no recovery has begun */
-async function assertFree(paths: Paths): Promise<void> {
-  if (await exists(recoveryPaths(paths).note)) return;
-  if (!existsSync(paths.state) && !existsSync(paths.config)) return;
+/**
+ * What a recovery has made of this host that was cut short when all was done but said: whatever writes here next ends it.
+ * @param wanted `latest`, or the beginning of an id
+ * @returns undefined where one is to begin or to go on
+ * @throws ApplianceError `usage` where an appliance is that no recovery has begun
+ */
+async function endedBefore(paths: Paths, wanted: string): Promise<Recovered | undefined> {
+  if (await exists(recoveryPaths(paths).note)) return undefined;
+  const [state, config] = [existsSync(paths.state), existsSync(paths.config)];
+  if (!state && !config) return undefined;
+  const last = state && config ? lastOperation(paths) : undefined;
+  if (last?.kind === 'recover' && last.target && (wanted === 'latest' || last.target.startsWith(wanted)))
+    return { name: (await loadConfig(paths.config)).name, id: last.target, notes: await notesOf(paths) };
   throw new ApplianceError('usage', `this host has an appliance already, in ${paths.lib} and ${paths.etc}`, {
     left: 'nothing was touched',
     hint: 'put data of a snapshot back into it: appliance backup restore ID; to begin anew: ./install.sh --uninstall --purge',
   });
+}
+
+function lastOperation(paths: Paths): OperationRecord | undefined {
+  const database = openStateForReading(paths);
+  try {
+    return new Journal(database).recent(1)[0];
+  } finally {
+    database.close();
+  }
 }
 
 async function readKey(file: string): Promise<string> {

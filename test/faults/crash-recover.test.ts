@@ -4,20 +4,22 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { z } from 'zod';
 import { Lab } from '../support/appliance.ts';
+import { dyingAt } from './lab.ts';
 
 // S4-38: a bare host is made the appliance of a snapshot by a command that dies: while files come, between them and the
 // first container, in each step. Typed again, it goes on or finishes what it was at; in the end the appliance is whole.
 const name = 'crashrecover';
 const port = 29_560;
 const patience = 600_000;
-const eventSchema = z.object({ event: z.literal('step'), name: z.string(), state: z.string() });
 const restic = 'restic';
-/** Where it dies: after some milliseconds, as soon as restic runs, or in a step. */
+/** Where it dies: after some milliseconds, as soon as restic runs, in a step, or when all is done but said. */
 const deaths: readonly (number | string)[] = [
   ...[600, 1_200, 2_600, restic],
-  ...['start-core', 'adopt-recovery', 'load-database', 'swap-database', 'start-colour', 'finish-restore'],
+  ...['start-core', 'adopt-recovery', 'load-database', 'swap-database', 'start-colour', 'finish-restore'].map(
+    (step) => `${step} running 150`,
+  ),
+  'end-recovery done',
 ];
 let lab: Lab;
 let scratch: string;
@@ -32,22 +34,16 @@ const containers = () => docker('ps', '--all', '--quiet', '--filter', 'name=^rec
 /** @returns how it ended, and whether it was killed */
 async function recover(death?: number | string) {
   const words = ['backup', 'recover', join(scratch, 'repository'), '--key-file', join(scratch, 'key')];
+  const inStep = typeof death === 'string' && death !== restic;
+  const { execArgv, env } = inStep ? dyingAt(death) : { execArgv: [], env: {} };
   const child = execa(
     process.execPath,
-    ['--no-warnings', lab.entry, '--root', join(scratch, 'root'), ...words, '--json'],
-    {
-      reject: false,
-      stdin: 'ignore',
-      timeout: patience,
-    },
+    ['--no-warnings', ...execArgv, lab.entry, '--root', join(scratch, 'root'), ...words, '--json'],
+    { reject: false, stdin: 'ignore', timeout: patience, env },
   );
   const kill = (): void => void child.kill('SIGKILL');
   if (typeof death === 'number') setTimeout(kill, death).unref();
   if (death === restic) void onceThere(containers).then(kill);
-  for await (const line of child.iterable({ from: 'stdout' })) {
-    const event = eventSchema.safeParse(JSON.parse(line)).data;
-    if (event && event.name === death && event.state === 'running') setTimeout(kill, 150);
-  }
   const { signal, exitCode, stdout, stderr } = await child;
   return { killed: signal === 'SIGKILL', exitCode, last: stdout.split('\n').at(-1) ?? '', stderr };
 }
