@@ -19,7 +19,12 @@ afterEach(() => rm(scratch, { recursive: true, force: true }));
 describe('the state of the version before', () => {
   const program = '1.1.0-0123456789ab';
   const change = { by: program, before: '1.0.0-ba9876543210' };
-  const old = { module: 'm', scripts: ["CREATE TABLE words (word TEXT) STRICT; INSERT INTO words VALUES ('kept')"] };
+  const old = {
+    module: 'm',
+    scripts: [
+      "CREATE TABLE words (word TEXT) STRICT; INSERT INTO words VALUES ('kept'); CREATE TABLE usage_samples (at INTEGER)",
+    ],
+  };
   const now = { module: 'm', scripts: [...old.scripts, 'ALTER TABLE words ADD COLUMN length INTEGER'] };
   const paths = () => pathsFor(scratch);
   const open = (modules = old) => {
@@ -71,6 +76,8 @@ describe('the state of the version before', () => {
     ['DELETE FROM words', ['words']],
     ['DROP TABLE words', ['words']],
     ['CREATE TABLE more (n INTEGER) STRICT; INSERT INTO more VALUES (1)', []],
+    // The agent measures by the clock, whatever its version.
+    ['INSERT INTO usage_samples VALUES (1)', []],
   ])('after %s the tables %j hold what the copy lacks', (sql, tables) => {
     open().close();
     const newer = open(now);

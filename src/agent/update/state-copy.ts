@@ -65,6 +65,9 @@ export function restoreState(paths: Paths, change: Change): string | undefined {
 
 const names = z.array(z.object({ name: z.string() })).transform((rows) => rows.map(({ name }) => name));
 
+/** Tables that a mere start of the program writes, and that nobody would miss: versions, and measurements by the clock. */
+const ofItself = ['schema_versions', 'usage_samples'];
+
 /**
  * Which tables of the copy have other rows today. Bringing a database up to date does not count, as far as it adds: what
  * it has changed of old rows does.
@@ -77,7 +80,7 @@ export function writtenSince(paths: Paths, change: Change): readonly string[] {
     const tables = names.parse(
       database.prepare("SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").all(),
     );
-    return tables.filter((table) => table !== 'schema_versions' && differs(database, table));
+    return tables.filter((table) => !ofItself.includes(table) && differs(database, table));
   } finally {
     database.close();
   }
