@@ -157,9 +157,13 @@ install_commands() {
   fi
   for group in appliance appliance-view; do
     needed "group_$group" || continue
-    groupadd --system "$group" || die 1 "the group $group could not be created"
-    record "group $group"
-    changed "created the group $group"
+    if groupadd --system "$group"; then
+      record "group $group"
+      changed "created the group $group"
+    else
+      # An installation with another prefix may have made it since this one looked.
+      getent group "$group" >/dev/null || die 1 "the group $group could not be created"
+    fi
   done
   mkdir -p -- "$ETC_DIR" "$LIB_DIR" "$LOG_DIR"
   # A first start compiles everything; afterwards V8 finds its work in the cache.

@@ -87,7 +87,10 @@ export function doctorHandlers(
   };
 }
 
-/** Looks until nothing is left to be seen of what was wrong, or it has had its time: processes take a moment to come up. */
+/**
+ * Looks until nothing is left to be seen of what was wrong, or it has had its time: processes take a moment to come up, and what
+ * has not answered meanwhile is not known to be well.
+ */
 async function settled(
   look: () => Promise<Diagnosis[]>,
   clock: Pick<Clock, 'monotonic' | 'sleep'>,
@@ -96,7 +99,8 @@ async function settled(
   const until = clock.monotonic() + settling;
   for (;;) {
     const found = await look();
-    if (found.every(({ causes }) => causes.length === 0) || clock.monotonic() >= until) return found;
+    if (found.every(({ causes, unknown }) => causes.length + unknown.length === 0) || clock.monotonic() >= until)
+      return found;
     await clock.sleep(settlingPause, signal);
   }
 }

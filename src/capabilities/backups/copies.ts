@@ -97,7 +97,7 @@ async function* walk(root: string, path: string, except: readonly string[]): Asy
   const own = state.isDirectory() ? '' : `${size} ${mtimeNs} ${ctimeNs}`;
   yield `${relative(root, path)}\0${mode} ${ino} ${own}\n`;
   if (!state.isDirectory()) return;
-  const names = (await readdir(path)).filter((name) => !except.includes(name)).sort();
+  const names = (await entriesOf(path)).filter((name) => !except.includes(name)).sort();
   for (const name of names) yield* walk(root, join(path, name), except);
 }
 
@@ -142,9 +142,19 @@ export async function treeBytes(path: string, except: readonly string[] = []): P
   if (!state) return 0;
   if (!state.isDirectory()) return Number(state.size);
   let bytes = 0;
-  for (const name of await readdir(path))
+  for (const name of await entriesOf(path))
     if (!except.includes(name)) bytes += await treeBytes(join(path, name), except);
   return bytes;
+}
+
+/** Names in a directory; none where it was removed meanwhile. */
+async function entriesOf(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 async function stateOf(path: string) {
