@@ -71,7 +71,8 @@ async function killRestic(work: Promise<unknown>): Promise<void> {
   }
 }
 
-const locks = () => readdir(join(repository(), 'locks'));
+/** Locks in force: while restic writes one it has another name, which counts for nobody. */
+const locks = async () => (await readdir(join(repository(), 'locks'))).filter((entry) => /^[0-9a-f]{64}$/.test(entry));
 
 /** Files of a part of the repository, the largest first. */
 async function filesOf(part: string): Promise<string[]> {

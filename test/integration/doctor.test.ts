@@ -51,6 +51,8 @@ const liveBackends = () => live('backend');
 /** Containers take a while to start, and a change of models has them started anew. */
 const ruledOut = (...symptom: string[]) =>
   vi.waitFor(async () => expect((await doctor(...symptom)).causes).toEqual([]), { timeout: 120_000, interval: 1_000 });
+/** What is found once everybody has answered: a process that has just started may need more than one question. */
+const seen = (look: () => Promise<void>) => vi.waitFor(look, { timeout: 60_000, interval: 1_000 });
 const dead = { DOCKER_HOST: 'unix:///nonexistent/docker.sock' };
 
 beforeAll(async () => {
@@ -165,9 +167,14 @@ describe('with an agent', () => {
   it('names a metrics.json that somebody took away (S1-76)', async () => {
     const directory = join(lab.root, 'lib/persistent/models');
     await rename(join(directory, 'metrics.json'), join(directory, 'away.json'));
-    const seen = await doctor('metrics.json', 'missing');
-    expect([seen.exitCode, seen.causes.map(({ id }) => id)]).toEqual([3, ['metrics-missing']]);
-    await rename(join(directory, 'away.json'), join(directory, 'metrics.json'));
+    try {
+      await seen(async () => {
+        const { exitCode, causes } = await doctor('metrics.json', 'missing');
+        expect([exitCode, causes.map(({ id }) => id)]).toEqual([3, ['metrics-missing']]);
+      });
+    } finally {
+      await rename(join(directory, 'away.json'), join(directory, 'metrics.json'));
+    }
     await ruledOut('metrics-missing');
     await ruledOut('training-failed');
   });
@@ -180,8 +187,10 @@ describe('with an agent', () => {
         ]);
       await allow('500');
       try {
-        const { exitCode, causes } = await doctor('training', 'failed');
-        expect([exitCode, causes[0]?.id, causes[0]?.confidence]).toEqual([3, 'training-permissions', 'certain']);
+        await seen(async () => {
+          const { exitCode, causes } = await doctor('training', 'failed');
+          expect([exitCode, causes[0]?.id, causes[0]?.confidence]).toEqual([3, 'training-permissions', 'certain']);
+        });
       } finally {
         await allow('755');
       }
@@ -191,9 +200,11 @@ describe('with an agent', () => {
     const pages = await live('training');
     await execa('docker', ['stop', '--time', '1', ...pages]);
     try {
-      const { exitCode, causes } = await doctor('training', 'page');
-      const certain = causes.filter(({ confidence }) => confidence === 'certain').map(({ id }) => id);
-      expect([exitCode, certain]).toEqual([3, ['service-stopped:training', 'page-absent']]);
+      await seen(async () => {
+        const { exitCode, causes } = await doctor('training', 'page');
+        const certain = causes.filter(({ confidence }) => confidence === 'certain').map(({ id }) => id);
+        expect([exitCode, certain]).toEqual([3, ['service-stopped:training', 'page-absent']]);
+      });
     } finally {
       await execa('docker', ['start', ...pages]);
     }

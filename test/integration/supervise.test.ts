@@ -108,12 +108,13 @@ describe('supervise.sh', () => {
     // Its supervisor comes late.
     await mkdir(join(scratch, 'slow'));
     const { stdout: setsid } = await execa('sh', ['-c', 'command -v setsid']);
-    const begun = join(scratch, 'begun');
-    const script = `#!/bin/sh\ntouch ${begun}\n{ sleep 2; exec ${setsid} "$@"; } &\n`;
+    const [begun, go] = [join(scratch, 'begun'), join(scratch, 'go')];
+    const script = `#!/bin/sh\ntouch ${begun}\n{ until [ -e ${go} ]; do sleep 0.1; done; exec ${setsid} "$@"; } &\n`;
     await writeFile(join(scratch, 'slow/setsid'), script, { mode: 0o755 });
     const slow = start(['sleep', '100'], [], { PATH: `${scratch}/slow:${process.env.PATH}` });
     await expect.poll(() => existsSync(begun), { timeout }).toBe(true);
     expect(await start(['sleep', '100'])).toMatchObject({ exit: 0 });
+    await writeFile(go, '');
     expect((await slow).exit).toBe(5);
     expect(await supervise(['stop', '--pidfile', pidfile])).toMatchObject({ exit: 0 });
     await delay(3_000);
