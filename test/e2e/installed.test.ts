@@ -12,7 +12,7 @@ let lab: Lab;
 
 beforeAll(async () => {
   const entry = buildProgram(place.root);
-  lab = await Lab.make({ name: 'installedtest', port: 28_970, pool: '10.198.0.0/16', entry });
+  lab = await Lab.make({ name: 'installedtest', port: 29_750, pool: '10.189.0.0/16', entry });
 });
 afterAll(async () => {
   await lab?.destroy();

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { Lab } from '../support/appliance.ts';
+import { removeTraces } from '../support/traces.ts';
 import { dyingAt } from './lab.ts';
 
 // S4-38: a bare host is made the appliance of a snapshot by a command that dies: while files come, between them and the
@@ -54,6 +55,7 @@ async function onceThere(list: () => Promise<string>): Promise<void> {
 
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), `${name}-`));
+  await removeTraces('recovery');
   lab = await Lab.make({ name, port, pool: '10.198.0.0/16' });
   for (const verb of [
     ['deploy', 'v1.0', '--yes'],

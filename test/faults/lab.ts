@@ -42,7 +42,10 @@ const stepEventSchema = z.object({ event: z.literal('step'), name: z.string(), s
 type OperationName = 'deploy' | 'rollback' | 'up' | 'down';
 
 export interface LabOptions {
-  /** Name of the appliance; unique among tests, because containers and networks bear it. */
+  /**
+   * Name of the appliance. It, the port and the range are unique among tests: another one may run beside it, or have left
+   * its containers when it was killed.
+   */
   readonly name: string;
   /** Port of the edge for HTTP; HTTPS is the next one. */
   readonly port: number;

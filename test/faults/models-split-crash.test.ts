@@ -62,7 +62,7 @@ async function done(...args: string[]): Promise<void> {
 beforeAll(async () => {
   // Gates without a container: what dies here is the agent, not the trial.
   const edit = (yaml: string) => yaml.replace(/^ {2}trial:\n(?: {4}.*\n)+/m, '');
-  lab = await Lab.make({ name, port, pool: '10.248.0.0/16', edit });
+  lab = await Lab.make({ name, port, pool: '10.234.0.0/16', edit });
   const { exitCode, document } = await lab.json(['deploy', 'v1.0', '--yes']);
   expect({ exitCode, error: document.error }).toEqual({ exitCode: 0, error: undefined });
   const registry = new ModelRegistry(models(), { clock: systemClock, access: 'write' });

@@ -13,7 +13,7 @@ import { FaultLab } from './lab.ts';
 
 // Copies of requests for a release that has none yet, and what is in flight when a colour is stopped, on real containers
 // behind a real edge, with an agent that dies.
-const port = 28_700;
+const port = 28_710;
 let lab: FaultLab;
 let count = 0;
 

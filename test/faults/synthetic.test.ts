@@ -10,7 +10,7 @@ import { expectConsistent } from './invariants.ts';
 import { FaultLab } from './lab.ts';
 
 // Declared requests on real containers that no user asks for anything: what would wait for ever comes to a verdict.
-const port = 28_680;
+const port = 28_690;
 let lab: FaultLab;
 let live = '';
 let count = 0;

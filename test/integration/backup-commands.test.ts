@@ -20,7 +20,6 @@ let lab: BackupLab;
 
 beforeAll(async () => {
   lab = await BackupLab.make({ name, postgres: false, backups: { databases: { cache: commands } } });
-  await execa('docker', ['rm', '--force', '--volumes', container], { reject: false });
   const labels = [`appliance.name=${name}`, 'appliance.role=core', 'appliance.service=cache'];
   await execa('docker', [
     ...['run', '--detach', '--network', 'none', '--name', container],
@@ -35,7 +34,6 @@ beforeAll(async () => {
 }, timeout);
 afterAll(async () => {
   await lab?.destroy();
-  await execa('docker', ['rm', '--force', '--volumes', container], { reject: false });
 }, timeout);
 
 async function redis(...argv: string[]): Promise<string> {

@@ -41,7 +41,6 @@ beforeAll(async () => {
   lab.close();
 }, timeout);
 afterAll(async () => {
-  await execa('docker', ['rm', '--force', '--volumes', fresh], { reject: false });
   unmount(join(lab.root, 'disk'));
   await lab?.destroy();
 }, timeout);

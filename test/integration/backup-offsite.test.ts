@@ -97,7 +97,6 @@ beforeAll(async () => {
   await lab.addModel('1', randomBytes(3_000_000));
 }, timeout);
 afterAll(async () => {
-  for (const server of servers) await execa('docker', ['rm', '--force', containerOf(server)], { reject: false });
   await lab?.destroy();
 }, timeout);
 

@@ -44,7 +44,6 @@ beforeAll(async () => {
     offsite: [{ name: 's3', target: `s3:http://127.0.0.1:${port}/copies/routing`, environmentFile: environment }],
   });
   await lab.addModel('1', randomBytes(20_000_000));
-  await execa('docker', ['rm', '--force', '--volumes', container]);
   await execa('docker', [
     ...['run', '--detach', '--network', 'host', '--name', container, image, 'bash', '-c', gateway],
   ]);
@@ -55,7 +54,6 @@ beforeAll(async () => {
   }
 }, timeout);
 afterAll(async () => {
-  await execa('docker', ['rm', '--force', '--volumes', container]);
   await lab?.destroy();
 }, timeout);
 

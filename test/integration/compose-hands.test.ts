@@ -5,20 +5,21 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type ComposeCall, composeHands } from '../../src/host/compose.ts';
 import { ApplianceError } from '../../src/lib/errors.ts';
+import { removeTraces } from '../support/traces.ts';
 import { docker } from './stack-support.ts';
 
 const projectName = 'stacktest-hands';
 let directory: string;
 
 beforeAll(async () => {
+  await removeTraces(projectName);
   directory = await mkdtemp(join(tmpdir(), 'stacktest-hands-'));
 });
 afterEach(() => {
   vi.unstubAllEnvs();
 });
 afterAll(async () => {
-  const left = await docker('ps', '--all', '--quiet', '--filter', `label=com.docker.compose.project=${projectName}`);
-  if (left !== '') await docker('rm', '--force', ...left.split('\n'));
+  await removeTraces(projectName);
   await rm(directory, { recursive: true, force: true });
 });
 

@@ -12,13 +12,14 @@ import { unmount } from '../support/mounts.ts';
 // Dumps go past the engine: by a pipe that this process and the program in the container share.
 const engine = new Engine();
 const sha256 = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
-const name = `docker-files-${process.pid}`;
+const name = 'docker-files';
 /** Of dumps, so that nothing fits into a pipe. */
 const bytes = randomBytes(3_000_001);
 let folder: string;
 let container: string;
 
 beforeAll(async () => {
+  await execa('docker', ['rm', '--force', name]);
   const run = ['run', '--detach', '--init', '--network', 'none', '--name', name, 'debian:trixie-slim', 'sleep', '600'];
   container = (await execa('docker', run)).stdout;
   // A program that the kernel knows by other words than those it was started with.

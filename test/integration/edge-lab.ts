@@ -8,6 +8,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import type { Colour } from '../../src/lib/colour.ts';
 import { type Paths, pathsFor } from '../../src/lib/paths.ts';
 import type { StepContext } from '../../src/operations/step.ts';
+import { removeTraces } from '../support/traces.ts';
 import { ask } from './edge-clients.ts';
 
 /** Runs docker and fails loudly. @returns stdout without its last line end */
@@ -76,7 +77,6 @@ export async function openLab(options: LabOptions): Promise<EdgeLab> {
   const container = `edgetest-${name}-edge`;
   const network = (colour: Colour) => `edgetest-${name}-${colour}`;
   const subnet = (colour: Colour) => `10.214.${colour === 'blue' ? net : net + 1}`;
-  const started: string[] = [container];
 
   const write = (overrides: Record<string, unknown> = {}) => {
     const edge = { http: `127.0.0.1:${options.http}`, https: `127.0.0.1:${options.https}` };
@@ -103,18 +103,15 @@ export async function openLab(options: LabOptions): Promise<EdgeLab> {
     });
 
   const close = async () => {
-    await quietly('rm', '-f', '-v', ...started);
-    for (const colour of ['blue', 'green'] as const) await quietly('network', 'rm', network(colour));
+    await removeTraces(`edgetest-${name}`);
     await rm(root, { recursive: true, force: true });
   };
 
   const config = parse();
   const traffic = trafficOf(config);
-  await quietly('rm', '-f', '-v', container);
-  for (const colour of ['blue', 'green'] as const) {
-    await quietly('network', 'rm', network(colour));
+  await removeTraces(`edgetest-${name}`);
+  for (const colour of ['blue', 'green'] as const)
     await docker('network', 'create', '--subnet', `${subnet(colour)}.0/24`, network(colour));
-  }
   await mkdir(paths.edge, { recursive: true });
   await mkdir(join(paths.log, 'edge'), { recursive: true });
   try {
@@ -146,7 +143,6 @@ export async function openLab(options: LabOptions): Promise<EdgeLab> {
       const id = `edgetest-${name}-${colour}-${last}`;
       const file = join(root, `${id}.conf`);
       await writeFile(file, releaseServer(release));
-      started.push(id);
       await quietly('rm', '-f', '-v', id);
       await docker(
         ...['run', '-d', '--name', id, '--network', network(colour), '--ip', `${subnet(colour)}.${last}`],

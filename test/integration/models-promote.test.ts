@@ -100,7 +100,7 @@ async function variant(
 
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'models-'));
-  lab = await Lab.make({ name, port, pool: '10.241.0.0/16' });
+  lab = await Lab.make({ name, port, pool: '10.231.0.0/16' });
   const { exitCode, document } = await lab.json(['deploy', 'v1.0', '--yes']);
   expect({ exitCode, error: document.error }).toEqual({ exitCode: 0, error: undefined });
   await lab.startAgent();

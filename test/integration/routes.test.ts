@@ -22,7 +22,7 @@ const closedByReload = ({ client, why }: Loss) =>
   client.startsWith('keep-alive') && /socket hang up|ECONNRESET/.test(why);
 
 beforeAll(async () => {
-  lab = await FaultLab.make({ name: 'routetest', port, pool: '10.226.0.0/16' });
+  lab = await FaultLab.make({ name: 'routetest', port, pool: '10.227.0.0/16' });
   await lab.release('v1', { schema: 1 });
   await succeed('deploy', 'v1', '--yes');
   await edit('backend', 'api');

@@ -47,7 +47,6 @@ beforeAll(async () => {
     join(ssh, 'sshd_config'),
     'ListenAddress 127.0.0.1\nHostKey /etc/ssh/host\nPermitRootLogin forced-commands-only\nPasswordAuthentication no\nUsePAM no\nSubsystem sftp internal-sftp\n',
   );
-  await execa('docker', ['rm', '--force', container], { reject: false });
   const mounts = [lab.root, `${dirname(node)}:${dirname(node)}:ro`, `${program.root}:${program.root}:ro`];
   await execa('docker', [
     ...['run', '--detach', '--init', '--name', container, '--network', 'none'],
@@ -70,7 +69,6 @@ beforeAll(async () => {
   await vi.waitFor(() => inside('bash', '-c', ': </dev/tcp/127.0.0.1/22'), { timeout: 60_000, interval: 200 });
 }, timeout);
 afterAll(async () => {
-  await execa('docker', ['rm', '--force', container], { reject: false });
   await lab?.destroy();
   program.remove();
 }, timeout);

@@ -20,6 +20,7 @@ import { run } from '../../src/host/process.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import type { Colour } from '../../src/lib/colour.ts';
 import type { StepContext } from '../../src/operations/step.ts';
+import { removeTraces } from '../support/traces.ts';
 
 export const app = join(import.meta.dirname, 'stack-app');
 
@@ -47,6 +48,7 @@ function configFor(name: string, changes: Record<string, unknown> = {}): Config 
 
 /** Everything the steps of a stack need, on the real engine, under a name and a directory of its own. */
 export async function openStack(name: string, subnets: Subnets) {
+  await removeTraces(name);
   const root = await mkdtemp(join(tmpdir(), 'stacktest-'));
   const config = configFor(name);
   const engine = new Engine();
@@ -113,17 +115,8 @@ export async function openStack(name: string, subnets: Subnets) {
     return id;
   };
   const close = async () => {
-    const all = await docker('ps', '--all', '--quiet', '--filter', `label=appliance.name=${name}`);
-    if (all !== '') await docker('rm', '--force', ...all.split('\n'));
-    for (const colour of ['blue', 'green'])
-      await run('docker', ['network', 'rm', `${name}-${colour}`], { timeout: 20_000 });
-    const volumes = await docker('volume', 'ls', '--quiet', '--filter', `label=appliance.name=${name}`);
-    if (volumes !== '') await docker('volume', 'rm', ...volumes.split('\n'));
-    // By name: an id may carry names of others, the base image among them.
-    const format = '--format={{.Repository}}:{{.Tag}}';
-    const images = await docker('image', 'ls', format, `--filter=reference=appliance.local/${name}/*`);
-    const names = ['stacktest/edge:1', ...images.split('\n').filter((image) => image !== '')];
-    await run('docker', ['image', 'rm', ...names], { timeout: 60_000 });
+    await removeTraces(name);
+    await run('docker', ['image', 'rm', 'stacktest/edge:1'], { timeout: 60_000 });
     await rm(root, { recursive: true, force: true });
   };
   return {

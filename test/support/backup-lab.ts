@@ -14,6 +14,7 @@ import { modelFiles } from '../../src/capabilities/models/layout.ts';
 import { ModelRegistry } from '../../src/capabilities/models/registry.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { type Paths, pathsFor } from '../../src/lib/paths.ts';
+import { removeTraces } from './traces.ts';
 
 interface LabOptions {
   readonly name: string;
@@ -42,6 +43,7 @@ export class BackupLab {
   }
 
   static async make(options: LabOptions): Promise<BackupLab> {
+    await removeTraces(options.name);
     const lab = new BackupLab(options, await mkdtemp(join(tmpdir(), `${options.name}-`)));
     await mkdir(lab.paths.etc, { recursive: true });
     await mkdir(lab.models, { recursive: true });
@@ -177,16 +179,7 @@ export class BackupLab {
 
   async destroy(): Promise<void> {
     this.close();
-    await execa('docker', ['rm', '--force', '--volumes', this.container], { reject: false });
-    const { stdout } = await execa('docker', [
-      'ps',
-      '--all',
-      '--quiet',
-      '--filter',
-      `label=appliance.backup=${this.name}`,
-    ]);
-    for (const id of stdout.split('\n').filter(Boolean))
-      await execa('docker', ['rm', '--force', id], { reject: false });
+    await removeTraces(this.name);
     await rm(this.root, { recursive: true, force: true });
   }
 }

@@ -1,19 +1,29 @@
 import { execa } from 'execa';
+import { drillLabel } from '../../src/capabilities/backups/drill.ts';
 
 /**
- * Removes everything that an appliance has made in the engine: containers, networks, volumes, images of its own name. At
- * the beginning of a test, because an earlier one may have been killed: a database that it left has another password.
+ * Removes everything that an appliance, or a test by hand under its name, has made in the engine: containers, networks,
+ * volumes, images of its own name. At the beginning of a test too, because an earlier one may have been killed: a database
+ * that it left has another password, and a container that it left has the name.
  */
 export async function removeTraces(appliance: string): Promise<void> {
   const list = async (...args: string[]) =>
     (await execa('docker', args)).stdout.split('\n').filter((line) => line !== '');
-  const label = `label=appliance.name=${appliance}`;
-  const containers = await list('ps', '--all', '--quiet', '--filter', label);
-  if (containers.length > 0) await execa('docker', ['rm', '--force', '--volumes', ...containers]);
-  for (const network of await list('network', 'ls', '--quiet', '--filter', label))
+  const byHand = `name=^/?${appliance}-`;
+  const [label, project] = [`label=appliance.name=${appliance}`, `label=com.docker.compose.project=${appliance}`];
+  const ofTasks = ['appliance.backup', drillLabel].map((task) => `label=${task}=${appliance}`);
+  // One filter each: several of one call must all be true.
+  const found = async (filters: readonly string[], ...args: string[]) =>
+    new Set((await Promise.all(filters.map((filter) => list(...args, '--quiet', '--filter', filter)))).flat());
+
+  const containers = await found([label, project, byHand, ...ofTasks], 'ps', '--all');
+  if (containers.size > 0) await execa('docker', ['rm', '--force', '--volumes', ...containers]);
+  for (const network of await found([label, project, byHand], 'network', 'ls')) {
+    const guests = await list('ps', '--all', '--quiet', '--filter', `network=${network}`);
+    if (guests.length > 0) await execa('docker', ['rm', '--force', '--volumes', ...guests]);
     await execa('docker', ['network', 'rm', network]);
-  for (const volume of await list('volume', 'ls', '--quiet', '--filter', label))
-    await execa('docker', ['volume', 'rm', volume]);
+  }
+  for (const volume of await found([label, project], 'volume', 'ls')) await execa('docker', ['volume', 'rm', volume]);
   const images = await list('images', '--format', '{{.Repository}}:{{.Tag}}', `appliance.local/${appliance}/*`);
   if (images.length > 0) await execa('docker', ['rmi', '--force', ...images]);
 }
