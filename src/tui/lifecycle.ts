@@ -34,6 +34,11 @@ export class Lifecycle {
     this.#on(process.stdin, 'error', () => this.#quit(128 + constants.signals.SIGHUP));
   }
 
+  /** Whether the shell or a command has the terminal. */
+  get lent(): boolean {
+    return this.#suspended;
+  }
+
   /** Tells how the terminal is handed over; known once the screens are drawn. */
   bind(suspendTerminal: SuspendTerminal): void {
     this.#suspendTerminal = suspendTerminal;

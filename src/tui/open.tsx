@@ -7,6 +7,7 @@ import { Hand } from './hands/hand.ts';
 import type { PaletteVerb } from './hands/palette.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { glyphsFor } from './line.ts';
+import { repaintAfterResize } from './repaint.ts';
 import { screens } from './screens/table.ts';
 import { readSettings } from './settings.ts';
 import { initialState, type State } from './state.ts';
@@ -90,7 +91,8 @@ export async function openScreens({ connect, color, verbs, runVerb }: Opening): 
         },
       );
       setMouse(true);
-      await app.waitUntilExit();
+      const endRepaints = repaintAfterResize(app, process.stdout, () => lifecycle.lent);
+      await app.waitUntilExit().finally(endRepaints);
     }
   } catch (error) {
     lifecycle.failure ??= error;

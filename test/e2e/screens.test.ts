@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { connectSocket } from '../../src/api/socket.ts';
@@ -183,6 +183,14 @@ describe('what happens elsewhere', () => {
     await terminal.shows((now) => /✓ routing-ml/.test(now.text) && !/does not answer/.test(now.text));
   });
 
+  /** One frame and nothing else, from the first line to the last but one. */
+  const isWhole = ({ lines, text }: TestTerminal) =>
+    / routing-ml /.test(lines[0] ?? '') &&
+    /^ 1 Overview/.test(lines[1] ?? '') &&
+    /q quit$/.test(lines.at(-2) ?? '') &&
+    lines.at(-1) === '' &&
+    ['1 Overview', 'q quit'].every((once) => text.split(once).length === 2);
+
   it('the window changes its size', async () => {
     const terminal = open(80, 24);
     await terminal.shows(/Release +v1/);
@@ -193,18 +201,36 @@ describe('what happens elsewhere', () => {
       [80, 24],
     ] as const) {
       terminal.resize(columns, rows);
-      await terminal.shows(
-        (now) => /q quit$/.test(now.lines[rows - 2] ?? '') && /^ 1 Overview/.test(now.lines[1] ?? ''),
-      );
-      expect(terminal.text.match(/1 Overview/g)).toHaveLength(1);
+      await terminal.shows(isWhole);
     }
     // A storm of them: what is left at the end is one whole frame.
     for (let step = 0; step < 12; step += 1) terminal.resize(60 + 7 * step, 12 + 2 * step);
     terminal.resize(100, 30);
-    await terminal.shows(
-      (now) => /q quit$/.test(now.lines[28] ?? '') && /^ 1 Overview/.test(now.lines[1] ?? '') && now.lines[29] === '',
+    await terminal.shows(isWhole);
+  });
+
+  it.each([
+    ['larger in the end', [100, 30]],
+    ['as large as before', [80, 24]],
+  ] as const)('the window has been smaller while the program was busy, and is %s', async (_, [columns, rows]) => {
+    const { root, play } = elsewhere();
+    await play(400);
+    const [preload, busy, idle] = [join(root, 'preload.cjs'), join(root, 'busy'), join(root, 'idle')];
+    writeFileSync(
+      preload,
+      `const { existsSync, writeFileSync } = require('node:fs');
+       const nap = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+       const hold = () => { writeFileSync('${busy}', ''); while (!existsSync('${idle}')) nap(); };
+       if (process.argv[1]?.endsWith('appliance.js')) process.on('SIGUSR2', hold);`,
     );
-    expect(terminal.text.match(/q quit/g)).toHaveLength(1);
+    const terminal = open(80, 24, { root, env: { NODE_OPTIONS: `--require ${preload}` } });
+    await terminal.shows(/Release +v1/);
+    for (const pid of terminal.processes(program)) process.kill(pid, 'SIGUSR2');
+    await expect.poll(() => existsSync(busy)).toBe(true);
+    terminal.resize(60, 12);
+    terminal.resize(columns, rows);
+    writeFileSync(idle, '');
+    await terminal.shows(isWhole);
   });
 });
 
