@@ -152,6 +152,18 @@ engine_inventory() {
   docker volume ls --format 'volume {{.Name}}'
 }
 
+# Passes on what is left in the engine, except networks that it keeps although nobody is on them: one that removes many
+# containers at once may lose count of them until it starts anew (moby 42119). In an engine with others none is asked to go.
+without_miscounted() {
+  local kind name id
+  while read -r kind name id; do
+    [[ ${APPLIANCE_TEST_SHARED:-} != 1 && $kind == network ]] &&
+      [[ $(docker network inspect --format '{{len .Containers}}' "$id" 2>/dev/null) == 0 ]] &&
+      docker network rm "$id" 2>&1 | grep -q 'has active endpoints' && continue
+    printf '%s %s %s\n' "$kind" "$name" "$id"
+  done
+}
+
 # What the tests may have written beside their own directory.
 strays() { find /tmp -mindepth 1 -maxdepth 1 -name 'appliance*' ! -path "$scratch" -printf 'file %p\n'; }
 
@@ -174,7 +186,7 @@ look_for_leftovers() {
   shared=$(comm -13 "$scratch/files.before" <(git status --porcelain | sort) | sed 's/^/file in the repository: /')
   shared+=$'\n'$(comm -13 "$scratch/strays.before" <(strays | sort))
   if wants_engine; then
-    shared+=$'\n'$(comm -13 "$scratch/engine.before" <(engine_inventory | sort))
+    shared+=$'\n'$(comm -13 "$scratch/engine.before" <(engine_inventory | sort) | without_miscounted)
   fi
   [[ ${APPLIANCE_TEST_SHARED:-} == 1 ]] || left+=$'\n'$shared
   left=$(printf '%s\n' "$left" | sed '/^$/d')

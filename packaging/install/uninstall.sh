@@ -24,7 +24,7 @@ confirm_purge() {
 
 uninstall() {
   local key value
-  KEPT_IMAGES=()
+  KEPT_IMAGES=() KEPT_NETWORKS=()
   if [[ -z $ROOT && -r $PREFIX/root ]]; then set_root "$(<"$PREFIX/root")"; fi
   NAME=$(configured_name)
   ((EUID == 0)) || die 7 'this needs root' "run: sudo $COMMAND_LINE"
@@ -68,7 +68,7 @@ stop_all() {
     warn 'the Docker Engine does not answer, so containers of the stack were neither stopped nor removed'
     return 0
   fi
-  local containers networks
+  local containers networks network
   mapfile -t containers < <(stack container --all)
   if ((${#containers[@]} > 0)); then
     run "Stopping and removing ${#containers[@]} containers" docker container stop --time 20 "${containers[@]}"
@@ -76,7 +76,11 @@ stop_all() {
     changed "removed ${#containers[@]} containers"
   fi
   mapfile -t networks < <(stack network)
-  ((${#networks[@]} == 0)) || run "Removing ${#networks[@]} networks" docker network rm "${networks[@]}"
+  # One that somebody else is on stays. So does one that the engine has lost count of, until it starts anew (moby 42119).
+  for network in "${networks[@]}"; do
+    network=$(docker network inspect --format '{{.Name}}' "$network" 2>/dev/null) || continue
+    run "Removing the network $network" docker network rm "$network" || KEPT_NETWORKS+=("$network")
+  done
 }
 
 # Other appliances on this host: an agent (ours has been stopped), release images under another name.
@@ -149,6 +153,10 @@ say_uninstalled() {
     printf '\nKept: %s and the volumes. install.sh takes them up again, --uninstall --purge deletes them.\n' "${kept[*]}"
   elif ((${#kept[@]} > 0)); then
     printf '\nKept: %s, with pidfile and log of the engine, which goes on under its supervisor.\n' "${kept[*]}"
+  fi
+  if ((${#KEPT_NETWORKS[@]} > 0)); then
+    printf 'Kept, because somebody is on them or the engine says so: the networks %s\n' "${KEPT_NETWORKS[*]}"
+    printf 'When nobody is: docker network rm %s; an engine that refuses does it after a restart.\n' "${KEPT_NETWORKS[*]}"
   fi
   if ((${#KEPT_IMAGES[@]} > 0)); then printf 'Kept, because something uses them: the images %s\n' "${KEPT_IMAGES[*]}"; fi
   printf 'Left alone: the Docker Engine and all packages.\n'

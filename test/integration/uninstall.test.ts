@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { acquireExclusive } from '../../src/host/exclusive.ts';
 import { buildProgram } from '../e2e/program.ts';
 import { temporaryRoot } from '../e2e/stage/face.ts';
+import { removeTraces } from '../support/traces.ts';
 
 // The program as it is installed and the installer that came with it, laid down without an installation (which
 // install.test.ts does).
@@ -77,6 +78,38 @@ describe.runIf(process.getuid?.() === 0)('appliance uninstall', { timeout }, () 
     expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
     expect(stdout).toContain('Removed data, volumes');
     expect([existsSync(prefix), existsSync(root)]).toEqual([false, false]);
+  });
+
+  it('leaves a network that somebody else is on, and says so', async () => {
+    writeFileSync(join(root, 'etc', 'appliance.yaml'), `name: ${name}\n`);
+    const docker = async (...words: string[]) => (await execa('docker', words)).stdout;
+    const network = async (colour: string) => {
+      const subnet = { blue: '10.160.0.0/24', green: '10.243.1.0/24' }[colour] ?? '';
+      await docker('network', 'create', '--subnet', subnet, '--label', `appliance.name=${name}`, `${name}-${colour}`);
+    };
+    await removeTraces(name);
+    try {
+      await network('blue');
+      await network('green');
+      await docker(
+        'run',
+        '--detach',
+        '--name',
+        `${name}-guest`,
+        '--network',
+        `${name}-blue`,
+        'appliance/base:1',
+        'sleep',
+        '600',
+      );
+      const { exit, stdout, stderr } = await uninstall(['--purge', '--yes']);
+      expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
+      expect(stdout).toContain(`the networks ${name}-blue\n`);
+      expect(await docker('network', 'ls', '--filter', `name=${name}`, '--format', '{{.Name}}')).toBe(`${name}-blue`);
+      expect([existsSync(prefix), existsSync(root)]).toEqual([false, false]);
+    } finally {
+      await removeTraces(name);
+    }
   });
 
   it.each<[string, string[], number, string]>([

@@ -1,4 +1,4 @@
-import { execa } from 'execa';
+import { ExecaError, execa } from 'execa';
 import { drillLabel } from '../../src/capabilities/backups/drill.ts';
 
 /**
@@ -21,9 +21,17 @@ export async function removeTraces(appliance: string): Promise<void> {
   for (const network of await found([label, project, byHand], 'network', 'ls')) {
     const guests = await list('ps', '--all', '--quiet', '--filter', `network=${network}`);
     if (guests.length > 0) await execa('docker', ['rm', '--force', '--volumes', ...guests]);
-    await execa('docker', ['network', 'rm', network]);
+    await execa('docker', ['network', 'rm', network]).catch(unlessMiscounted);
   }
   for (const volume of await found([label, project], 'volume', 'ls')) await execa('docker', ['volume', 'rm', volume]);
   const images = await list('images', '--format', '{{.Repository}}:{{.Tag}}', `appliance.local/${appliance}/*`);
   if (images.length > 0) await execa('docker', ['rmi', '--force', ...images]);
+}
+
+/**
+ * An engine that is told to remove many containers at once may lose count of who is on their network, and keeps the network
+ * until it starts anew (moby 42119; one network in thousands). An appliance of the name takes it again, so may a test.
+ */
+function unlessMiscounted(error: unknown): void {
+  if (!(error instanceof ExecaError && /has active endpoints/.test(String(error.stderr)))) throw error;
 }
