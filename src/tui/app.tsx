@@ -20,13 +20,15 @@ export interface AppProps {
   /** What a terminal is sent for a line. */
   readonly paint: (line: Line) => string;
   readonly lifecycle: Lifecycle;
+  /** Draws everything anew. */
+  readonly redraw: () => void;
   readonly hand: Hand;
   readonly settings: Settings;
   readonly verbs: readonly PaletteVerb[];
 }
 
 /** All screens. What a key does to the process itself is left to the lifecycle. */
-export function App({ store, glyphs, paint, lifecycle, hand, settings, verbs }: AppProps) {
+export function App({ store, glyphs, paint, lifecycle, redraw, hand, settings, verbs }: AppProps) {
   const { suspendTerminal } = useApp();
   useEffect(() => lifecycle.bind(suspendTerminal), [lifecycle, suspendTerminal]);
   const { columns, rows } = useWindowSize();
@@ -44,6 +46,7 @@ export function App({ store, glyphs, paint, lifecycle, hand, settings, verbs }: 
       verbs,
       filter,
       leave: (how) => lifecycle.command(how),
+      redraw,
       room: () => bodyRoom(latest.current.height),
       hidden: () => hiddenLines(store.get(), canvas(), settings.keys),
       click: (column, line) => clicked(store, canvas(), column - 1, line - 1),

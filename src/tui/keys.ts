@@ -41,6 +41,12 @@ export const commonBindings: readonly Binding[] = [
     help: 'back: what lies over the screen, the filter, the service, the screen before',
   },
   { action: 'help', keys: ['?'], scope: 'everywhere', help: 'this help', hint: 'help' },
+  {
+    action: 'redraw',
+    keys: ['Ctrl-L'],
+    scope: 'everywhere',
+    help: 'draw everything anew, when another program has written over it',
+  },
   { action: 'suspend', keys: ['Ctrl-Z'], scope: 'everywhere', help: 'suspend; fg brings it back' },
   {
     action: 'quit',

@@ -7,7 +7,7 @@ import { Hand } from './hands/hand.ts';
 import type { PaletteVerb } from './hands/palette.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { glyphsFor } from './line.ts';
-import { repaintAfterResize } from './repaint.ts';
+import { Repaint } from './repaint.ts';
 import { screens } from './screens/table.ts';
 import { readSettings } from './settings.ts';
 import { initialState, type State } from './state.ts';
@@ -76,6 +76,7 @@ export async function openScreens({ connect, color, verbs, runVerb }: Opening): 
           glyphs={glyphsFor(process.env)}
           paint={painter(color, settings.theme, process.env)}
           lifecycle={lifecycle}
+          redraw={() => repaint.now()}
           hand={hand}
           settings={settings}
           verbs={verbs}
@@ -91,8 +92,8 @@ export async function openScreens({ connect, color, verbs, runVerb }: Opening): 
         },
       );
       setMouse(true);
-      const endRepaints = repaintAfterResize(app, process.stdout, () => lifecycle.lent);
-      await app.waitUntilExit().finally(endRepaints);
+      const repaint = new Repaint(app, process.stdout, () => lifecycle.lent);
+      await app.waitUntilExit().finally(() => repaint.end());
     }
   } catch (error) {
     lifecycle.failure ??= error;

@@ -7,30 +7,46 @@ const rest = 50;
 const blank = '\u001b[H\u001b[J';
 
 /**
- * Draws everything anew when a window has changed its size and come to rest. Ink writes what differs from the frame
- * before, beginning where it has left the cursor. A terminal that was smaller for a moment has lost both, and this process
- * may never hear of that moment: signals of a kind that come while it is busy are merged into one (signal(7)).
- * @param lent whether somebody else has the terminal; everything is drawn anew after them anyway
- * @returns ends it
+ * Draws everything anew when a window has changed its size and come to rest, and when it is asked for: another program
+ * may have written into the screens (the kernel does, on a console). Ink writes what differs from the frame before,
+ * beginning where it has left the cursor. A terminal that was smaller for a moment has lost both, and this process may
+ * never hear of that moment: signals of a kind that come while it is busy are merged into one (signal(7)).
  */
-export function repaintAfterResize(app: Instance, terminal: NodeJS.WriteStream, lent: () => boolean): () => void {
-  let waiting = new AbortController();
-  const changed = (): void => {
-    waiting.abort();
-    waiting = new AbortController();
-    systemClock.sleep(rest, waiting.signal).then(repaint, () => undefined);
-  };
-  const repaint = (): void => {
-    if (lent()) return;
-    app.clear();
-    terminal.write(blank);
+export class Repaint {
+  readonly #app: Instance;
+  readonly #terminal: NodeJS.WriteStream;
+  readonly #lent: () => boolean;
+  readonly #changed = () => this.#afterRest();
+  #waiting = new AbortController();
+
+  /** @param lent whether somebody else has the terminal; everything is drawn anew after them anyway */
+  constructor(app: Instance, terminal: NodeJS.WriteStream, lent: () => boolean) {
+    this.#app = app;
+    this.#terminal = terminal;
+    this.#lent = lent;
+    // The event `resize` of Node.js does not come for a window that is as large as before.
+    process.on('SIGWINCH', this.#changed);
+  }
+
+  now(): void {
+    if (this.#lent()) return;
+    this.#app.clear();
+    this.#terminal.write(blank);
     // Ink draws at this, also when the size is what it was.
-    terminal.emit('resize');
-  };
-  // The event `resize` of Node.js does not come for a window that is as large as before.
-  process.on('SIGWINCH', changed);
-  return () => {
-    process.off('SIGWINCH', changed);
-    waiting.abort();
-  };
+    this.#terminal.emit('resize');
+  }
+
+  end(): void {
+    process.off('SIGWINCH', this.#changed);
+    this.#waiting.abort();
+  }
+
+  #afterRest(): void {
+    this.#waiting.abort();
+    this.#waiting = new AbortController();
+    systemClock.sleep(rest, this.#waiting.signal).then(
+      () => this.now(),
+      () => undefined,
+    );
+  }
 }

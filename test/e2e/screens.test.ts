@@ -232,6 +232,23 @@ describe('what happens elsewhere', () => {
     writeFileSync(idle, '');
     await terminal.shows(isWhole);
   });
+
+  it('another program has written into the screens: Ctrl-L draws them anew, over what is being typed too', async () => {
+    const terminal = open(80, 24);
+    await terminal.shows(isWhole);
+    const kernel = '[ 812.001] usb 1-1: device not accepting address';
+    terminal.scribble(`\u001b[9;3H${kernel}\r\n\n${kernel}`);
+    await terminal.shows((now) => now.text.split(kernel).length === 3);
+    terminal.type('\u000c');
+    await terminal.shows((now) => isWhole(now) && !now.text.includes('usb'));
+    terminal.type(':deplo');
+    await terminal.shows(/appliance deplo/);
+    const asked = terminal.lines.filter((line) => line.includes('deplo'));
+    terminal.scribble(`\u001b[H\u001b[J${kernel}`);
+    await terminal.shows((now) => now.text.trim() === kernel);
+    terminal.type('\u000c');
+    await terminal.shows((now) => asked.every((line) => now.lines.includes(line)) && !now.text.includes('usb'));
+  });
 });
 
 describe('keys', () => {

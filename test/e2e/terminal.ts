@@ -1,5 +1,5 @@
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import xterm from '@xterm/headless';
 
@@ -150,6 +150,11 @@ export class TestTerminal {
   resize(columns: number, rows: number): void {
     this.#screen.resize(columns, rows);
     execFileSync('stty', ['-F', this.tty, 'rows', String(rows), 'cols', String(columns)]);
+  }
+
+  /** Writes onto the screen as another program does, which knows nothing of this one. */
+  scribble(text: string): void {
+    writeFileSync(this.tty, text);
   }
 
   get tty(): string {

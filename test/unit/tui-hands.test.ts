@@ -64,6 +64,7 @@ async function open({ stepTime = 10, viewer = false } = {}) {
     verbs,
     filter: new LogFilter(),
     leave: (how) => left.push(how),
+    redraw: () => left.push('redraw'),
     room: () => 20,
     hidden: () => hiddenLines(store.get(), canvas, keys),
     click: () => undefined,
@@ -192,6 +193,17 @@ describe('keys', () => {
     press('/');
     keyboard.paste('back\nend');
     expect(store.get().view.typing?.text).toBe('back end');
+  });
+
+  it('Ctrl-L draws anew, and changes nothing that is typed or asked', async () => {
+    const { press, store, left } = await open();
+    press('Ctrl-L', '/', 'a', 'Ctrl-L', 'b');
+    expect(store.get().view.typing?.text).toBe('ab');
+    press('Esc', ':', 'Ctrl-L', 'p');
+    expect(store.get().view.overlay).toMatchObject({ kind: 'palette', text: 'p' });
+    press('Esc', '?', 'Ctrl-L');
+    expect(store.get().view.overlay).toMatchObject({ kind: 'help' });
+    expect(left).toEqual(Array(4).fill('redraw'));
   });
 
   it('q asks only while an answer would be lost', async () => {

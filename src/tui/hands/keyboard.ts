@@ -18,6 +18,8 @@ export interface KeyboardDeps {
   readonly verbs: readonly PaletteVerb[];
   readonly filter: LogFilter;
   readonly leave: (how: 'quit' | 'suspend') => void;
+  /** Draws everything anew. */
+  readonly redraw: () => void;
   /** Lines that the body of the screen has. */
   readonly room: () => number;
   /** How many lines of what lies over the screen are hidden below its first page. */
@@ -50,10 +52,12 @@ export class Keyboard {
   }
 
   #press(name: string) {
-    const { store, leave, click } = this.#deps;
+    const { store, keys, leave, redraw, click } = this.#deps;
     const { view } = store.get();
     if (name === 'Ctrl-C') return leave('quit');
     if (name === 'Ctrl-Z') return leave('suspend');
+    // Also over a question or a half-typed line: whoever wrote into the screens did not wait either.
+    if (name.startsWith('Ctrl-') && keys.actionFor(name, view.screen)?.action === 'redraw') return redraw();
     const place = /^Click-(\d+)-(\d+)$/.exec(name);
     if (place) return click(Number(place[1]), Number(place[2]));
     if (view.typing !== undefined) return this.#type(view, view.typing, name);
@@ -63,7 +67,7 @@ export class Keyboard {
 
   /** A key on a screen. */
   #act(name: string) {
-    const { store, keys, hand, leave, room, filter } = this.#deps;
+    const { store, keys, hand, leave, redraw, room, filter } = this.#deps;
     const state = store.get();
     const { view } = state;
     const wheel = { 'Wheel-Up': 'up', 'Wheel-Down': 'down' }[name];
@@ -72,6 +76,7 @@ export class Keyboard {
     if (action === undefined) return;
     if (action === 'quit') return this.#quit();
     if (action === 'suspend') return leave('suspend');
+    if (action === 'redraw') return redraw();
     if (action === 'help') return this.#over({ kind: 'help', top: 0 });
     if (action === 'palette') return this.#over({ kind: 'palette', text: '', chosen: 0 });
     if (action === 'next-screen') return this.#view(show(view, neighbour(view.screen, 1)));
